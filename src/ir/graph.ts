@@ -1,0 +1,89 @@
+// The Graph: functions of tensor operations in SSA form. Values and nodes are immutable; a pass builds a new
+// function. A compilable computation is a Func whose parameters are inputs or persistent state, and whose results
+// are outputs or the new values of states (updates); nested functions (call, later scan/while/cond) are Funcs too.
+
+import type { SourcePosition } from './errors.ts';
+import type { OpAttrs, OpName } from './opattrs.ts';
+import type { TensorType } from './types.ts';
+
+/** One tensor in SSA form: a result of a node, or (producer null) a function's parameter. */
+export class Value {
+  readonly type: TensorType;
+  /** The node that makes it; null for a parameter. */
+  readonly producer: Node | null;
+  /** Which result of the producer. */
+  readonly index: number;
+  /** The user's name, kept through the passes for messages and emitted code; null if none was given. */
+  readonly name: string | null;
+  constructor(type: TensorType, producer: Node | null, index: number, name: string | null) {
+    this.type = type;
+    this.producer = producer;
+    this.index = index;
+    this.name = name;
+  }
+}
+
+export interface Node<K extends OpName = OpName> {
+  readonly op: K;
+  readonly operands: readonly Value[];
+  readonly attrs: OpAttrs[K];
+  readonly results: readonly Value[];
+  readonly source: SourcePosition | null;
+}
+
+export interface Parameter {
+  readonly name: string;
+  readonly role: 'input' | 'state';
+  readonly value: Value;
+}
+
+export interface Result {
+  /** An output's name, or for an update the name of the state it replaces. */
+  readonly name: string;
+  readonly role: 'output' | 'update';
+  readonly value: Value;
+}
+
+export interface Func {
+  readonly name: string;
+  readonly parameters: readonly Parameter[];
+  readonly results: readonly Result[];
+  /** Every node that a result needs, operands before users. */
+  readonly nodes: readonly Node[];
+}
+
+/** Makes a parameter with its value. */
+export function parameter(name: string, type: TensorType, role: 'input' | 'state' = 'input'): Parameter {
+  return { name, role, value: new Value(type, null, 0, name) };
+}
+
+/** A function from its results: collects the nodes they need in a stable topological order, without recursion. */
+export function makeFunc(name: string, parameters: readonly Parameter[], results: readonly Result[]): Func {
+  return { name, parameters, results, nodes: nodesOf(results.map((result) => result.value)) };
+}
+
+/** Every node that the values need, operands before users, in depth-first order of first need. */
+export function nodesOf(roots: readonly Value[]): Node[] {
+  const done = new Set<Node>();
+  const order: Node[] = [];
+  const stack: { node: Node; next: number }[] = [];
+  for (const root of roots) {
+    if (root.producer === null || done.has(root.producer)) continue;
+    done.add(root.producer);
+    stack.push({ node: root.producer, next: 0 });
+    while (stack.length > 0) {
+      const frame = stack[stack.length - 1]!;
+      if (frame.next === frame.node.operands.length) {
+        order.push(frame.node);
+        stack.pop();
+        continue;
+      }
+      const producer = frame.node.operands[frame.next++]!.producer;
+      if (producer !== null && !done.has(producer)) {
+        done.add(producer);
+        stack.push({ node: producer, next: 0 });
+      }
+    }
+  }
+  return order;
+}

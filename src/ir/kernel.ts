@@ -1,0 +1,133 @@
+// The Kernel: one fused loop nest over scalar expressions. C, WGSL and JavaScript are printed from this form; which
+// axis is parallel, vectorised or unrolled is a schedule's decision and stands here as data. An interpreter
+// (kernel-interpreter.ts) runs every kind of axis, so that most of it is tested without a compiler.
+
+import type { SourcePosition } from './errors.ts';
+import type { Axis, IndexExpr } from './index-expr.ts';
+import type { DType } from './types.ts';
+
+/** Scalar functions that every printer spells. Graph operations are written in terms of these. */
+export const scalarOps = [
+  'neg', 'abs', 'sign', 'floor', 'ceil', 'round', 'sqrt', 'exp', 'expm1', 'log', 'log1p', 'sin', 'cos', 'tan', 'asin',
+  'acos', 'atan', 'sinh', 'cosh', 'tanh', 'asinh', 'acosh', 'atanh', 'erf', 'not', 'add', 'sub', 'mul', 'div', 'rem',
+  'pow', 'max', 'min', 'atan2', 'and', 'or', 'xor', 'shl', 'shr', 'eq', 'ne', 'lt', 'le', 'gt', 'ge',
+] as const;
+export type ScalarOp = (typeof scalarOps)[number];
+
+/** How partial results combine. argmax and argmin keep the first position of the best value. */
+export type Monoid = 'sum' | 'prod' | 'max' | 'min' | 'and' | 'or';
+
+/** Where a buffer lives: the program's memory, one iteration's stack or workgroup, or registers (fully unrolled access). */
+export type BufferSpace = 'global' | 'stack' | 'shared' | 'register';
+
+export interface Buffer {
+  readonly name: string;
+  readonly dtype: DType;
+  /** In elements. */
+  readonly size: number;
+  readonly space: BufferSpace;
+}
+
+/** A scalar (or, after vectorisation, a vector of `lanes`) held in a register. */
+export interface Local {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly lanes: number;
+}
+
+export type Expr =
+  | { readonly kind: 'literal'; readonly dtype: DType; readonly value: number }
+  | { readonly kind: 'index'; readonly dtype: 'i32'; readonly value: IndexExpr }
+  | { readonly kind: 'load'; readonly dtype: DType; readonly buffer: Buffer; readonly offset: IndexExpr; readonly lanes: number }
+  | { readonly kind: 'local'; readonly dtype: DType; readonly local: Local }
+  | { readonly kind: 'apply'; readonly dtype: DType; readonly op: ScalarOp; readonly args: readonly Expr[] }
+  | { readonly kind: 'cast'; readonly dtype: DType; readonly value: Expr }
+  /** Lazy: only the chosen branch is evaluated, so a branch may guard an access. */
+  | { readonly kind: 'select'; readonly dtype: DType; readonly condition: Expr; readonly then: Expr; readonly otherwise: Expr }
+  /** One scalar in every lane. */
+  | { readonly kind: 'splat'; readonly dtype: DType; readonly value: Expr; readonly lanes: number };
+
+export type AxisKind = 'serial' | 'parallel' | 'vector' | 'unroll' | 'workgroup' | 'invocation';
+
+export type Stmt =
+  | { readonly kind: 'loop'; readonly axis: Axis; readonly axisKind: AxisKind; readonly body: readonly Stmt[] }
+  /** Names a value; never assigned again. */
+  | { readonly kind: 'let'; readonly local: Local; readonly value: Expr }
+  /** Declares a mutable register with its first value. */
+  | { readonly kind: 'accumulator'; readonly local: Local; readonly initial: Expr }
+  /** `local = local ⊕ value` */
+  | { readonly kind: 'accumulate'; readonly local: Local; readonly monoid: Monoid; readonly value: Expr }
+  /** `local = value` */
+  | { readonly kind: 'assign'; readonly local: Local; readonly value: Expr }
+  | { readonly kind: 'store'; readonly buffer: Buffer; readonly offset: IndexExpr; readonly value: Expr }
+  /** `buffer[offset] = buffer[offset] ⊕ value` */
+  | { readonly kind: 'update'; readonly buffer: Buffer; readonly offset: IndexExpr; readonly monoid: Monoid; readonly value: Expr }
+  /** A stack, shared or register buffer, alive to the end of the enclosing block; its contents are undefined. */
+  | { readonly kind: 'allocate'; readonly buffer: Buffer }
+  | { readonly kind: 'if'; readonly condition: Expr; readonly then: readonly Stmt[]; readonly otherwise: readonly Stmt[] }
+  /** All invocations of a workgroup meet here. */
+  | { readonly kind: 'barrier' };
+
+export interface KernelParameter {
+  readonly buffer: Buffer;
+  readonly access: 'read' | 'write' | 'readwrite';
+}
+
+export interface Kernel {
+  readonly name: string;
+  readonly parameters: readonly KernelParameter[];
+  readonly body: readonly Stmt[];
+  /** What it computes, for a comment: the graph operations fused into it. */
+  readonly summary: string;
+  readonly sources: readonly SourcePosition[];
+  /** Floating-point operations and bytes touched once, for cost models and summaries. */
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+export function literal(dtype: DType, value: number): Expr {
+  return { kind: 'literal', dtype, value };
+}
+
+export function indexValue(value: IndexExpr): Expr {
+  return { kind: 'index', dtype: 'i32', value };
+}
+
+const boolOps: ReadonlySet<ScalarOp> = new Set(['eq', 'ne', 'lt', 'le', 'gt', 'ge']);
+
+/** Applies a scalar operation; comparisons give bool, all others the dtype of the first argument. */
+export function apply(op: ScalarOp, ...args: readonly Expr[]): Expr {
+  return { kind: 'apply', dtype: boolOps.has(op) ? 'bool' : args[0]!.dtype, op, args };
+}
+
+export function castTo(dtype: DType, value: Expr): Expr {
+  return value.dtype === dtype ? value : { kind: 'cast', dtype, value };
+}
+
+export function choose(condition: Expr, then: Expr, otherwise: Expr): Expr {
+  if (condition.kind === 'literal') return condition.value !== 0 ? then : otherwise;
+  return { kind: 'select', dtype: then.dtype, condition, then, otherwise };
+}
+
+export function load(buffer: Buffer, offset: IndexExpr): Expr {
+  return { kind: 'load', dtype: buffer.dtype, buffer, offset, lanes: 1 };
+}
+
+export function lanesOf(expr: Expr): number {
+  switch (expr.kind) {
+    case 'literal':
+    case 'index':
+      return 1;
+    case 'load':
+    case 'splat':
+      return expr.lanes;
+    case 'local':
+      return expr.local.lanes;
+    case 'cast':
+      return lanesOf(expr.value);
+    case 'apply':
+      return Math.max(...expr.args.map(lanesOf));
+    case 'select':
+      return Math.max(lanesOf(expr.then), lanesOf(expr.otherwise));
+  }
+}
