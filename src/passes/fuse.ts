@@ -1,0 +1,288 @@
+// Fusion: which operations share a kernel. Two decisions in linear time. Backwards: which element operations vanish
+// into the index expression of their one reader (views always; others into reductions and contractions when each
+// element is still computed about once). Forwards, in order of depth: which of the rest join the kernel of their latest
+// operand, as an epilogue or a further output. A kernel may only join its latest operand's group, so order stays valid.
+
+import type { Func, Node, Value } from '../ir/graph.ts';
+import { axis, of, sameIndex } from '../ir/index-expr.ts';
+import { literal } from '../ir/kernel.ts';
+import type { ContractionForm, ElementContext, OpTable } from '../ir/optable.ts';
+import { sameShape, type Shape, sizeOf } from '../ir/types.ts';
+
+/** One kernel to be: an optional anchor (reduction, contraction or own nest) and element operations over its domain. */
+export interface Group {
+  readonly rank: number;
+  /** The shape that members are computed over: the anchor's result, or the members' own. */
+  readonly domain: Shape;
+  readonly anchor: Node | null;
+  /** Element operations at the domain's own index, operands before users. */
+  readonly members: readonly Node[];
+  /** The values that must be in memory afterwards. */
+  readonly stored: readonly Value[];
+}
+
+export interface FusionPlan {
+  readonly groups: readonly Group[];
+  /** Nodes that have no kernel: readers compute them at the index they need. */
+  readonly inlined: ReadonlySet<Node>;
+}
+
+/** Longest chain of inlined operations, so that expressions stay readable and recursion bounded. */
+const longestInlinedChain = 48;
+/** Most element operations in one kernel: compilers take more than linear time on longer blocks. */
+const mostMembers = 192;
+
+export function fuse(func: Func, table: OpTable): FusionPlan {
+  const uses = usesOf(func);
+  const inlined = chooseInlined(func, table, uses);
+  return { groups: chooseGroups(func, table, inlined, uses), inlined };
+}
+
+/** One kernel per operation that moves or computes anything: the measure that fusion is compared with. */
+export function withoutFusion(func: Func, table: OpTable): FusionPlan {
+  const results = new Set(func.results.map((result) => result.value));
+  const inlined = new Set(
+    func.nodes.filter((node) => isFree(table, node) && !node.results.some((value) => results.has(value))),
+  );
+  const groups = func.nodes
+    .filter((node) => !inlined.has(node) && !isConstantBuffer(node))
+    .map((node, rank): Group => {
+      const isElement = table[node.op].lowering.class === 'element';
+      return {
+        rank, domain: node.results[0]!.type.shape, anchor: isElement ? null : node, members: isElement ? [node] : [],
+        stored: node.results,
+      };
+    });
+  return { groups, inlined };
+}
+
+/** A constant of several different elements lives in memory; one that fills its shape is a literal. */
+export function isConstantBuffer(node: Node): boolean {
+  return node.op === 'constant' && (node as Node<'constant'>).attrs.data.length !== 1;
+}
+
+function isFree(table: OpTable, node: Node): boolean {
+  const { lowering } = table[node.op];
+  return lowering.class === 'element' && lowering.cost === 'free' && !isConstantBuffer(node);
+}
+
+interface Uses {
+  readonly readers: ReadonlyMap<Value, readonly Node[]>;
+  readonly results: ReadonlySet<Value>;
+}
+
+function usesOf(func: Func): Uses {
+  const readers = new Map<Value, Node[]>();
+  for (const node of func.nodes) {
+    for (const operand of new Set(node.operands)) {
+      const list = readers.get(operand);
+      if (list === undefined) readers.set(operand, [node]);
+      else list.push(node);
+    }
+  }
+  return { readers, results: new Set(func.results.map((result) => result.value)) };
+}
+
+/** How an inlined value is finally read: by one kernel node, evaluating about `evaluations` elements; null: by several. */
+interface Reading {
+  readonly reader: Node;
+  readonly evaluations: number;
+  readonly chain: number;
+}
+
+function chooseInlined(func: Func, table: OpTable, uses: Uses): Set<Node> {
+  const inlined = new Set<Node>();
+  const readings = new Map<Node, Reading | null>();
+  for (let i = func.nodes.length - 1; i >= 0; i--) {
+    const node = func.nodes[i]!;
+    const { lowering } = table[node.op];
+    const value = node.results[0]!;
+    if (lowering.class !== 'element' || uses.results.has(value) || isConstantBuffer(node)) continue;
+    const reading = readingOf(node, table, uses, inlined, readings);
+    if (lowering.cost === 'free' ? (reading?.chain ?? 0) < longestInlinedChain : worthInlining(node, table, reading, uses, inlined)) {
+      inlined.add(node);
+      readings.set(node, reading);
+    }
+  }
+  return inlined;
+}
+
+function readingOf(
+  node: Node, table: OpTable, uses: Uses, inlined: ReadonlySet<Node>, readings: ReadonlyMap<Node, Reading | null>,
+): Reading | null {
+  let found: Reading | null = null;
+  for (const reader of uses.readers.get(node.results[0]!) ?? []) {
+    const reading = inlined.has(reader)
+      ? readings.get(reader)!
+      : { reader, evaluations: evaluationsOf(table, reader, node), chain: 0 };
+    if (reading === null || (found !== null && found.reader !== reading.reader)) return null;
+    const previous: number = found?.evaluations ?? 0;
+    found = { reader: reading.reader, evaluations: previous + reading.evaluations, chain: reading.chain + 1 };
+  }
+  return found;
+}
+
+/** How many elements of `operand` a kernel node computes when it reads it in place. */
+function evaluationsOf(table: OpTable, reader: Node, operand: Node): number {
+  const { lowering } = table[reader.op];
+  const domain = sizeOf(reader.results[0]!.type.shape);
+  switch (lowering.class) {
+    case 'element':
+      return domain;
+    case 'reduction':
+      return domain * sizeOf(lowering.extents(reader as never));
+    case 'contraction': {
+      const form = lowering.form(reader as never);
+      const product = (axes: readonly { extent: number }[]): number => axes.reduce((size, axis) => size * axis.extent, 1);
+      const free = readByLhs(form, reader, operand) ? form.rows : form.columns;
+      return product(form.batch) * product(free) * product(form.inner);
+    }
+    case 'nest':
+    case 'expanded':
+      return sizeOf(operand.results[0]!.type.shape) * 2;
+  }
+}
+
+function readByLhs(form: ContractionForm, reader: Node, operand: Node): boolean {
+  let found = false;
+  form.lhs({
+    operand(position) {
+      const value = reader.operands[position]!;
+      found ||= value.producer === operand;
+      return literal(value.type.dtype, 0);
+    },
+  });
+  return found;
+}
+
+function worthInlining(node: Node, table: OpTable, reading: Reading | null, uses: Uses, inlined: ReadonlySet<Node>): boolean {
+  if (reading === null || reading.chain >= longestInlinedChain) return false;
+  const { reader, evaluations } = reading;
+  const size = sizeOf(node.results[0]!.type.shape);
+  const readerClass = table[reader.op].lowering.class;
+  if (readerClass === 'nest' || readerClass === 'expanded') return false;
+  if (evaluations > size) return false;
+  if (readerClass === 'element') {
+    // Read at its own index it joins the reader's group as a named value; only a moved reading has to be inlined.
+    return (uses.readers.get(node.results[0]!) ?? []).every((direct) => inlined.has(direct));
+  }
+  if (readerClass === 'contraction') return !hasEpilogueHome(node, table);
+  return true;
+}
+
+/** True where some operand is made by an anchor of the same shape: joining it as an epilogue costs nothing at all. */
+function hasEpilogueHome(node: Node, table: OpTable): boolean {
+  return node.operands.some((operand) => {
+    const producer = operand.producer;
+    if (producer === null || !sameShape(operand.type.shape, node.results[0]!.type.shape)) return false;
+    const { lowering } = table[producer.op];
+    return lowering.class !== 'element' || lowering.cost !== 'free';
+  });
+}
+
+interface OpenGroup {
+  readonly rank: number;
+  readonly domain: Shape;
+  readonly anchor: Node | null;
+  readonly members: Node[];
+}
+
+function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, uses: Uses): Group[] {
+  const groups: OpenGroup[] = [];
+  const home = new Map<Node, OpenGroup>();
+  const latest = new Map<Node, number>();
+  for (const node of byDepth(func)) {
+    if (isConstantBuffer(node)) continue;
+    if (inlined.has(node)) {
+      latest.set(node, Math.max(-1, ...node.operands.map((operand) => rankOf(operand, home, latest))));
+      continue;
+    }
+    const isElement = table[node.op].lowering.class === 'element';
+    const found = isElement ? joinable(node, table, groups, home, latest) : null;
+    if (found !== null) {
+      found.members.push(node);
+      home.set(node, found);
+      continue;
+    }
+    const group: OpenGroup = {
+      rank: groups.length,
+      domain: node.results[0]!.type.shape,
+      anchor: isElement ? null : node,
+      members: isElement ? [node] : [],
+    };
+    groups.push(group);
+    home.set(node, group);
+  }
+  return groups.map((group) => ({ ...group, stored: storedOf(group, home, inlined, uses) }));
+}
+
+function rankOf(value: Value, home: ReadonlyMap<Node, OpenGroup>, latest: ReadonlyMap<Node, number>): number {
+  const { producer } = value;
+  if (producer === null) return -1;
+  return home.get(producer)?.rank ?? latest.get(producer) ?? -1;
+}
+
+/** The group of the latest operand, if the node can be computed there at the group's own index. */
+function joinable(
+  node: Node, table: OpTable, groups: readonly OpenGroup[], home: ReadonlyMap<Node, OpenGroup>,
+  latest: ReadonlyMap<Node, number>,
+): OpenGroup | null {
+  const rank = Math.max(-1, ...node.operands.map((operand) => rankOf(operand, home, latest)));
+  const group = groups[rank];
+  if (group === undefined || group.members.length >= mostMembers) return null;
+  if (!sameShape(group.domain, node.results[0]!.type.shape)) return null;
+  if (group.anchor !== null && table[group.anchor.op].lowering.class === 'nest') return null;
+  // Only an operation that reads its operands at its own index may read a value of the group it joins.
+  if (!readsOwnIndex(node, table)) return null;
+  for (const operand of node.operands) {
+    const inGroup = operand.producer !== null && home.get(operand.producer) === group;
+    if (!inGroup && rankOf(operand, home, latest) === rank) return null;
+  }
+  return group;
+}
+
+/** True where the rule reads every operand at the result's own index: it moves nothing. */
+function readsOwnIndex(node: Node, table: OpTable): boolean {
+  const { lowering } = table[node.op];
+  if (lowering.class !== 'element') return false;
+  const index = node.results[0]!.type.shape.map((extent, position) => of(axis(`i${position}`, extent)));
+  let own = true;
+  const probe: ElementContext = {
+    operand(position, indices) {
+      own &&= indices.length === index.length && indices.every((at, i) => sameIndex(at, index[i]!));
+      return literal(node.operands[position]!.type.dtype, 0);
+    },
+  };
+  lowering.element(probe, index, node as never);
+  return own;
+}
+
+function storedOf(
+  group: OpenGroup, home: ReadonlyMap<Node, OpenGroup>, inlined: ReadonlySet<Node>, uses: Uses,
+): Value[] {
+  const nodes = group.anchor === null ? group.members : [group.anchor, ...group.members];
+  const stored: Value[] = [];
+  for (const node of nodes) {
+    for (const value of node.results) {
+      const readers = uses.readers.get(value) ?? [];
+      const leaves = readers.some((reader) => inlined.has(reader) || home.get(reader) !== group);
+      if (leaves || uses.results.has(value)) stored.push(value);
+    }
+  }
+  return stored;
+}
+
+/** Nodes by the length of the longest path that leads to them; within a depth in the function's order. */
+function byDepth(func: Func): Node[] {
+  const depth = new Map<Node, number>();
+  const levels: Node[][] = [];
+  for (const node of func.nodes) {
+    let level = 0;
+    for (const { producer } of node.operands) if (producer !== null) level = Math.max(level, depth.get(producer)! + 1);
+    depth.set(node, level);
+    const bucket = levels[level];
+    if (bucket === undefined) levels[level] = [node];
+    else bucket.push(node);
+  }
+  return levels.flat();
+}

@@ -1,0 +1,111 @@
+// Loops around a body: axes that can run as one are merged, the outermost runs in parallel when there is enough
+// work, the innermost in vector lanes.
+
+import { axis, type Axis, add, coefficientOf, fixed, type IndexExpr, multiply, of, unflatten } from '../ir/index-expr.ts';
+import type { AxisKind, Expr, Stmt } from '../ir/kernel.ts';
+import { exprsOf, indicesOf, rewriteStmts, walkStmts } from './expr-rewrite.ts';
+import { flatBlock, parallelThreshold } from './schedule.ts';
+
+export function loop(over: Axis, axisKind: AxisKind, body: readonly Stmt[]): Stmt {
+  return { kind: 'loop', axis: over, axisKind, body };
+}
+
+/** Every index expression of a body in which an axis may stand. */
+export function allIndices(body: readonly Stmt[]): IndexExpr[] {
+  const indices: IndexExpr[] = [];
+  walkStmts(body, (stmt) => {
+    for (const expr of exprsOf(stmt)) indices.push(...indicesOf(expr));
+  });
+  return indices;
+}
+
+/** Groups of adjacent axes that every index treats as one: outer coefficient = inner extent × inner coefficient. */
+export function mergeableAxes(axes: readonly Axis[], indices: readonly IndexExpr[]): Axis[][] {
+  const groups: Axis[][] = [];
+  for (const next of axes) {
+    if (next.extent === 1) continue;
+    const group = groups[groups.length - 1];
+    const previous = group?.[group.length - 1];
+    const merges =
+      previous !== undefined &&
+      indices.every((index) => coefficientOf(index, previous) === next.extent * coefficientOf(index, next));
+    if (merges) group!.push(next);
+    else groups.push([next]);
+  }
+  return groups;
+}
+
+/** Replaces mergeable neighbours by one axis. Returns the new axes, outermost first, and the map from old ones. */
+export function mergeAxes(
+  axes: readonly Axis[], indices: readonly IndexExpr[],
+): { merged: Axis[]; map: Map<Axis, IndexExpr> } {
+  const map = new Map<Axis, IndexExpr>();
+  for (const old of axes) if (old.extent === 1) map.set(old, fixed(0));
+  const merged = mergeableAxes(axes, indices).map((group) => {
+    if (group.length === 1) return group[0]!;
+    const extents = group.map((member) => member.extent);
+    const whole = axis(group[group.length - 1]!.name, extents.reduce((product, extent) => product * extent, 1));
+    unflatten(of(whole), extents).forEach((index, i) => map.set(group[i]!, index));
+    return whole;
+  });
+  return { merged, map };
+}
+
+export function substituteStmts(body: readonly Stmt[], map: ReadonlyMap<Axis, IndexExpr>): Stmt[] {
+  return rewriteStmts(body, { axis: (old) => map.get(old) ?? null, buffer: (buffer) => buffer });
+}
+
+/**
+ * Runs an element body over its axes. `work` is the cost of one element in additions. Axes merge where they can; a flat loop is
+ * cut into blocks so that threads have something to share.
+ */
+export function elementLoops(axes: readonly Axis[], body: readonly Stmt[], work: number): Stmt[] {
+  const { merged, map } = mergeAxes(axes, allIndices(body));
+  const inner = map.size === 0 ? [...body] : substituteStmts(body, map);
+  const size = merged.reduce((product, next) => product * next.extent, 1);
+  const parallel = size * work >= parallelThreshold;
+  if (merged.length === 0) return inner;
+  if (merged.length === 1) return flatLoop(merged[0]!, inner, parallel);
+  const last = merged[merged.length - 1]!;
+  let nest: Stmt[] = [loop(last, 'vector', inner)];
+  for (let i = merged.length - 2; i >= 0; i--) nest = [loop(merged[i]!, parallel ? 'parallel' : 'serial', nest)];
+  return nest;
+}
+
+/** Under this many elements a flat parallel loop hands them out singly: each is expensive, or it would not be parallel. */
+const fewestBlocked = 256;
+
+function flatLoop(over: Axis, body: readonly Stmt[], parallel: boolean): Stmt[] {
+  if (!parallel) return [loop(over, 'vector', body)];
+  if (over.extent < fewestBlocked) return [loop(over, 'parallel', body)];
+  const blockSize = Math.min(flatBlock, Math.ceil(over.extent / 16));
+  const blocks = Math.floor(over.extent / blockSize);
+  const block = axis('block', blocks);
+  const lane = axis(over.name, blockSize);
+  const main = substituteStmts(body, new Map([[over, add(multiply(of(block), blockSize), of(lane))]]));
+  const stmts: Stmt[] = [loop(block, 'parallel', [loop(lane, 'vector', main)])];
+  const rest = over.extent - blocks * blockSize;
+  if (rest > 0) {
+    const tail = axis(over.name, rest);
+    const tailBody = substituteStmts(body, new Map([[over, add(of(tail), fixed(blocks * blockSize))]]));
+    stmts.push(loop(tail, 'vector', tailBody));
+  }
+  return stmts;
+}
+
+/** The axis along which most loads step by one element; null where none does. */
+export function contiguousAxis(exprs: readonly Expr[], axes: readonly Axis[]): Axis | null {
+  const votes = new Map<Axis, number>();
+  for (const expr of exprs) {
+    for (const index of indicesOf(expr)) {
+      for (const candidate of axes) {
+        if (candidate.extent > 1 && coefficientOf(index, candidate) === 1) {
+          votes.set(candidate, (votes.get(candidate) ?? 0) + 1);
+        }
+      }
+    }
+  }
+  let best: Axis | null = null;
+  for (const [candidate, count] of votes) if (best === null || count > votes.get(best)!) best = candidate;
+  return best;
+}

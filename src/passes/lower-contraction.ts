@@ -1,0 +1,338 @@
+// Contractions: out[b, m, n] = Σ_k lhs[b, m, k] · rhs[b, n, k], which is every matrix product, convolution and their
+// gradients. One schedule serves them: the rows are packed once for all tasks (a kernel of its own), each task packs
+// the panel of columns it needs, block of k by block, evaluating whatever expression stands for the operand there
+// (im2col, padding, transposition, a fused cast), and a register tile of rows × vectors accumulates. The group's
+// members run on the finished panel while it is in the cache. Thin or small contractions are reductions instead.
+
+import { InternalError } from '../ir/errors.ts';
+import type { Node } from '../ir/graph.ts';
+import { axis, type Axis, add, fixed, flatten, type IndexExpr, multiply, of, unflatten } from '../ir/index-expr.ts';
+import { apply, type Buffer, choose, type Expr, indexValue, literal, load, type Local, type Stmt } from '../ir/kernel.ts';
+import { bytesPerElement, isFloat } from '../ir/types.ts';
+import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
+import { type GroupContext, type KernelBody, memberStmts } from './lower.ts';
+import { extentOf, reductionKernels } from './lower-reduction.ts';
+import { contiguousAxis, loop, substituteStmts } from './loops.ts';
+import {
+  type ContractionSchedule, contractionSchedule, fewestPackedRows, packingThreshold, paddedWork, parallelThreshold,
+} from './schedule.ts';
+
+/** A contraction with its operands as expressions over explicit axes. */
+interface Problem {
+  readonly batch: readonly Axis[];
+  /** Columns that only select which slice of rhs is read: they become further tasks, not part of a panel. */
+  readonly outer: readonly Axis[];
+  readonly rows: readonly Axis[];
+  readonly columns: readonly Axis[];
+  readonly inner: readonly Axis[];
+  readonly lhs: Expr;
+  readonly rhs: Expr;
+  readonly result: readonly IndexExpr[];
+}
+
+export function lowerContraction(context: GroupContext, anchor: Node): KernelBody[] {
+  const problem = problemOf(context, anchor);
+  const rows = extentOf(problem.rows);
+  const columns = extentOf(problem.columns) * extentOf(problem.outer);
+  const work = rows * columns * extentOf(problem.inner);
+  const thin = Math.min(rows, columns) < fewestPackedRows;
+  if (thin || work < packingThreshold || !isPackable(problem)) return asReduction(context, anchor, problem);
+  return packed(context, anchor, oriented(problem, context));
+}
+
+/** Whole vectors need 4- or 8-byte elements that multiply and add as such. */
+function isPackable({ lhs }: Problem): boolean {
+  return isFloat(lhs.dtype) ? lhs.dtype !== 'f16' : lhs.dtype === 'i32' || lhs.dtype === 'u32';
+}
+
+function problemOf(context: GroupContext, anchor: Node): Problem {
+  const { lowering } = context.table[anchor.op];
+  if (lowering.class !== 'contraction') throw new InternalError(`${anchor.op} is no contraction`);
+  const form = lowering.form(anchor as never);
+  const none = new Map();
+  const s = { operand: (position: number, at: readonly IndexExpr[]) => context.at(anchor.operands[position]!, at, none) };
+  return { ...form, outer: [], lhs: form.lhs(s), rhs: form.rhs(s) };
+}
+
+function asReduction(context: GroupContext, anchor: Node, problem: Problem): KernelBody[] {
+  // The reduction's axes are the result's own, in the result's order.
+  const domain = resultAxes(problem);
+  return reductionKernels(context, {
+    domain,
+    reduced: problem.inner,
+    monoid: 'sum',
+    position: false,
+    element: apply('mul', problem.lhs, problem.rhs),
+    finish: (sum) => memberStmts(context, problem.result, new Map([[anchor.results[0]!, sum]])),
+  });
+}
+
+/** The axes of the result from the slowest to the fastest. */
+function resultAxes({ batch, rows, columns, result }: Problem): Axis[] {
+  const all = new Set([...batch, ...rows, ...columns]);
+  const ordered: Axis[] = [];
+  for (const index of result) {
+    for (const { atom } of index.terms) {
+      if (atom.kind === 'axis' && all.delete(atom)) ordered.push(atom);
+    }
+  }
+  return [...ordered, ...all];
+}
+
+/** Fewest columns in a panel's own axes for which the outer columns become tasks of their own. */
+const fewestInnerColumns = 128;
+
+/** Swaps the operands where that pads less, and takes slow column axes out of the panel where enough remain. */
+function oriented(problem: Problem, context: GroupContext): Problem {
+  const rows = extentOf(problem.rows);
+  const columns = extentOf(problem.columns);
+  const bytes = bytesPerElement[problem.lhs.dtype];
+  const kept = paddedWork(rows, columns, bytes, context.target);
+  const swapped = paddedWork(columns, rows, bytes, context.target);
+  if (swapped < kept * 0.8) {
+    return { ...problem, rows: problem.columns, columns: problem.rows, lhs: problem.rhs, rhs: problem.lhs };
+  }
+  const outer: Axis[] = [];
+  const inside = [...problem.columns];
+  while (inside.length > 1 && extentOf(inside.slice(1)) >= fewestInnerColumns && slowest(problem.result, inside[0]!)) {
+    outer.push(inside.shift()!);
+  }
+  return { ...problem, outer, columns: inside };
+}
+
+/** True where the axis stands in an earlier result axis than any row: then a panel without it is contiguous in the result. */
+function slowest(result: readonly IndexExpr[], candidate: Axis): boolean {
+  return result[0] !== undefined && result[0].terms.some((term) => term.atom === candidate);
+}
+
+/** Everything the statements of one packed contraction share. */
+interface Packing {
+  readonly problem: Problem;
+  readonly schedule: ContractionSchedule;
+  readonly rowCount: number;
+  readonly columnCount: number;
+  readonly innerCount: number;
+  readonly rowTiles: number;
+  readonly panelWidth: number;
+  readonly innerBlocks: number;
+  readonly packedRows: Buffer;
+}
+
+function packed(context: GroupContext, anchor: Node, problem: Problem): KernelBody[] {
+  const rowCount = extentOf(problem.rows);
+  const columnCount = extentOf(problem.columns);
+  const innerCount = extentOf(problem.inner);
+  const dtype = problem.lhs.dtype;
+  const schedule = contractionSchedule(rowCount, innerCount, bytesPerElement[dtype], context.target);
+  const rowTiles = Math.ceil(rowCount / schedule.rowTile);
+  const innerBlocks = Math.ceil(innerCount / schedule.innerBlock);
+  const size = extentOf(problem.batch) * innerBlocks * rowTiles * schedule.innerBlock * schedule.rowTile;
+  const packing: Packing = {
+    problem, schedule, rowCount, columnCount, innerCount, rowTiles, innerBlocks,
+    panelWidth: schedule.lanes * schedule.columnVectors,
+    packedRows: context.scratch('packed_rows', dtype, size),
+  };
+  const flops = 2 * extentOf(problem.batch) * extentOf(problem.outer) * rowCount * columnCount * innerCount;
+  return [
+    { suffix: '_pack', body: packRows(packing), flops: 0 },
+    { suffix: '', body: contract(context, anchor, packing), flops },
+  ];
+}
+
+/** Flat index into packed_rows: `[batch][inner block][row tile][k][row]`. */
+function packedOffset(p: Packing, batch: IndexExpr, block: IndexExpr, tile: IndexExpr, k: IndexExpr, row: IndexExpr): IndexExpr {
+  const { innerBlock, rowTile } = p.schedule;
+  const extents = [extentOf(p.problem.batch), p.innerBlocks, p.rowTiles, innerBlock, rowTile];
+  return flatten([batch, block, tile, k, row], extents);
+}
+
+/** `value` where `index` < `count`, else zero; no test where the index cannot pass the count. */
+function zeroBeyond(index: IndexExpr, reach: number, count: number, value: Expr): Expr {
+  if (reach <= count) return value;
+  return choose(apply('lt', indexValue(index), literal('i32', count)), value, literal(value.dtype, 0));
+}
+
+function axisMap(axes: readonly Axis[], flat: IndexExpr): [Axis, IndexExpr][] {
+  const indices = unflatten(flat, axes.map((next) => next.extent));
+  return axes.map((next, i) => [next, indices[i]!]);
+}
+
+function packRows(p: Packing): Stmt[] {
+  const { problem, schedule } = p;
+  const batch = axis('batch', extentOf(problem.batch));
+  const block = axis('block', p.innerBlocks);
+  const tile = axis('tile', p.rowTiles);
+  const k = axis('k', schedule.innerBlock);
+  const row = axis('row', schedule.rowTile);
+  const rowIndex = add(multiply(of(tile), schedule.rowTile), of(row));
+  const innerIndex = add(multiply(of(block), schedule.innerBlock), of(k));
+  const map = new Map([
+    ...axisMap(problem.batch, of(batch)),
+    ...axisMap(problem.rows, rowIndex),
+    ...axisMap(problem.inner, innerIndex),
+  ]);
+  const value = zeroBeyond(
+    rowIndex, p.rowTiles * schedule.rowTile, p.rowCount,
+    zeroBeyond(innerIndex, p.innerBlocks * schedule.innerBlock, p.innerCount, substituteAxes(problem.lhs, map)),
+  );
+  const store: Stmt = {
+    kind: 'store', buffer: p.packedRows, offset: packedOffset(p, of(batch), of(block), of(tile), of(k), of(row)), value,
+  };
+  const parallel = p.packedRows.size * 2 >= parallelThreshold ? 'parallel' : 'serial';
+  const inside = loop(k, 'serial', [loop(row, 'serial', [store])]);
+  return [batch, block, tile].reduceRight<Stmt[]>((nest, next) => (next.extent === 1 ? nest : [loop(next, parallel, nest)]), [inside]);
+}
+
+function contract(context: GroupContext, anchor: Node, p: Packing): Stmt[] {
+  const { problem, schedule } = p;
+  const dtype = problem.lhs.dtype;
+  const batch = axis('batch', extentOf(problem.batch));
+  const outer = axis('outer', extentOf(problem.outer));
+  const rowBlocks = Math.ceil(p.rowCount / schedule.rowBlock);
+  const rowBlock = axis('row_block', rowBlocks);
+  const panel = axis('panel', Math.ceil(p.columnCount / p.panelWidth));
+  const block = axis('block', p.innerBlocks);
+  const columns: Buffer = { name: 'columns', dtype, size: schedule.innerBlock * p.panelWidth, space: 'stack' };
+  const sums: Buffer = { name: 'sums', dtype, size: schedule.rowBlock * p.panelWidth, space: 'stack' };
+  const task: Task = { batch, outer, rowBlock, panel, block, columns, sums };
+
+  const blockBody = [...packColumns(p, task), ...tiles(p, task)];
+  const body: Stmt[] = [
+    { kind: 'allocate', buffer: columns },
+    { kind: 'allocate', buffer: sums },
+    ...(p.innerBlocks === 1 ? blockBody : [loop(block, 'serial', blockBody)]),
+    ...finish(context, anchor, p, task),
+  ];
+  const work = extentOf(problem.batch) * outer.extent * p.rowCount * p.columnCount * p.innerCount;
+  const kind = work >= parallelThreshold ? 'parallel' : 'serial';
+  return [batch, outer, rowBlock, panel].reduceRight<Stmt[]>(
+    (nest, next) => (next.extent === 1 ? nest : [loop(next, kind, nest)]), body,
+  );
+}
+
+interface Task {
+  readonly batch: Axis;
+  readonly outer: Axis;
+  readonly rowBlock: Axis;
+  readonly panel: Axis;
+  readonly block: Axis;
+  /** `[k][column]`: one block of the panel. */
+  readonly columns: Buffer;
+  /** `[row][column]`: the panel's running sums. */
+  readonly sums: Buffer;
+}
+
+function packColumns(p: Packing, task: Task): Stmt[] {
+  const { problem, schedule } = p;
+  const k = axis('k', schedule.innerBlock);
+  const column = axis('column', p.panelWidth);
+  const columnIndex = add(multiply(of(task.panel), p.panelWidth), of(column));
+  const innerIndex = add(multiply(of(task.block), schedule.innerBlock), of(k));
+  const map = new Map([
+    ...axisMap(problem.batch, of(task.batch)),
+    ...axisMap(problem.outer, of(task.outer)),
+    ...axisMap(problem.columns, columnIndex),
+    ...axisMap(problem.inner, innerIndex),
+  ]);
+  const value = zeroBeyond(
+    columnIndex, task.panel.extent * p.panelWidth, p.columnCount,
+    zeroBeyond(innerIndex, p.innerBlocks * schedule.innerBlock, p.innerCount, substituteAxes(problem.rhs, map)),
+  );
+  const offset = add(multiply(of(k), p.panelWidth), of(column));
+  const store: Stmt = { kind: 'store', buffer: task.columns, offset, value };
+  const innerContiguous = contiguousAxis([problem.rhs], [...problem.columns, ...problem.inner]);
+  if (innerContiguous !== null && problem.inner.includes(innerContiguous)) {
+    return [loop(column, 'serial', [loop(k, 'vector', [store])])];
+  }
+  return [loop(k, 'serial', [loop(column, 'vector', [store])])];
+}
+
+/** For every row tile of the task's block: the register tile over one block of k, added to (or beginning) the sums. */
+function tiles(p: Packing, task: Task): Stmt[] {
+  const { rowTile, rowBlock } = p.schedule;
+  const tilesPerBlock = rowBlock / rowTile;
+  const whole = Math.floor(p.rowTiles / tilesPerBlock);
+  const tile = axis('tile', tilesPerBlock);
+  const tileIndex = add(multiply(of(task.rowBlock), tilesPerBlock), of(tile));
+  const body = registerTile(p, task, of(tile), tileIndex);
+  if (task.rowBlock.extent === 1 || whole === task.rowBlock.extent) {
+    return [loop(tile, 'serial', body)];
+  }
+  const inside = apply('lt', indexValue(tileIndex), literal('i32', p.rowTiles));
+  return [loop(tile, 'serial', [{ kind: 'if', condition: inside, then: body, otherwise: [] }])];
+}
+
+function registerTile(p: Packing, task: Task, tile: IndexExpr, tileIndex: IndexExpr): Stmt[] {
+  const { rowTile, lanes, columnVectors, innerBlock } = p.schedule;
+  const dtype = p.problem.lhs.dtype;
+  const cells: { local: Local; row: number; vector: number; offset: IndexExpr }[] = [];
+  for (let row = 0; row < rowTile; row++) {
+    for (let vector = 0; vector < columnVectors; vector++) {
+      const rowInBlock = add(multiply(tile, rowTile), fixed(row));
+      const offset = add(multiply(rowInBlock, p.panelWidth), fixed(vector * lanes));
+      cells.push({ local: { name: `sum${row}_${vector}`, dtype, lanes }, row, vector, offset });
+    }
+  }
+  const k = axis('k', innerBlock);
+  const vectors = Array.from({ length: columnVectors }, (_, vector): { local: Local; value: Expr } => ({
+    local: { name: `column${vector}`, dtype, lanes },
+    value: { kind: 'load', dtype, buffer: task.columns, offset: add(multiply(of(k), p.panelWidth), fixed(vector * lanes)), lanes },
+  }));
+  const rowValue = (row: number): Expr => ({
+    kind: 'splat', dtype, lanes,
+    value: load(p.packedRows, packedOffset(p, of(task.batch), of(task.block), tileIndex, of(k), fixed(row))),
+  });
+  const begin = cells.map(({ local, offset }): Stmt => ({
+    kind: 'accumulator', local, initial: beginningOf(p, task, offset, dtype, lanes),
+  }));
+  const multiplyAdds = cells.map(({ local, row, vector }): Stmt => ({
+    kind: 'accumulate', local, monoid: 'sum',
+    value: apply('mul', rowValue(row), { kind: 'local', dtype, local: vectors[vector]!.local }),
+  }));
+  return [
+    ...begin,
+    loop(k, 'serial', [...vectors.map(({ local, value }): Stmt => ({ kind: 'let', local, value })), ...multiplyAdds]),
+    ...cells.map(({ local, offset }): Stmt => ({ kind: 'store', buffer: task.sums, offset, value: { kind: 'local', dtype, local } })),
+  ];
+}
+
+/** Zero for the first block of k, the sums so far for the others. */
+function beginningOf(p: Packing, task: Task, offset: IndexExpr, dtype: Expr['dtype'], lanes: number): Expr {
+  const zero: Expr = { kind: 'splat', dtype, value: literal(dtype, 0), lanes };
+  if (p.innerBlocks === 1) return zero;
+  const soFar: Expr = { kind: 'load', dtype, buffer: task.sums, offset, lanes };
+  return choose(apply('eq', indexValue(of(task.block)), literal('i32', 0)), zero, soFar);
+}
+
+/** The group's members on the finished sums; columns in lanes, guarded only at the ragged edges. */
+function finish(context: GroupContext, anchor: Node, p: Packing, task: Task): Stmt[] {
+  const { problem, schedule } = p;
+  const rowsHere = Math.min(schedule.rowBlock, p.rowCount);
+  const row = axis('row', rowsHere);
+  const column = axis('column', Math.min(p.panelWidth, p.columnCount));
+  const rowIndex = add(multiply(of(task.rowBlock), schedule.rowBlock), of(row));
+  const columnIndex = add(multiply(of(task.panel), p.panelWidth), of(column));
+  const map = new Map([
+    ...axisMap(problem.batch, of(task.batch)),
+    ...axisMap(problem.outer, of(task.outer)),
+    ...axisMap(problem.rows, rowIndex),
+    ...axisMap(problem.columns, columnIndex),
+  ]);
+  const index = problem.result.map((position) => substituteIndex(position, map));
+  const sum = load(task.sums, add(multiply(of(row), p.panelWidth), of(column)));
+  const members = memberStmts(context, index, new Map([[anchor.results[0]!, sum]]));
+  const rowGuard = guard(rowIndex, p.rowCount, task.rowBlock.extent * rowsHere > p.rowCount);
+  const ragged = p.columnCount > p.panelWidth && p.columnCount % p.panelWidth !== 0;
+  const wrapRow = (body: Stmt[]): Stmt => loop(row, 'serial', rowGuard === null ? body : [{ kind: 'if', condition: rowGuard, then: body, otherwise: [] }]);
+  const full = wrapRow([loop(column, 'vector', members)]);
+  if (!ragged) return [full];
+  const edge = axis('column', p.columnCount % p.panelWidth);
+  const edgeMap = new Map([[column, of(edge)]]);
+  const edgeMembers = substituteStmts(members, edgeMap);
+  const isLast = apply('eq', indexValue(of(task.panel)), literal('i32', task.panel.extent - 1));
+  return [{ kind: 'if', condition: isLast, then: [wrapRow([loop(edge, 'vector', edgeMembers)])], otherwise: [full] }];
+}
+
+function guard(index: IndexExpr, count: number, needed: boolean): Expr | null {
+  return needed ? apply('lt', indexValue(index), literal('i32', count)) : null;
+}

@@ -1,0 +1,34 @@
+// Element groups: one loop nest over the domain, every member a named value.
+
+import { axis, of } from '../ir/index-expr.ts';
+import type { Stmt } from '../ir/kernel.ts';
+import { sizeOf } from '../ir/types.ts';
+import { exprsOf, walkExpr, walkStmts } from './expr-rewrite.ts';
+import { elementLoops } from './loops.ts';
+import { type GroupContext, type KernelBody, memberStmts } from './lower.ts';
+
+export function lowerElement(context: GroupContext): KernelBody[] {
+  const { domain } = context.group;
+  const axes = domain.map((extent, position) => axis(`i${position}`, extent));
+  const body = memberStmts(context, axes.map(of), new Map());
+  const work = workOf(body);
+  return [{ suffix: '', body: elementLoops(axes, body, work), flops: work * sizeOf(domain) }];
+}
+
+const slowOps: ReadonlySet<string> = new Set([
+  'exp', 'expm1', 'log', 'log1p', 'sin', 'cos', 'tan', 'asin', 'acos', 'atan', 'sinh', 'cosh', 'tanh', 'asinh', 'acosh',
+  'atanh', 'erf', 'pow', 'atan2', 'rem',
+]);
+
+/** Cost of running a body once, in additions: a transcendental counts as ten. */
+export function workOf(body: readonly Stmt[]): number {
+  let work = 1;
+  walkStmts(body, (stmt) => {
+    for (const expr of exprsOf(stmt)) {
+      walkExpr(expr, (inner) => {
+        if (inner.kind === 'apply') work += slowOps.has(inner.op) ? 10 : 1;
+      });
+    }
+  });
+  return work;
+}

@@ -1,0 +1,288 @@
+// Reductions: out[index] = ⊕ over reduced axes of an expression, then the group's members on the result. Which loop
+// is innermost follows the memory: a reduced axis that steps by one runs in lanes into one accumulator; an outer axis
+// that steps by one gets a block of accumulators; a few taps are written out; a long reduction to few results is
+// split into partial results, so that its order, and so its rounding, never depends on the number of threads.
+
+import { InternalError } from '../ir/errors.ts';
+import type { Node } from '../ir/graph.ts';
+import { axis, type Axis, add, fixed, flatten, type IndexExpr, multiply, of, unflatten } from '../ir/index-expr.ts';
+import {
+  apply, type Buffer, choose, type Expr, indexValue, literal, load, type Local, type Monoid, type Stmt,
+} from '../ir/kernel.ts';
+import { type DType, isFloat } from '../ir/types.ts';
+import { indicesOf, substituteAxes } from './expr-rewrite.ts';
+import { workOf } from './lower-element.ts';
+import { type GroupContext, type KernelBody, memberStmts } from './lower.ts';
+import { contiguousAxis, elementLoops, loop, mergeAxes, substituteStmts } from './loops.ts';
+import { columnBlock, parallelThreshold, partialChunks, partialThreshold } from './schedule.ts';
+
+/** A reduction over explicit axes; `finish` says what happens to each result. */
+export interface Reduction {
+  readonly domain: readonly Axis[];
+  readonly reduced: readonly Axis[];
+  readonly monoid: Monoid;
+  /** True: the result is the position (i32) of the first best element instead of its value. */
+  readonly position: boolean;
+  readonly element: Expr;
+  /** Statements that use the result; may mention domain axes. */
+  finish(result: Expr): Stmt[];
+}
+
+export function lowerReduction(context: GroupContext, anchor: Node): KernelBody[] {
+  const { lowering } = context.table[anchor.op];
+  if (lowering.class !== 'reduction') throw new InternalError(`${anchor.op} is no reduction`);
+  const domain = context.group.domain.map((extent, i) => axis(`i${i}`, extent));
+  const reduced = lowering.extents(anchor as never).map((extent, i) => axis(`r${i}`, extent));
+  const index = domain.map(of);
+  const none = new Map();
+  const s = { operand: (position: number, at: readonly IndexExpr[]) => context.at(anchor.operands[position]!, at, none) };
+  const reduction: Reduction = {
+    domain,
+    reduced,
+    monoid: lowering.monoid(anchor as never),
+    position: lowering.position,
+    element: lowering.element(s, index, reduced.map(of), anchor as never),
+    finish: (result) => memberStmts(context, index, new Map([[anchor.results[0]!, result]])),
+  };
+  return reductionKernels(context, reduction);
+}
+
+export function extentOf(axes: readonly Axis[]): number {
+  return axes.reduce((product, next) => product * next.extent, 1);
+}
+
+/** One kernel, or two where the reduction is long and its results are few. */
+export function reductionKernels(context: GroupContext, reduction: Reduction): KernelBody[] {
+  const results = extentOf(reduction.domain);
+  const length = extentOf(reduction.reduced);
+  const flops = results * length * elementWork(reduction.element);
+  const split = !reduction.position && results * 2 < partialChunks && results * length >= partialThreshold;
+  const merged = mergeAxes(reduction.reduced, indicesOf(reduction.element));
+  const outer = merged.merged[0];
+  const chunks = split && outer !== undefined ? chunkCount(outer.extent) : 1;
+  if (chunks === 1) return [{ suffix: '', body: reductionLoops(reduction), flops }];
+
+  const element = substituteAxes(reduction.element, merged.map);
+  const chunk = axis('chunk', chunks);
+  const within = axis(outer!.name, outer!.extent / chunks);
+  const splitElement = substituteAxes(element, new Map([[outer!, add(multiply(of(chunk), within.extent), of(within))]]));
+  const partial = context.scratch('partial', reduction.element.dtype, chunks * results);
+  const offset = (at: IndexExpr): IndexExpr =>
+    add(multiply(at, results), flatten(reduction.domain.map(of), reduction.domain.map((next) => next.extent)));
+  const first: Reduction = {
+    ...reduction,
+    domain: [chunk, ...reduction.domain],
+    reduced: [within, ...merged.merged.slice(1)],
+    element: splitElement,
+    finish: (value) => [{ kind: 'store', buffer: partial, offset: offset(of(chunk)), value }],
+  };
+  const rest = axis('chunk', chunks);
+  const second: Reduction = { ...reduction, reduced: [rest], element: load(partial, offset(of(rest))) };
+  return [
+    { suffix: '_partial', body: reductionLoops(first), flops },
+    { suffix: '', body: reductionLoops(second), flops: chunks * results },
+  ];
+}
+
+/** The largest divisor up to partialChunks; 1 where that would make fewer than eight chunks. */
+function chunkCount(extent: number): number {
+  for (let chunks = Math.min(partialChunks, extent); chunks >= 8; chunks--) if (extent % chunks === 0) return chunks;
+  return 1;
+}
+
+/** Reductions of up to this many elements are written out, so that the lanes run over results. */
+const mostUnrolled = 16;
+
+function reductionLoops(reduction: Reduction): Stmt[] {
+  const length = extentOf(reduction.reduced);
+  const results = extentOf(reduction.domain);
+  if (length <= mostUnrolled && results >= 16) return unrolled(reduction);
+  const innermost = contiguousAxis([reduction.element], [...reduction.domain, ...reduction.reduced]);
+  if (!reduction.position && innermost !== null && reduction.domain.includes(innermost) && innermost.extent >= 8) {
+    return blocked(reduction, innermost);
+  }
+  return inLanes(reduction);
+}
+
+function elementWork(element: Expr): number {
+  return workOf([{ kind: 'let', local: { name: 'value', dtype: element.dtype, lanes: 1 }, value: element }]);
+}
+
+/** The value that ⊕ leaves alone, in a dtype. */
+export function identityOf(monoid: Monoid, dtype: DType): number {
+  switch (monoid) {
+    case 'sum':
+    case 'or':
+      return 0;
+    case 'prod':
+    case 'and':
+      return 1;
+    case 'max':
+      return isFloat(dtype) ? Number.NEGATIVE_INFINITY : lowest(dtype);
+    case 'min':
+      return isFloat(dtype) ? Number.POSITIVE_INFINITY : highest(dtype);
+  }
+}
+
+function lowest(dtype: DType): number {
+  return dtype === 'i8' ? -128 : dtype === 'i32' ? -(2 ** 31) : dtype === 'i64' ? -(2 ** 63) : 0;
+}
+
+function highest(dtype: DType): number {
+  switch (dtype) {
+    case 'i8':
+      return 127;
+    case 'u8':
+      return 255;
+    case 'i32':
+      return 2 ** 31 - 1;
+    case 'u32':
+      return 2 ** 32 - 1;
+    case 'i64':
+      return 2 ** 63;
+    default:
+      return 1;
+  }
+}
+
+/** A running value (and position) with the statements that begin it, take one element in, and read the result. */
+interface Running {
+  begin(): Stmt[];
+  take(element: Expr, position: IndexExpr): Stmt[];
+  readonly result: Expr;
+}
+
+function running(reduction: Reduction): Running {
+  const { monoid, element, position } = reduction;
+  const dtype = element.dtype;
+  const best: Local = { name: position ? 'best' : monoid, dtype, lanes: 1 };
+  const bestValue: Expr = { kind: 'local', dtype, local: best };
+  const first = literal(dtype, identityOf(monoid, dtype));
+  if (!position) {
+    return {
+      begin: () => [{ kind: 'accumulator', local: best, initial: first }],
+      take: (value) => [{ kind: 'accumulate', local: best, monoid, value }],
+      result: bestValue,
+    };
+  }
+  const at: Local = { name: 'position', dtype: 'i32', lanes: 1 };
+  const atValue: Expr = { kind: 'local', dtype: 'i32', local: at };
+  let taken = 0;
+  return {
+    begin: () => [
+      { kind: 'accumulator', local: best, initial: first },
+      { kind: 'accumulator', local: at, initial: literal('i32', 0) },
+    ],
+    take: (value, index) => {
+      const suffix = taken++ === 0 ? '' : `_${taken}`;
+      const candidate: Local = { name: `value${suffix}`, dtype, lanes: 1 };
+      const candidateValue: Expr = { kind: 'local', dtype, local: candidate };
+      const better: Local = { name: `better${suffix}`, dtype: 'bool', lanes: 1 };
+      const betterValue: Expr = { kind: 'local', dtype: 'bool', local: better };
+      return [
+        { kind: 'let', local: candidate, value },
+        { kind: 'let', local: better, value: isBetter(monoid, candidateValue, bestValue) },
+        { kind: 'assign', local: best, value: choose(betterValue, candidateValue, bestValue) },
+        { kind: 'assign', local: at, value: choose(betterValue, indexValue(index), atValue) },
+      ];
+    },
+    result: atValue,
+  };
+}
+
+/** Strictly better, or the first NaN. */
+function isBetter(monoid: Monoid, candidate: Expr, best: Expr): Expr {
+  const ordered = apply(monoid === 'max' ? 'gt' : 'lt', candidate, best);
+  if (!isFloat(candidate.dtype)) return ordered;
+  const firstNaN = apply('and', apply('ne', candidate, candidate), apply('eq', best, best));
+  return apply('or', ordered, firstNaN);
+}
+
+/** Few elements per result: each is a statement, and the loops over results run in lanes. */
+function unrolled(reduction: Reduction): Stmt[] {
+  const state = running(reduction);
+  const extents = reduction.reduced.map((next) => next.extent);
+  const body = state.begin();
+  for (let position = 0; position < extentOf(reduction.reduced); position++) {
+    const taps = unflatten(fixed(position), extents);
+    const map = new Map(reduction.reduced.map((next, i) => [next, taps[i]!]));
+    body.push(...state.take(substituteAxes(reduction.element, map), fixed(position)));
+  }
+  body.push(...reduction.finish(state.result));
+  return elementLoops(reduction.domain, body, workOf(body));
+}
+
+/** The loops over results, parallel where there is enough work, around a body. */
+function resultLoops(axes: readonly Axis[], body: readonly Stmt[], work: number): Stmt[] {
+  const parallel = work >= parallelThreshold;
+  let nest = [...body];
+  for (let i = axes.length - 1; i >= 0; i--) {
+    if (axes[i]!.extent > 1) nest = [loop(axes[i]!, parallel ? 'parallel' : 'serial', nest)];
+    else nest = substituteStmts(nest, new Map([[axes[i]!, fixed(0)]]));
+  }
+  return nest;
+}
+
+function reducedLoops(axes: readonly Axis[], body: readonly Stmt[], innermost: 'vector' | 'serial'): Stmt[] {
+  let nest = [...body];
+  for (let i = axes.length - 1; i >= 0; i--) {
+    const kind = i === axes.length - 1 && axes[i]!.extent >= 4 ? innermost : 'serial';
+    nest = [loop(axes[i]!, kind, nest)];
+  }
+  return nest;
+}
+
+/** One accumulator per result; the innermost reduced axis runs in lanes. */
+function inLanes(reduction: Reduction): Stmt[] {
+  const { merged, map } = mergeAxes(reduction.reduced, indicesOf(reduction.element));
+  const element = substituteAxes(reduction.element, map);
+  const state = running(reduction);
+  const position = flatten(merged.map(of), merged.map((next) => next.extent));
+  const body = [
+    ...state.begin(),
+    ...reducedLoops(merged, state.take(element, position), reduction.position ? 'serial' : 'vector'),
+    ...reduction.finish(state.result),
+  ];
+  const work = extentOf(reduction.domain) * extentOf(reduction.reduced) * 2;
+  return resultLoops(reduction.domain, body, work);
+}
+
+/** A block of accumulators along a contiguous axis of results; the reduced axes run around it. */
+function blocked(reduction: Reduction, along: Axis): Stmt[] {
+  const { merged, map } = mergeAxes(reduction.reduced, indicesOf(reduction.element));
+  const element = substituteAxes(reduction.element, map);
+  const others = reduction.domain.filter((next) => next !== along);
+  const blocks = Math.floor(along.extent / columnBlock);
+  const rest = along.extent - blocks * columnBlock;
+  const work = extentOf(reduction.domain) * extentOf(reduction.reduced) * 2;
+  const stmts: Stmt[] = [];
+  if (blocks > 0) {
+    const block = axis('block', blocks);
+    const start = multiply(of(block), columnBlock);
+    stmts.push(...resultLoops([...others, block], blockBody(reduction, merged, element, along, columnBlock, start), work));
+  }
+  if (rest > 0) {
+    const start = fixed(blocks * columnBlock);
+    stmts.push(...resultLoops(others, blockBody(reduction, merged, element, along, rest, start), work));
+  }
+  return stmts;
+}
+
+function blockBody(
+  reduction: Reduction, reduced: readonly Axis[], element: Expr, along: Axis, width: number, start: IndexExpr,
+): Stmt[] {
+  const { monoid } = reduction;
+  const dtype = element.dtype;
+  const accumulators: Buffer = { name: 'accumulators', dtype, size: width, space: 'stack' };
+  const lane = axis(along.name, width);
+  const here = new Map([[along, add(start, of(lane))]]);
+  const identity = literal(dtype, identityOf(monoid, dtype));
+  const take: Stmt = { kind: 'update', buffer: accumulators, offset: of(lane), monoid, value: substituteAxes(element, here) };
+  return [
+    { kind: 'allocate', buffer: accumulators },
+    loop(lane, 'vector', [{ kind: 'store', buffer: accumulators, offset: of(lane), value: identity }]),
+    ...reducedLoops(reduced, [loop(lane, 'vector', [take])], 'serial'),
+    loop(lane, 'vector', substituteStmts(reduction.finish(load(accumulators, of(lane))), here)),
+  ];
+}
+

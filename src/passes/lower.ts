@@ -1,0 +1,179 @@
+// Lowering: each fused group becomes kernels. The rules of the operation table give scalar expressions at an index;
+// this file composes them (an inlined operand is evaluated in place, a stored one is loaded) and hands the result to
+// the lowering of its class: element loops, reductions, contractions, or the operation's own nest.
+
+import { InternalError, type SourcePosition } from '../ir/errors.ts';
+import type { Func, Node, Value } from '../ir/graph.ts';
+import { flatten, type IndexExpr } from '../ir/index-expr.ts';
+import { type Buffer, type Expr, type Kernel, type Local, load, type Stmt } from '../ir/kernel.ts';
+import type { ElementContext, OpTable } from '../ir/optable.ts';
+import { bytesPerElement, type DType, sizeOf } from '../ir/types.ts';
+import { accessesOf } from './expr-rewrite.ts';
+import { type FusionPlan, type Group, isConstantBuffer } from './fuse.ts';
+import { lowerContraction } from './lower-contraction.ts';
+import { lowerElement } from './lower-element.ts';
+import { lowerNest } from './lower-nest.ts';
+import { lowerReduction } from './lower-reduction.ts';
+import type { ScheduleTarget } from './schedule.ts';
+
+
+export interface Lowered {
+  readonly kernels: readonly Kernel[];
+  /** Every global buffer of the kernels: the value it holds, or null for scratch between two kernels of one group. */
+  readonly buffers: ReadonlyMap<Buffer, Value | null>;
+  readonly bufferOf: ReadonlyMap<Value, Buffer>;
+}
+
+/** Everything the lowering of one group needs. */
+export interface GroupContext {
+  readonly table: OpTable;
+  readonly target: ScheduleTarget;
+  readonly group: Group;
+  /** A value at an index: a load, an inlined expression, or what `locals` says. */
+  at(value: Value, index: readonly IndexExpr[], locals: ReadonlyMap<Value, Expr>): Expr;
+  bufferFor(value: Value): Buffer;
+  /** A buffer that lives from one kernel of the group to the next. */
+  scratch(name: string, dtype: DType, size: number): Buffer;
+}
+
+export function lower(func: Func, plan: FusionPlan, table: OpTable, target: ScheduleTarget): Lowered {
+  const buffers = new Map<Buffer, Value | null>();
+  const bufferOf = new Map<Value, Buffer>();
+  const names = new Map<string, number>();
+  const uniqueName = (base: string): string => {
+    const count = names.get(base) ?? 0;
+    names.set(base, count + 1);
+    return count === 0 ? base : `${base}_${count}`;
+  };
+  const makeBuffer = (base: string, dtype: DType, size: number, value: Value | null): Buffer => {
+    const buffer: Buffer = { name: uniqueName(base), dtype, size, space: 'global' };
+    buffers.set(buffer, value);
+    return buffer;
+  };
+  const bufferFor = (value: Value): Buffer => {
+    const found = bufferOf.get(value);
+    if (found !== undefined) return found;
+    const base = value.name ?? value.producer?.op ?? 'value';
+    const buffer = makeBuffer(base, value.type.dtype, sizeOf(value.type.shape), value);
+    bufferOf.set(value, buffer);
+    return buffer;
+  };
+  for (const { value } of func.parameters) bufferFor(value);
+
+  const at = (value: Value, index: readonly IndexExpr[], locals: ReadonlyMap<Value, Expr>): Expr => {
+    const local = locals.get(value);
+    if (local !== undefined) return local;
+    const { producer } = value;
+    if (producer === null || !plan.inlined.has(producer)) {
+      return load(bufferFor(value), flatten(index, value.type.shape));
+    }
+    return elementOf(table, producer, index, (operand, operandIndex) => at(operand, operandIndex, locals));
+  };
+
+  const kernels: Kernel[] = [];
+  for (const group of plan.groups) {
+    const context: GroupContext = {
+      table, target, group, at, bufferFor,
+      scratch: (name, dtype, size) => makeBuffer(name, dtype, size, null),
+    };
+    for (const body of lowerGroup(context)) kernels.push(finishKernel(group, body));
+  }
+  return { kernels, buffers, bufferOf };
+}
+
+/** A kernel's loops before its parameters are collected. */
+export interface KernelBody {
+  readonly suffix: string;
+  readonly body: readonly Stmt[];
+  readonly flops: number;
+}
+
+function lowerGroup(context: GroupContext): KernelBody[] {
+  const { anchor } = context.group;
+  if (anchor === null) return lowerElement(context);
+  const { lowering } = context.table[anchor.op];
+  switch (lowering.class) {
+    case 'reduction':
+      return lowerReduction(context, anchor);
+    case 'contraction':
+      return lowerContraction(context, anchor);
+    case 'nest':
+      return lowerNest(context, anchor);
+    case 'element':
+    case 'expanded':
+      throw new InternalError(`${anchor.op} cannot anchor a kernel`);
+  }
+}
+
+/** The element rule of a node, its operands read through `read`. */
+export function elementOf(
+  table: OpTable, node: Node, index: readonly IndexExpr[],
+  read: (operand: Value, index: readonly IndexExpr[]) => Expr,
+): Expr {
+  const { lowering } = table[node.op];
+  if (lowering.class !== 'element') throw new InternalError(`${node.op} has no element rule`);
+  const s: ElementContext = { operand: (position, at) => read(node.operands[position]!, at) };
+  return lowering.element(s, index, node as never);
+}
+
+/**
+ * The members of a group at one index of its domain: each a named value, stored where it must be in memory.
+ * `anchored` holds the anchor's value, if there is one.
+ */
+export function memberStmts(context: GroupContext, index: readonly IndexExpr[], anchored: ReadonlyMap<Value, Expr>): Stmt[] {
+  const { group, table } = context;
+  const locals = new Map(anchored);
+  const stored = new Set(group.stored);
+  const stmts: Stmt[] = [];
+  const offset = flatten(index, group.domain);
+  for (const [value, expr] of anchored) {
+    if (stored.has(value)) stmts.push({ kind: 'store', buffer: context.bufferFor(value), offset, value: expr });
+  }
+  group.members.forEach((node, position) => {
+    const value = node.results[0]!;
+    const expr = elementOf(table, node, index, (operand, at) => context.at(operand, at, locals));
+    const local: Local = { name: value.name ?? `v${position}`, dtype: value.type.dtype, lanes: 1 };
+    const reference: Expr = { kind: 'local', dtype: local.dtype, local };
+    stmts.push({ kind: 'let', local, value: expr });
+    locals.set(value, reference);
+    if (stored.has(value)) stmts.push({ kind: 'store', buffer: context.bufferFor(value), offset, value: reference });
+  });
+  return stmts;
+}
+
+function finishKernel(group: Group, { suffix, body, flops }: KernelBody): Kernel {
+  const { loads, stores } = accessesOf(body);
+  const written = new Set(stores.map((access) => access.buffer).filter((buffer) => buffer.space === 'global'));
+  const read = new Set(loads.map((access) => access.buffer).filter((buffer) => buffer.space === 'global'));
+  const touched = [...new Set([...read, ...written])];
+  const nodes = group.anchor === null ? group.members : [group.anchor, ...group.members];
+  return {
+    name: kernelName(nodes, suffix),
+    parameters: touched.map((buffer) => ({
+      buffer,
+      access: !written.has(buffer) ? 'read' : read.has(buffer) ? 'readwrite' : 'write',
+    })),
+    body,
+    summary: nodes.map((node) => node.op).join(', '),
+    sources: sourcesOf(nodes),
+    flops,
+    bytes: touched.reduce((bytes, buffer) => bytes + buffer.size * bytesPerElement[buffer.dtype], 0),
+  };
+}
+
+function kernelName(nodes: readonly Node[], suffix: string): string {
+  const ops = nodes.map((node) => node.op).filter((op) => op !== 'constant');
+  const shown = ops.length <= 4 ? ops : [...ops.slice(0, 3), `and_${ops.length - 3}_more`];
+  return `${shown.join('_') || 'fill'}${suffix}`;
+}
+
+function sourcesOf(nodes: readonly Node[]): SourcePosition[] {
+  const seen = new Map<string, SourcePosition>();
+  for (const { source } of nodes) if (source !== null) seen.set(`${source.file}:${source.line}`, source);
+  return [...seen.values()];
+}
+
+/** Constants that live in memory, by value. */
+export function constantBuffers(func: Func): Value[] {
+  return func.nodes.filter(isConstantBuffer).map((node) => node.results[0]!);
+}

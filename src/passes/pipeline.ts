@@ -1,0 +1,30 @@
+// From a graph to a program: the graph passes, fusion, lowering and the memory plan, in that order.
+
+import type { Func } from '../ir/graph.ts';
+import { builder, opTable } from '../ir/ops/index.ts';
+import type { Program } from '../ir/program.ts';
+import { type FusionPlan, fuse, withoutFusion } from './fuse.ts';
+import { optimize } from './graph-passes.ts';
+import { inputChecks } from './input-checks.ts';
+import { lower } from './lower.ts';
+import { planProgram } from './plan.ts';
+import { separateResults } from './results.ts';
+import { defaultTarget, type ScheduleTarget } from './schedule.ts';
+
+export interface CompileOptions {
+  readonly schedule?: ScheduleTarget;
+  /** False: one kernel per operation, the measure that fusion is compared with. */
+  readonly fusion?: boolean;
+  /** Receives every stage by name, in text form. */
+  readonly print?: (stage: string, text: string) => void;
+}
+
+/** Compiles a function to a program: kernels in order, their buffers placed. Deterministic for a given function and options. */
+export function compileToProgram(func: Func, options: CompileOptions = {}): Program {
+  const { schedule = defaultTarget, fusion = true, print } = options;
+  const checks = inputChecks(func);
+  const optimized = optimize(func, print === undefined ? {} : { print });
+  const separated = separateResults(optimized, builder);
+  const plan: FusionPlan = fusion ? fuse(separated, opTable) : withoutFusion(separated, opTable);
+  return planProgram(separated, lower(separated, plan, opTable, schedule), checks);
+}

@@ -1,0 +1,204 @@
+// The memory plan: where every buffer of the lowered kernels lives. Inputs, outputs, states and constants have their
+// own storage; updates are written straight into their state where no kernel still needs the old value; everything
+// else shares one arena by lifetime.
+
+import { InternalError } from '../ir/errors.ts';
+import type { Func, Value } from '../ir/graph.ts';
+import { axis, of } from '../ir/index-expr.ts';
+import { type Buffer, type Kernel, load } from '../ir/kernel.ts';
+import type { Launch, Program, ProgramBuffer, RangeCheck, Storage } from '../ir/program.ts';
+import { bytesPerElement, sizeOf, type TensorType } from '../ir/types.ts';
+import { planArena } from './arena.ts';
+import { aliasBuffers, canReplace } from './in-place.ts';
+import { elementLoops } from './loops.ts';
+import { constantBuffers, type Lowered } from './lower.ts';
+
+export function planProgram(func: Func, lowered: Lowered, checks: readonly RangeCheck[]): Program {
+  const storage = assignStorage(func, lowered);
+  const aliases = new Map<Buffer, Buffer>();
+  const copies = updateStates(func, lowered, storage, aliases);
+  reuseDying(lowered, storage, aliases);
+  const alias = (buffer: Buffer): Buffer => {
+    let found = buffer;
+    for (let next = aliases.get(found); next !== undefined; next = aliases.get(found)) found = next;
+    return found;
+  };
+  const kernels = [...lowered.kernels, ...copies].map((kernel) => aliasBuffers(kernel, alias));
+  return assemble(func, lowered, kernels, storage, checks);
+}
+
+interface Place {
+  readonly storage: Exclude<Storage, 'arena'>;
+  readonly index: number;
+  readonly name: string;
+}
+
+/** Buffers with storage of their own; those missing live in the arena. */
+function assignStorage(func: Func, lowered: Lowered): Map<Buffer, Place> {
+  const places = new Map<Buffer, Place>();
+  const counts = { input: 0, state: 0, output: 0, constant: 0 };
+  const place = (value: Value, storage: Place['storage'], name: string): void => {
+    const buffer = lowered.bufferOf.get(value);
+    const index = counts[storage]++;
+    if (buffer !== undefined) places.set(buffer, { storage, index, name });
+  };
+  for (const { value, role, name } of func.parameters) place(value, role, name);
+  for (const { value, role, name } of func.results) if (role === 'output') place(value, 'output', name);
+  for (const value of constantBuffers(func)) {
+    const buffer = lowered.bufferOf.get(value);
+    if (buffer !== undefined) place(value, 'constant', buffer.name);
+  }
+  return places;
+}
+
+/** Writes each update into its state directly where that is safe; returns copies for the others. */
+function updateStates(
+  func: Func, lowered: Lowered, storage: ReadonlyMap<Buffer, Place>, aliases: Map<Buffer, Buffer>,
+): Kernel[] {
+  const { lastRead, writers } = usage(lowered.kernels);
+  const states = new Map(func.parameters.filter(({ role }) => role === 'state').map(({ name, value }) => [name, value]));
+  const copies: Kernel[] = [];
+  for (const { name, role, value } of func.results) {
+    if (role !== 'update') continue;
+    const state = lowered.bufferOf.get(states.get(name)!);
+    const buffer = lowered.bufferOf.get(value);
+    if (state === undefined || buffer === undefined) throw new InternalError(`the update of state ${name} has no buffer`);
+    const [writer, ...others] = writers.get(buffer) ?? [];
+    const direct =
+      writer !== undefined && others.length === 0 && !storage.has(buffer) && !aliases.has(buffer) &&
+      (lastRead.get(state) ?? -1) <= writer &&
+      ((lastRead.get(state) ?? -1) < writer || canReplace(lowered.kernels[writer]!, state, buffer));
+    if (direct) aliases.set(buffer, state);
+    else copies.push(copyKernel(buffer, state));
+  }
+  return copies;
+}
+
+function copyKernel(from: Buffer, to: Buffer): Kernel {
+  const i = axis('i', from.size);
+  const body = elementLoops([i], [{ kind: 'store', buffer: to, offset: of(i), value: load(from, of(i)) }], 1);
+  return {
+    name: 'copy',
+    parameters: [{ buffer: from, access: 'read' }, { buffer: to, access: 'write' }],
+    body, summary: 'copy', sources: [], flops: 0, bytes: 2 * from.size * bytesPerElement[from.dtype],
+  };
+}
+
+interface Usage {
+  readonly lastRead: Map<Buffer, number>;
+  readonly writers: Map<Buffer, number[]>;
+}
+
+function usage(kernels: readonly Kernel[]): Usage {
+  const lastRead = new Map<Buffer, number>();
+  const writers = new Map<Buffer, number[]>();
+  kernels.forEach((kernel, position) => {
+    for (const { buffer, access } of kernel.parameters) {
+      if (access !== 'write') lastRead.set(buffer, position);
+      if (access === 'read') continue;
+      const list = writers.get(buffer);
+      if (list === undefined) writers.set(buffer, [position]);
+      else list.push(position);
+    }
+  });
+  return { lastRead, writers };
+}
+
+/** An arena buffer written by a kernel takes over one of the same size that dies there, read at the same index. */
+function reuseDying(lowered: Lowered, storage: ReadonlyMap<Buffer, Place>, aliases: Map<Buffer, Buffer>): void {
+  const { lastRead, writers } = usage(lowered.kernels);
+  const taken = new Set<Buffer>();
+  // A buffer that stands for a state or another buffer may be read later under that name.
+  const pinned = new Set<Buffer>([...aliases.keys(), ...aliases.values()]);
+  const isArena = (buffer: Buffer): boolean => !storage.has(buffer) && !pinned.has(buffer);
+  lowered.kernels.forEach((kernel, position) => {
+    for (const { buffer: written, access } of kernel.parameters) {
+      if (access !== 'write' || !isArena(written) || writers.get(written)!.length !== 1) continue;
+      const dying = kernel.parameters.find(
+        ({ buffer, access: how }) =>
+          how === 'read' && isArena(buffer) && !taken.has(buffer) && lastRead.get(buffer) === position &&
+          buffer.size === written.size && buffer.dtype === written.dtype && canReplace(kernel, buffer, written),
+      );
+      if (dying === undefined) continue;
+      taken.add(dying.buffer);
+      aliases.set(written, dying.buffer);
+    }
+  });
+}
+
+function assemble(
+  func: Func, lowered: Lowered, kernels: readonly Kernel[], places: ReadonlyMap<Buffer, Place>, checks: readonly RangeCheck[],
+): Program {
+  const arena = placeInArena(kernels, places);
+  const made = new Map<Buffer, ProgramBuffer>();
+  const programBuffer = (buffer: Buffer): ProgramBuffer => {
+    const found = made.get(buffer);
+    if (found !== undefined) return found;
+    const value = lowered.buffers.get(buffer) ?? null;
+    const type: TensorType = value?.type ?? { dtype: buffer.dtype, shape: [buffer.size] };
+    const place = places.get(buffer);
+    const result: ProgramBuffer = {
+      name: place?.name ?? buffer.name,
+      storage: place?.storage ?? 'arena',
+      type,
+      index: place?.index ?? arena.index.get(buffer)!,
+      offset: arena.offset.get(buffer) ?? 0,
+      data: place?.storage === 'constant' ? constantData(value) : null,
+    };
+    made.set(buffer, result);
+    return result;
+  };
+  const steps = kernels.map((kernel): Launch => ({
+    kind: 'launch', kernel, args: kernel.parameters.map(({ buffer }) => programBuffer(buffer)),
+  }));
+  const boundary = (value: Value, storage: Storage, name: string, index: number): ProgramBuffer => {
+    const buffer = lowered.bufferOf.get(value);
+    const placed = buffer === undefined ? undefined : programBuffer(buffer);
+    if (placed !== undefined && placed.storage === storage && placed.index === index) return placed;
+    return { name, storage, type: value.type, index, offset: 0, data: null };
+  };
+  const withRole = (role: 'input' | 'state') => func.parameters.filter((parameter) => parameter.role === role);
+  const constants = [...made.values()].filter((buffer) => buffer.storage === 'constant');
+  return {
+    name: func.name,
+    steps,
+    inputs: withRole('input').map(({ value, name }, i) => boundary(value, 'input', name, i)),
+    states: withRole('state').map(({ value, name }, i) => boundary(value, 'state', name, i)),
+    outputs: func.results
+      .filter((result) => result.role === 'output')
+      .map(({ value, name }, i) => boundary(value, 'output', name, i)),
+    constants: constants.sort((a, b) => a.index - b.index),
+    arenaBytes: arena.bytes,
+    checks,
+  };
+}
+
+function constantData(value: Value | null): ArrayLike<number> {
+  const attrs = value?.producer?.attrs as { data?: ArrayLike<number> } | undefined;
+  if (attrs?.data === undefined) throw new InternalError('a constant buffer without data');
+  return attrs.data;
+}
+
+function placeInArena(
+  kernels: readonly Kernel[], places: ReadonlyMap<Buffer, Place>,
+): { index: Map<Buffer, number>; offset: Map<Buffer, number>; bytes: number } {
+  const lives = new Map<Buffer, { first: number; last: number }>();
+  kernels.forEach((kernel, position) => {
+    for (const { buffer } of kernel.parameters) {
+      if (places.has(buffer)) continue;
+      const life = lives.get(buffer);
+      if (life === undefined) lives.set(buffer, { first: position, last: position });
+      else life.last = position;
+    }
+  });
+  const buffers = [...lives.keys()];
+  const lifetimes = buffers.map((buffer) => ({
+    bytes: sizeOf([buffer.size]) * bytesPerElement[buffer.dtype], ...lives.get(buffer)!,
+  }));
+  const { offsets, bytes } = planArena(lifetimes);
+  return {
+    index: new Map(buffers.map((buffer, i) => [buffer, i])),
+    offset: new Map(buffers.map((buffer, i) => [buffer, offsets[i]!])),
+    bytes,
+  };
+}

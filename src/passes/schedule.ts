@@ -1,0 +1,82 @@
+// Schedules: every decision about how a loop nest runs, as data. Lowering asks this file and nothing else; a
+// schedule can be printed, and later stored and searched over.
+
+/** What decisions depend on: the vector width and whether threads exist. */
+export interface ScheduleTarget {
+  /** Bytes of a vector register: 64 AVX-512, 32 AVX2, 16 NEON. */
+  readonly vectorBytes: number;
+  /** Most accumulator registers a microkernel may hold (24 of 32 with AVX-512, 12 of 16 with AVX2). */
+  readonly accumulators: number;
+}
+
+export const defaultTarget: ScheduleTarget = { vectorBytes: 64, accumulators: 24 };
+
+/** A loop over fewer elements than this stays on one thread: waking a team costs about as much as 20,000 additions. */
+export const parallelThreshold = 24_576;
+
+/** Elements that one thread takes at a time from a flat loop: half a first-level cache of f32 operands. */
+export const flatBlock = 4096;
+
+/** Columns that one accumulator row covers when the contiguous axis is not reduced: 64 f32 are four AVX-512 registers. */
+export const columnBlock = 64;
+
+/** A reduction to few elements is split into this many partial results when it is long. */
+export const partialChunks = 64;
+export const partialThreshold = 65_536;
+
+export interface ContractionSchedule {
+  /** Rows of the register tile; each is broadcast against `columnVectors` vectors of the packed columns. */
+  readonly rowTile: number;
+  readonly lanes: number;
+  readonly columnVectors: number;
+  /** Inner indices packed at a time: the panel of innerBlock × columns stays in the first-level cache or near it. */
+  readonly innerBlock: number;
+  /** Rows that one task accumulates. */
+  readonly rowBlock: number;
+}
+
+/** First-level cache holds the packed panel: 320 × 32 f32 are 40 KB, streamed against 320 × 12 rows. */
+const innerBlockTarget = 320;
+/** f32 cells of a task's accumulator scratch: rows × columns of the panel, 64 KB. */
+const scratchCells = 16_384;
+
+/** Contractions below this many multiply-adds, or with fewer rows than this, are not worth packing. */
+export const packingThreshold = 8192;
+export const fewestPackedRows = 4;
+
+export function contractionSchedule(
+  rows: number, inner: number, elementBytes: number, target: ScheduleTarget,
+): ContractionSchedule {
+  const lanes = target.vectorBytes / elementBytes;
+  const columnVectors = 2;
+  const mostRows = Math.floor(target.accumulators / columnVectors);
+  const rowTile = bestTile(rows, mostRows);
+  const blocks = Math.ceil(inner / innerBlockTarget);
+  const innerBlock = Math.ceil(inner / blocks);
+  const mostRowBlock = Math.floor(scratchCells / (lanes * columnVectors) / rowTile) * rowTile;
+  const rowBlock = Math.min(Math.ceil(rows / rowTile) * rowTile, mostRowBlock);
+  return { rowTile, lanes, columnVectors, innerBlock, rowBlock };
+}
+
+/** The tile that pads the fewest rows; the largest among equals, and never one under half of the registers unless rows are few. */
+function bestTile(rows: number, most: number): number {
+  if (rows <= most) return rows;
+  let best = most;
+  let bestPadded = Math.ceil(rows / most) * most;
+  for (let tile = most - 1; tile >= Math.ceil(most * 0.6); tile--) {
+    const padded = Math.ceil(rows / tile) * tile;
+    // A narrower tile loads more per multiply-add, so it has to save at least 2 % of the rows.
+    if (padded < bestPadded * 0.98) {
+      best = tile;
+      bestPadded = padded;
+    }
+  }
+  return best;
+}
+
+/** Multiply-adds spent when rows and columns are padded to whole tiles. */
+export function paddedWork(rows: number, columns: number, elementBytes: number, target: ScheduleTarget): number {
+  const { rowTile, lanes, columnVectors } = contractionSchedule(rows, 1, elementBytes, target);
+  const width = lanes * columnVectors;
+  return Math.ceil(rows / rowTile) * rowTile * Math.ceil(columns / width) * width;
+}
