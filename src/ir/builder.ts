@@ -49,7 +49,8 @@ export function makeBuilder(table: OpTable, source: SourcePosition | null = null
       return emitNode(table, op, operands, attrs, source, name);
     },
     at: (position) => makeBuilder(table, position),
-    fill: ({ dtype, shape }, value) => emitNode(table, 'constant', [], { dtype, shape, data: [value] }, source, null).results[0]!,
+    fill: ({ dtype, shape }, value) =>
+      emitNode(table, 'constant', [], { dtype, shape, data: [value] }, source, null).results[0]!,
     like: (like, value) => tools.fill(like.type, value),
     broadcastTo: (x, shape) => broadcastTo(tools, x, shape),
     sumTo: (x, shape) => sumTo(tools, x, shape),
@@ -68,7 +69,12 @@ export function makeBuilder(table: OpTable, source: SourcePosition | null = null
 }
 
 function emitNode<K extends OpName>(
-  table: OpTable, op: K, operands: readonly Value[], attrs: OpAttrs[K], source: SourcePosition | null, name: string | null,
+  table: OpTable,
+  op: K,
+  operands: readonly Value[],
+  attrs: OpAttrs[K],
+  source: SourcePosition | null,
+  name: string | null,
 ): Node<K> {
   const types = inferTypes(table, op, operands, attrs, source);
   const results: Value[] = [];
@@ -81,10 +87,17 @@ function emitNode<K extends OpName>(
 
 /** The result types by the table's rule; a refusal becomes a UserError that names operands, their types and the line. */
 export function inferTypes<K extends OpName>(
-  table: OpTable, op: K, operands: readonly Value[], attrs: OpAttrs[K], source: SourcePosition | null,
+  table: OpTable,
+  op: K,
+  operands: readonly Value[],
+  attrs: OpAttrs[K],
+  source: SourcePosition | null,
 ): readonly TensorType[] {
   try {
-    return table[op].infer(operands.map((operand) => operand.type), attrs);
+    return table[op].infer(
+      operands.map((operand) => operand.type),
+      attrs,
+    );
   } catch (error) {
     if (!(error instanceof TypeMismatch)) throw error;
     throw new UserError(`${op}(${operands.map(describe).join(', ')}): ${error.message}`, source);

@@ -105,7 +105,9 @@ function rejoin(index: IndexExpr): IndexExpr {
     const rest = index.terms.filter((term) => term !== remainder);
     const quotient = floorDiv(value, by);
     const target = multiply(quotient, by * scale);
-    const found = target.terms.every((term) => coefficientOf({ terms: rest, constant: 0 }, term.atom) === term.coefficient);
+    const found = target.terms.every(
+      (term) => coefficientOf({ terms: rest, constant: 0 }, term.atom) === term.coefficient,
+    );
     if (!found || target.terms.length === 0) continue;
     const kept = rest.filter((term) => coefficientOf(target, term.atom) === 0);
     return add({ terms: kept, constant: index.constant - target.constant }, multiply(value, scale));
@@ -118,7 +120,7 @@ export function multiply(a: IndexExpr, factor: number): IndexExpr {
   if (factor === 0) return fixed(0);
   return {
     terms: a.terms.map((term) => ({ atom: term.atom, coefficient: term.coefficient * factor })),
-    constant: a.constant * factor,
+    constant: a.constant * factor + 0, // −0 becomes 0
   };
 }
 

@@ -8,9 +8,51 @@ import type { DType } from './types.ts';
 
 /** Scalar functions that every printer spells. Graph operations are written in terms of these. */
 export const scalarOps = [
-  'neg', 'abs', 'sign', 'floor', 'ceil', 'round', 'sqrt', 'exp', 'expm1', 'log', 'log1p', 'sin', 'cos', 'tan', 'asin',
-  'acos', 'atan', 'sinh', 'cosh', 'tanh', 'asinh', 'acosh', 'atanh', 'erf', 'not', 'add', 'sub', 'mul', 'div', 'rem',
-  'pow', 'max', 'min', 'atan2', 'and', 'or', 'xor', 'shl', 'shr', 'eq', 'ne', 'lt', 'le', 'gt', 'ge',
+  'neg',
+  'abs',
+  'sign',
+  'floor',
+  'ceil',
+  'round',
+  'sqrt',
+  'exp',
+  'expm1',
+  'log',
+  'log1p',
+  'sin',
+  'cos',
+  'tan',
+  'asin',
+  'acos',
+  'atan',
+  'sinh',
+  'cosh',
+  'tanh',
+  'asinh',
+  'acosh',
+  'atanh',
+  'erf',
+  'not',
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'rem',
+  'pow',
+  'max',
+  'min',
+  'atan2',
+  'and',
+  'or',
+  'xor',
+  'shl',
+  'shr',
+  'eq',
+  'ne',
+  'lt',
+  'le',
+  'gt',
+  'ge',
 ] as const;
 export type ScalarOp = (typeof scalarOps)[number];
 
@@ -38,12 +80,24 @@ export interface Local {
 export type Expr =
   | { readonly kind: 'literal'; readonly dtype: DType; readonly value: number }
   | { readonly kind: 'index'; readonly dtype: 'i32'; readonly value: IndexExpr }
-  | { readonly kind: 'load'; readonly dtype: DType; readonly buffer: Buffer; readonly offset: IndexExpr; readonly lanes: number }
+  | {
+      readonly kind: 'load';
+      readonly dtype: DType;
+      readonly buffer: Buffer;
+      readonly offset: IndexExpr;
+      readonly lanes: number;
+    }
   | { readonly kind: 'local'; readonly dtype: DType; readonly local: Local }
   | { readonly kind: 'apply'; readonly dtype: DType; readonly op: ScalarOp; readonly args: readonly Expr[] }
   | { readonly kind: 'cast'; readonly dtype: DType; readonly value: Expr }
   /** Lazy: only the chosen branch is evaluated, so a branch may guard an access. */
-  | { readonly kind: 'select'; readonly dtype: DType; readonly condition: Expr; readonly then: Expr; readonly otherwise: Expr }
+  | {
+      readonly kind: 'select';
+      readonly dtype: DType;
+      readonly condition: Expr;
+      readonly then: Expr;
+      readonly otherwise: Expr;
+    }
   /** One scalar in every lane. */
   | { readonly kind: 'splat'; readonly dtype: DType; readonly value: Expr; readonly lanes: number };
 
@@ -61,10 +115,21 @@ export type Stmt =
   | { readonly kind: 'assign'; readonly local: Local; readonly value: Expr }
   | { readonly kind: 'store'; readonly buffer: Buffer; readonly offset: IndexExpr; readonly value: Expr }
   /** `buffer[offset] = buffer[offset] ⊕ value` */
-  | { readonly kind: 'update'; readonly buffer: Buffer; readonly offset: IndexExpr; readonly monoid: Monoid; readonly value: Expr }
+  | {
+      readonly kind: 'update';
+      readonly buffer: Buffer;
+      readonly offset: IndexExpr;
+      readonly monoid: Monoid;
+      readonly value: Expr;
+    }
   /** A stack, shared or register buffer, alive to the end of the enclosing block; its contents are undefined. */
   | { readonly kind: 'allocate'; readonly buffer: Buffer }
-  | { readonly kind: 'if'; readonly condition: Expr; readonly then: readonly Stmt[]; readonly otherwise: readonly Stmt[] }
+  | {
+      readonly kind: 'if';
+      readonly condition: Expr;
+      readonly then: readonly Stmt[];
+      readonly otherwise: readonly Stmt[];
+    }
   /** All invocations of a workgroup meet here. */
   | { readonly kind: 'barrier' };
 

@@ -6,13 +6,57 @@ import type { Func } from './graph.ts';
 import type { DType, Shape } from './types.ts';
 
 export const unaryOps = [
-  'neg', 'abs', 'sign', 'floor', 'ceil', 'round', 'sqrt', 'rsqrt', 'exp', 'expm1', 'log', 'log1p', 'sin', 'cos', 'tan',
-  'asin', 'acos', 'atan', 'sinh', 'cosh', 'tanh', 'asinh', 'acosh', 'atanh', 'sigmoid', 'softplus', 'erf', 'not',
+  'neg',
+  'abs',
+  'sign',
+  'floor',
+  'ceil',
+  'round',
+  'sqrt',
+  'rsqrt',
+  'exp',
+  'expm1',
+  'log',
+  'log1p',
+  'sin',
+  'cos',
+  'tan',
+  'asin',
+  'acos',
+  'atan',
+  'sinh',
+  'cosh',
+  'tanh',
+  'asinh',
+  'acosh',
+  'atanh',
+  'sigmoid',
+  'softplus',
+  'erf',
+  'not',
   'isnan',
 ] as const;
 export const binaryOps = [
-  'add', 'sub', 'mul', 'div', 'rem', 'pow', 'max', 'min', 'atan2', 'and', 'or', 'xor', 'shl', 'shr', 'eq', 'ne', 'lt',
-  'le', 'gt', 'ge',
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'rem',
+  'pow',
+  'max',
+  'min',
+  'atan2',
+  'and',
+  'or',
+  'xor',
+  'shl',
+  'shr',
+  'eq',
+  'ne',
+  'lt',
+  'le',
+  'gt',
+  'ge',
 ] as const;
 export type UnaryOp = (typeof unaryOps)[number];
 export type BinaryOp = (typeof binaryOps)[number];
@@ -48,10 +92,17 @@ export interface OpAttrs extends ElementwiseAttrs {
   readonly reshape: { readonly shape: Shape };
   /** Result axis i is operand axis `permutation[i]`. */
   readonly transpose: { readonly permutation: readonly number[] };
-  readonly slice: { readonly starts: readonly number[]; readonly limits: readonly number[]; readonly strides: readonly number[] };
+  readonly slice: {
+    readonly starts: readonly number[];
+    readonly limits: readonly number[];
+    readonly strides: readonly number[];
+  };
   /** `low` and `high` cells around each axis (negative ones crop), `interior` cells between elements, filled with `value`. */
   readonly pad: {
-    readonly low: readonly number[]; readonly high: readonly number[]; readonly interior: readonly number[]; readonly value: number;
+    readonly low: readonly number[];
+    readonly high: readonly number[];
+    readonly interior: readonly number[];
+    readonly value: number;
   };
   readonly reverse: { readonly axes: readonly number[] };
   readonly concat: { readonly axis: number };
@@ -72,7 +123,10 @@ export interface OpAttrs extends ElementwiseAttrs {
   /** Index (i32) of the first greatest or least element along `axis`, which is removed. NaN counts as greatest/least. */
   readonly argreduce: { readonly kind: 'max' | 'min'; readonly axis: number };
   readonly cumulative: {
-    readonly kind: 'sum' | 'prod' | 'max' | 'min'; readonly axis: number; readonly reverse: boolean; readonly exclusive: boolean;
+    readonly kind: 'sum' | 'prod' | 'max' | 'min';
+    readonly axis: number;
+    readonly reverse: boolean;
+    readonly exclusive: boolean;
   };
   /** Two results: values sorted along `axis` (stable; NaN last), and their old indices (i32). */
   readonly sort: { readonly axis: number; readonly descending: boolean };
@@ -89,8 +143,11 @@ export interface OpAttrs extends ElementwiseAttrs {
    * dilated lhs and may be negative; `lhsDilation` puts d−1 zeros between the elements of lhs, `rhsDilation` between taps.
    */
   readonly conv: {
-    readonly strides: readonly number[]; readonly padding: readonly (readonly [number, number])[];
-    readonly lhsDilation: readonly number[]; readonly rhsDilation: readonly number[]; readonly groups: number;
+    readonly strides: readonly number[];
+    readonly padding: readonly (readonly [number, number])[];
+    readonly lhsDilation: readonly number[];
+    readonly rhsDilation: readonly number[];
+    readonly groups: number;
   };
 
   readonly reduceWindow: WindowAttrs & { readonly kind: 'sum' | 'max' | 'min' };

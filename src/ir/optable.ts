@@ -60,7 +60,10 @@ export type Lowering<K extends OpName> =
       readonly monoid: (node: Node<K>) => Monoid;
       readonly position: boolean;
       readonly element: (
-        s: ElementContext, index: readonly IndexExpr[], reduced: readonly IndexExpr[], node: Node<K>,
+        s: ElementContext,
+        index: readonly IndexExpr[],
+        reduced: readonly IndexExpr[],
+        node: Node<K>,
       ) => Expr;
     }
   | { readonly class: 'contraction'; readonly form: (node: Node<K>) => ContractionForm }
@@ -76,7 +79,9 @@ export interface OpDef<K extends OpName> {
   readonly infer: (operands: readonly TensorType[], attrs: OpAttrs[K]) => readonly TensorType[];
   /** The float64 reference. `results` are the inferred types. */
   readonly evaluate: (
-    operands: readonly NdArray[], attrs: OpAttrs[K], results: readonly TensorType[],
+    operands: readonly NdArray[],
+    attrs: OpAttrs[K],
+    results: readonly TensorType[],
   ) => readonly NdArray[];
   readonly jvp: JvpRule<K>;
   readonly vjp: VjpRule<K>;

@@ -12,7 +12,15 @@ export interface TensorType {
 }
 
 export const bytesPerElement: Readonly<Record<DType, number>> = {
-  f32: 4, f64: 8, f16: 2, i8: 1, u8: 1, i32: 4, u32: 4, i64: 8, bool: 1,
+  f32: 4,
+  f64: 8,
+  f16: 2,
+  i8: 1,
+  u8: 1,
+  i32: 4,
+  u32: 4,
+  i64: 8,
+  bool: 1,
 };
 
 export function tensorType(dtype: DType, shape: Shape): TensorType {

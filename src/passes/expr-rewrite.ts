@@ -88,17 +88,20 @@ export function walkExpr(expr: Expr, visit: (expr: Expr) => void): void {
   switch (expr.kind) {
     case 'literal':
     case 'local':
-      return;
+      break;
     case 'index':
-      return walkIndex(expr.value, visit);
+      walkIndex(expr.value, visit);
+      break;
     case 'load':
-      return walkIndex(expr.offset, visit);
+      walkIndex(expr.offset, visit);
+      break;
     case 'apply':
       for (const arg of expr.args) walkExpr(arg, visit);
-      return;
+      break;
     case 'cast':
     case 'splat':
-      return walkExpr(expr.value, visit);
+      walkExpr(expr.value, visit);
+      break;
     case 'select':
       walkExpr(expr.condition, visit);
       walkExpr(expr.then, visit);
@@ -161,7 +164,10 @@ export function indicesOf(expr: Expr): IndexExpr[] {
 }
 
 /** The loads of global buffers in a body, with the buffers it stores to. */
-export function accessesOf(body: readonly Stmt[]): { loads: { buffer: Buffer; offset: IndexExpr }[]; stores: { buffer: Buffer; offset: IndexExpr }[] } {
+export function accessesOf(body: readonly Stmt[]): {
+  loads: { buffer: Buffer; offset: IndexExpr }[];
+  stores: { buffer: Buffer; offset: IndexExpr }[];
+} {
   const loads: { buffer: Buffer; offset: IndexExpr }[] = [];
   const stores: { buffer: Buffer; offset: IndexExpr }[] = [];
   walkStmts(body, (stmt) => {

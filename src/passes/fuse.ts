@@ -7,7 +7,7 @@ import type { Func, Node, Value } from '../ir/graph.ts';
 import { axis, of, sameIndex } from '../ir/index-expr.ts';
 import { literal } from '../ir/kernel.ts';
 import type { ContractionForm, ElementContext, OpTable } from '../ir/optable.ts';
-import { sameShape, type Shape, sizeOf } from '../ir/types.ts';
+import { type Shape, sameShape, sizeOf } from '../ir/types.ts';
 
 /** One kernel to be: an optional anchor (reduction, contraction or own nest) and element operations over its domain. */
 export interface Group {
@@ -49,7 +49,10 @@ export function withoutFusion(func: Func, table: OpTable): FusionPlan {
     .map((node, rank): Group => {
       const isElement = table[node.op].lowering.class === 'element';
       return {
-        rank, domain: node.results[0]!.type.shape, anchor: isElement ? null : node, members: isElement ? [node] : [],
+        rank,
+        domain: node.results[0]!.type.shape,
+        anchor: isElement ? null : node,
+        members: isElement ? [node] : [],
         stored: node.results,
       };
     });
@@ -99,7 +102,11 @@ function chooseInlined(func: Func, table: OpTable, uses: Uses): Set<Node> {
     const value = node.results[0]!;
     if (lowering.class !== 'element' || uses.results.has(value) || isConstantBuffer(node)) continue;
     const reading = readingOf(node, table, uses, inlined, readings);
-    if (lowering.cost === 'free' ? (reading?.chain ?? 0) < longestInlinedChain : worthInlining(node, table, reading, uses, inlined)) {
+    if (
+      lowering.cost === 'free'
+        ? (reading?.chain ?? 0) < longestInlinedChain
+        : worthInlining(node, table, reading, uses, inlined)
+    ) {
       inlined.add(node);
       readings.set(node, reading);
     }
@@ -108,7 +115,11 @@ function chooseInlined(func: Func, table: OpTable, uses: Uses): Set<Node> {
 }
 
 function readingOf(
-  node: Node, table: OpTable, uses: Uses, inlined: ReadonlySet<Node>, readings: ReadonlyMap<Node, Reading | null>,
+  node: Node,
+  table: OpTable,
+  uses: Uses,
+  inlined: ReadonlySet<Node>,
+  readings: ReadonlyMap<Node, Reading | null>,
 ): Reading | null {
   let found: Reading | null = null;
   for (const reader of uses.readers.get(node.results[0]!) ?? []) {
@@ -133,7 +144,8 @@ function evaluationsOf(table: OpTable, reader: Node, operand: Node): number {
       return domain * sizeOf(lowering.extents(reader as never));
     case 'contraction': {
       const form = lowering.form(reader as never);
-      const product = (axes: readonly { extent: number }[]): number => axes.reduce((size, axis) => size * axis.extent, 1);
+      const product = (axes: readonly { extent: number }[]): number =>
+        axes.reduce((size, axis) => size * axis.extent, 1);
       const free = readByLhs(form, reader, operand) ? form.rows : form.columns;
       return product(form.batch) * product(free) * product(form.inner);
     }
@@ -155,7 +167,13 @@ function readByLhs(form: ContractionForm, reader: Node, operand: Node): boolean 
   return found;
 }
 
-function worthInlining(node: Node, table: OpTable, reading: Reading | null, uses: Uses, inlined: ReadonlySet<Node>): boolean {
+function worthInlining(
+  node: Node,
+  table: OpTable,
+  reading: Reading | null,
+  uses: Uses,
+  inlined: ReadonlySet<Node>,
+): boolean {
   if (reading === null || reading.chain >= longestInlinedChain) return false;
   const { reader, evaluations } = reading;
   const size = sizeOf(node.results[0]!.type.shape);
@@ -224,7 +242,10 @@ function rankOf(value: Value, home: ReadonlyMap<Node, OpenGroup>, latest: Readon
 
 /** The group of the latest operand, if the node can be computed there at the group's own index. */
 function joinable(
-  node: Node, table: OpTable, groups: readonly OpenGroup[], home: ReadonlyMap<Node, OpenGroup>,
+  node: Node,
+  table: OpTable,
+  groups: readonly OpenGroup[],
+  home: ReadonlyMap<Node, OpenGroup>,
   latest: ReadonlyMap<Node, number>,
 ): OpenGroup | null {
   const rank = Math.max(-1, ...node.operands.map((operand) => rankOf(operand, home, latest)));
@@ -258,7 +279,10 @@ function readsOwnIndex(node: Node, table: OpTable): boolean {
 }
 
 function storedOf(
-  group: OpenGroup, home: ReadonlyMap<Node, OpenGroup>, inlined: ReadonlySet<Node>, uses: Uses,
+  group: OpenGroup,
+  home: ReadonlyMap<Node, OpenGroup>,
+  inlined: ReadonlySet<Node>,
+  uses: Uses,
 ): Value[] {
   const nodes = group.anchor === null ? group.members : [group.anchor, ...group.members];
   const stored: Value[] = [];

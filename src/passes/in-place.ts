@@ -13,7 +13,12 @@ export function canReplace(kernel: Kernel, read: Buffer, written: Buffer): boole
   return state.allowed && state.stored;
 }
 
-function checkBlock(block: readonly Stmt[], read: Buffer, written: Buffer, state: { allowed: boolean; stored: boolean }): void {
+function checkBlock(
+  block: readonly Stmt[],
+  read: Buffer,
+  written: Buffer,
+  state: { allowed: boolean; stored: boolean },
+): void {
   const stores = block.flatMap((stmt, position) =>
     stmt.kind === 'store' && stmt.buffer === written ? [{ position, offset: stmt.offset }] : [],
   );
@@ -22,7 +27,8 @@ function checkBlock(block: readonly Stmt[], read: Buffer, written: Buffer, state
     if (stmt.kind === 'update' && (stmt.buffer === written || stmt.buffer === read)) state.allowed = false;
     if (stmt.kind === 'store' && stmt.buffer === read) state.allowed = false;
     for (const offset of loadsIn(stmt, read)) {
-      const follows = stores.length > 0 && stores.every((store) => store.position >= position && sameIndex(store.offset, offset));
+      const follows =
+        stores.length > 0 && stores.every((store) => store.position >= position && sameIndex(store.offset, offset));
       if (!follows) state.allowed = false;
     }
     if (stmt.kind === 'loop') checkBlock(stmt.body, read, written, state);
@@ -51,9 +57,11 @@ export function aliasBuffers(kernel: Kernel, alias: (buffer: Buffer) => Buffer):
   const read = new Set(loads.map((access) => access.buffer));
   const written = new Set(stores.map((access) => access.buffer));
   const buffers = new Set(kernel.parameters.map(({ buffer }) => alias(buffer)));
-  const parameters = [...buffers].map((buffer): KernelParameter => ({
-    buffer,
-    access: !written.has(buffer) ? 'read' : read.has(buffer) ? 'readwrite' : 'write',
-  }));
+  const parameters = [...buffers].map(
+    (buffer): KernelParameter => ({
+      buffer,
+      access: !written.has(buffer) ? 'read' : read.has(buffer) ? 'readwrite' : 'write',
+    }),
+  );
   return { ...kernel, parameters, body };
 }

@@ -1,9 +1,9 @@
 // Which inputs are indices: an integer input that reaches a gather or scatter unchanged must lie in the operand's
 // range. Kernels clamp (a static program cannot throw), so the runtime checks such inputs before the first kernel.
 
+import { formatSource } from '../ir/errors.ts';
 import type { Func, Node, Parameter, Value } from '../ir/graph.ts';
 import type { RangeCheck } from '../ir/program.ts';
-import { formatSource } from '../ir/errors.ts';
 
 const unchanging: ReadonlySet<string> = new Set(['reshape', 'broadcast', 'transpose', 'slice', 'reverse', 'cast']);
 

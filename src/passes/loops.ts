@@ -1,7 +1,17 @@
 // Loops around a body: axes that can run as one are merged, the outermost runs in parallel when there is enough
 // work, the innermost in vector lanes.
 
-import { axis, type Axis, add, coefficientOf, fixed, type IndexExpr, multiply, of, unflatten } from '../ir/index-expr.ts';
+import {
+  type Axis,
+  add,
+  axis,
+  coefficientOf,
+  fixed,
+  type IndexExpr,
+  multiply,
+  of,
+  unflatten,
+} from '../ir/index-expr.ts';
 import type { AxisKind, Expr, Stmt } from '../ir/kernel.ts';
 import { exprsOf, indicesOf, rewriteStmts, walkStmts } from './expr-rewrite.ts';
 import { flatBlock, parallelThreshold } from './schedule.ts';
@@ -37,15 +47,19 @@ export function mergeableAxes(axes: readonly Axis[], indices: readonly IndexExpr
 
 /** Replaces mergeable neighbours by one axis. Returns the new axes, outermost first, and the map from old ones. */
 export function mergeAxes(
-  axes: readonly Axis[], indices: readonly IndexExpr[],
+  axes: readonly Axis[],
+  indices: readonly IndexExpr[],
 ): { merged: Axis[]; map: Map<Axis, IndexExpr> } {
   const map = new Map<Axis, IndexExpr>();
   for (const old of axes) if (old.extent === 1) map.set(old, fixed(0));
   const merged = mergeableAxes(axes, indices).map((group) => {
     if (group.length === 1) return group[0]!;
     const extents = group.map((member) => member.extent);
-    const whole = axis(group[group.length - 1]!.name, extents.reduce((product, extent) => product * extent, 1));
-    unflatten(of(whole), extents).forEach((index, i) => map.set(group[i]!, index));
+    const whole = axis(
+      group[group.length - 1]!.name,
+      extents.reduce((product, extent) => product * extent, 1),
+    );
+    for (const [i, index] of unflatten(of(whole), extents).entries()) map.set(group[i]!, index);
     return whole;
   });
   return { merged, map };

@@ -6,15 +6,30 @@
 
 import { InternalError } from '../ir/errors.ts';
 import type { Node } from '../ir/graph.ts';
-import { axis, type Axis, add, fixed, flatten, type IndexExpr, multiply, of, unflatten } from '../ir/index-expr.ts';
-import { apply, type Buffer, choose, type Expr, indexValue, literal, load, type Local, type Stmt } from '../ir/kernel.ts';
+import { type Axis, add, axis, fixed, flatten, type IndexExpr, multiply, of, unflatten } from '../ir/index-expr.ts';
+import {
+  apply,
+  type Buffer,
+  choose,
+  type Expr,
+  indexValue,
+  type Local,
+  literal,
+  load,
+  type Stmt,
+} from '../ir/kernel.ts';
 import { bytesPerElement, isFloat } from '../ir/types.ts';
 import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
+import { contiguousAxis, loop, substituteStmts } from './loops.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './lower.ts';
 import { extentOf, reductionKernels } from './lower-reduction.ts';
-import { contiguousAxis, loop, substituteStmts } from './loops.ts';
 import {
-  type ContractionSchedule, contractionSchedule, fewestPackedRows, packingThreshold, paddedWork, parallelThreshold,
+  type ContractionSchedule,
+  contractionSchedule,
+  fewestPackedRows,
+  packingThreshold,
+  paddedWork,
+  parallelThreshold,
 } from './schedule.ts';
 
 /** A contraction with its operands as expressions over explicit axes. */
@@ -50,7 +65,9 @@ function problemOf(context: GroupContext, anchor: Node): Problem {
   if (lowering.class !== 'contraction') throw new InternalError(`${anchor.op} is no contraction`);
   const form = lowering.form(anchor as never);
   const none = new Map();
-  const s = { operand: (position: number, at: readonly IndexExpr[]) => context.at(anchor.operands[position]!, at, none) };
+  const s = {
+    operand: (position: number, at: readonly IndexExpr[]) => context.at(anchor.operands[position]!, at, none),
+  };
   return { ...form, outer: [], lhs: form.lhs(s), rhs: form.rhs(s) };
 }
 
@@ -102,7 +119,7 @@ function oriented(problem: Problem, context: GroupContext): Problem {
 
 /** True where the axis stands in an earlier result axis than any row: then a panel without it is contiguous in the result. */
 function slowest(result: readonly IndexExpr[], candidate: Axis): boolean {
-  return result[0] !== undefined && result[0].terms.some((term) => term.atom === candidate);
+  return result[0]?.terms.some((term) => term.atom === candidate);
 }
 
 /** Everything the statements of one packed contraction share. */
@@ -128,7 +145,13 @@ function packed(context: GroupContext, anchor: Node, problem: Problem): KernelBo
   const innerBlocks = Math.ceil(innerCount / schedule.innerBlock);
   const size = extentOf(problem.batch) * innerBlocks * rowTiles * schedule.innerBlock * schedule.rowTile;
   const packing: Packing = {
-    problem, schedule, rowCount, columnCount, innerCount, rowTiles, innerBlocks,
+    problem,
+    schedule,
+    rowCount,
+    columnCount,
+    innerCount,
+    rowTiles,
+    innerBlocks,
     panelWidth: schedule.lanes * schedule.columnVectors,
     packedRows: context.scratch('packed_rows', dtype, size),
   };
@@ -140,7 +163,14 @@ function packed(context: GroupContext, anchor: Node, problem: Problem): KernelBo
 }
 
 /** Flat index into packed_rows: `[batch][inner block][row tile][k][row]`. */
-function packedOffset(p: Packing, batch: IndexExpr, block: IndexExpr, tile: IndexExpr, k: IndexExpr, row: IndexExpr): IndexExpr {
+function packedOffset(
+  p: Packing,
+  batch: IndexExpr,
+  block: IndexExpr,
+  tile: IndexExpr,
+  k: IndexExpr,
+  row: IndexExpr,
+): IndexExpr {
   const { innerBlock, rowTile } = p.schedule;
   const extents = [extentOf(p.problem.batch), p.innerBlocks, p.rowTiles, innerBlock, rowTile];
   return flatten([batch, block, tile, k, row], extents);
@@ -153,7 +183,10 @@ function zeroBeyond(index: IndexExpr, reach: number, count: number, value: Expr)
 }
 
 function axisMap(axes: readonly Axis[], flat: IndexExpr): [Axis, IndexExpr][] {
-  const indices = unflatten(flat, axes.map((next) => next.extent));
+  const indices = unflatten(
+    flat,
+    axes.map((next) => next.extent),
+  );
   return axes.map((next, i) => [next, indices[i]!]);
 }
 
@@ -172,15 +205,23 @@ function packRows(p: Packing): Stmt[] {
     ...axisMap(problem.inner, innerIndex),
   ]);
   const value = zeroBeyond(
-    rowIndex, p.rowTiles * schedule.rowTile, p.rowCount,
+    rowIndex,
+    p.rowTiles * schedule.rowTile,
+    p.rowCount,
     zeroBeyond(innerIndex, p.innerBlocks * schedule.innerBlock, p.innerCount, substituteAxes(problem.lhs, map)),
   );
   const store: Stmt = {
-    kind: 'store', buffer: p.packedRows, offset: packedOffset(p, of(batch), of(block), of(tile), of(k), of(row)), value,
+    kind: 'store',
+    buffer: p.packedRows,
+    offset: packedOffset(p, of(batch), of(block), of(tile), of(k), of(row)),
+    value,
   };
   const parallel = p.packedRows.size * 2 >= parallelThreshold ? 'parallel' : 'serial';
   const inside = loop(k, 'serial', [loop(row, 'serial', [store])]);
-  return [batch, block, tile].reduceRight<Stmt[]>((nest, next) => (next.extent === 1 ? nest : [loop(next, parallel, nest)]), [inside]);
+  return [batch, block, tile].reduceRight<Stmt[]>(
+    (nest, next) => (next.extent === 1 ? nest : [loop(next, parallel, nest)]),
+    [inside],
+  );
 }
 
 function contract(context: GroupContext, anchor: Node, p: Packing): Stmt[] {
@@ -206,7 +247,8 @@ function contract(context: GroupContext, anchor: Node, p: Packing): Stmt[] {
   const work = extentOf(problem.batch) * outer.extent * p.rowCount * p.columnCount * p.innerCount;
   const kind = work >= parallelThreshold ? 'parallel' : 'serial';
   return [batch, outer, rowBlock, panel].reduceRight<Stmt[]>(
-    (nest, next) => (next.extent === 1 ? nest : [loop(next, kind, nest)]), body,
+    (nest, next) => (next.extent === 1 ? nest : [loop(next, kind, nest)]),
+    body,
   );
 }
 
@@ -235,7 +277,9 @@ function packColumns(p: Packing, task: Task): Stmt[] {
     ...axisMap(problem.inner, innerIndex),
   ]);
   const value = zeroBeyond(
-    columnIndex, task.panel.extent * p.panelWidth, p.columnCount,
+    columnIndex,
+    task.panel.extent * p.panelWidth,
+    p.columnCount,
     zeroBeyond(innerIndex, p.innerBlocks * schedule.innerBlock, p.innerCount, substituteAxes(problem.rhs, map)),
   );
   const offset = add(multiply(of(k), p.panelWidth), of(column));
@@ -276,23 +320,46 @@ function registerTile(p: Packing, task: Task, tile: IndexExpr, tileIndex: IndexE
   const k = axis('k', innerBlock);
   const vectors = Array.from({ length: columnVectors }, (_, vector): { local: Local; value: Expr } => ({
     local: { name: `column${vector}`, dtype, lanes },
-    value: { kind: 'load', dtype, buffer: task.columns, offset: add(multiply(of(k), p.panelWidth), fixed(vector * lanes)), lanes },
+    value: {
+      kind: 'load',
+      dtype,
+      buffer: task.columns,
+      offset: add(multiply(of(k), p.panelWidth), fixed(vector * lanes)),
+      lanes,
+    },
   }));
   const rowValue = (row: number): Expr => ({
-    kind: 'splat', dtype, lanes,
+    kind: 'splat',
+    dtype,
+    lanes,
     value: load(p.packedRows, packedOffset(p, of(task.batch), of(task.block), tileIndex, of(k), fixed(row))),
   });
-  const begin = cells.map(({ local, offset }): Stmt => ({
-    kind: 'accumulator', local, initial: beginningOf(p, task, offset, dtype, lanes),
-  }));
-  const multiplyAdds = cells.map(({ local, row, vector }): Stmt => ({
-    kind: 'accumulate', local, monoid: 'sum',
-    value: apply('mul', rowValue(row), { kind: 'local', dtype, local: vectors[vector]!.local }),
-  }));
+  const begin = cells.map(
+    ({ local, offset }): Stmt => ({
+      kind: 'accumulator',
+      local,
+      initial: beginningOf(p, task, offset, dtype, lanes),
+    }),
+  );
+  const multiplyAdds = cells.map(
+    ({ local, row, vector }): Stmt => ({
+      kind: 'accumulate',
+      local,
+      monoid: 'sum',
+      value: apply('mul', rowValue(row), { kind: 'local', dtype, local: vectors[vector]!.local }),
+    }),
+  );
   return [
     ...begin,
     loop(k, 'serial', [...vectors.map(({ local, value }): Stmt => ({ kind: 'let', local, value })), ...multiplyAdds]),
-    ...cells.map(({ local, offset }): Stmt => ({ kind: 'store', buffer: task.sums, offset, value: { kind: 'local', dtype, local } })),
+    ...cells.map(
+      ({ local, offset }): Stmt => ({
+        kind: 'store',
+        buffer: task.sums,
+        offset,
+        value: { kind: 'local', dtype, local },
+      }),
+    ),
   ];
 }
 
@@ -323,7 +390,8 @@ function finish(context: GroupContext, anchor: Node, p: Packing, task: Task): St
   const members = memberStmts(context, index, new Map([[anchor.results[0]!, sum]]));
   const rowGuard = guard(rowIndex, p.rowCount, task.rowBlock.extent * rowsHere > p.rowCount);
   const ragged = p.columnCount > p.panelWidth && p.columnCount % p.panelWidth !== 0;
-  const wrapRow = (body: Stmt[]): Stmt => loop(row, 'serial', rowGuard === null ? body : [{ kind: 'if', condition: rowGuard, then: body, otherwise: [] }]);
+  const wrapRow = (body: Stmt[]): Stmt =>
+    loop(row, 'serial', rowGuard === null ? body : [{ kind: 'if', condition: rowGuard, then: body, otherwise: [] }]);
   const full = wrapRow([loop(column, 'vector', members)]);
   if (!ragged) return [full];
   const edge = axis('column', p.columnCount % p.panelWidth);

@@ -16,8 +16,26 @@ export function lowerElement(context: GroupContext): KernelBody[] {
 }
 
 const slowOps: ReadonlySet<string> = new Set([
-  'exp', 'expm1', 'log', 'log1p', 'sin', 'cos', 'tan', 'asin', 'acos', 'atan', 'sinh', 'cosh', 'tanh', 'asinh', 'acosh',
-  'atanh', 'erf', 'pow', 'atan2', 'rem',
+  'exp',
+  'expm1',
+  'log',
+  'log1p',
+  'sin',
+  'cos',
+  'tan',
+  'asin',
+  'acos',
+  'atan',
+  'sinh',
+  'cosh',
+  'tanh',
+  'asinh',
+  'acosh',
+  'atanh',
+  'erf',
+  'pow',
+  'atan2',
+  'rem',
 ]);
 
 /** Cost of running a body once, in additions: a transcendental counts as ten. */

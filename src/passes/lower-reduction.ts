@@ -5,15 +5,24 @@
 
 import { InternalError } from '../ir/errors.ts';
 import type { Node } from '../ir/graph.ts';
-import { axis, type Axis, add, fixed, flatten, type IndexExpr, multiply, of, unflatten } from '../ir/index-expr.ts';
+import { type Axis, add, axis, fixed, flatten, type IndexExpr, multiply, of, unflatten } from '../ir/index-expr.ts';
 import {
-  apply, type Buffer, choose, type Expr, indexValue, literal, load, type Local, type Monoid, type Stmt,
+  apply,
+  type Buffer,
+  choose,
+  type Expr,
+  indexValue,
+  type Local,
+  literal,
+  load,
+  type Monoid,
+  type Stmt,
 } from '../ir/kernel.ts';
 import { type DType, isFloat } from '../ir/types.ts';
 import { indicesOf, substituteAxes } from './expr-rewrite.ts';
-import { workOf } from './lower-element.ts';
-import { type GroupContext, type KernelBody, memberStmts } from './lower.ts';
 import { contiguousAxis, elementLoops, loop, mergeAxes, substituteStmts } from './loops.ts';
+import { type GroupContext, type KernelBody, memberStmts } from './lower.ts';
+import { workOf } from './lower-element.ts';
 import { columnBlock, parallelThreshold, partialChunks, partialThreshold } from './schedule.ts';
 
 /** A reduction over explicit axes; `finish` says what happens to each result. */
@@ -35,7 +44,9 @@ export function lowerReduction(context: GroupContext, anchor: Node): KernelBody[
   const reduced = lowering.extents(anchor as never).map((extent, i) => axis(`r${i}`, extent));
   const index = domain.map(of);
   const none = new Map();
-  const s = { operand: (position: number, at: readonly IndexExpr[]) => context.at(anchor.operands[position]!, at, none) };
+  const s = {
+    operand: (position: number, at: readonly IndexExpr[]) => context.at(anchor.operands[position]!, at, none),
+  };
   const reduction: Reduction = {
     domain,
     reduced,
@@ -65,10 +76,19 @@ export function reductionKernels(context: GroupContext, reduction: Reduction): K
   const element = substituteAxes(reduction.element, merged.map);
   const chunk = axis('chunk', chunks);
   const within = axis(outer!.name, outer!.extent / chunks);
-  const splitElement = substituteAxes(element, new Map([[outer!, add(multiply(of(chunk), within.extent), of(within))]]));
+  const splitElement = substituteAxes(
+    element,
+    new Map([[outer!, add(multiply(of(chunk), within.extent), of(within))]]),
+  );
   const partial = context.scratch('partial', reduction.element.dtype, chunks * results);
   const offset = (at: IndexExpr): IndexExpr =>
-    add(multiply(at, results), flatten(reduction.domain.map(of), reduction.domain.map((next) => next.extent)));
+    add(
+      multiply(at, results),
+      flatten(
+        reduction.domain.map(of),
+        reduction.domain.map((next) => next.extent),
+      ),
+    );
   const first: Reduction = {
     ...reduction,
     domain: [chunk, ...reduction.domain],
@@ -237,7 +257,10 @@ function inLanes(reduction: Reduction): Stmt[] {
   const { merged, map } = mergeAxes(reduction.reduced, indicesOf(reduction.element));
   const element = substituteAxes(reduction.element, map);
   const state = running(reduction);
-  const position = flatten(merged.map(of), merged.map((next) => next.extent));
+  const position = flatten(
+    merged.map(of),
+    merged.map((next) => next.extent),
+  );
   const body = [
     ...state.begin(),
     ...reducedLoops(merged, state.take(element, position), reduction.position ? 'serial' : 'vector'),
@@ -259,7 +282,9 @@ function blocked(reduction: Reduction, along: Axis): Stmt[] {
   if (blocks > 0) {
     const block = axis('block', blocks);
     const start = multiply(of(block), columnBlock);
-    stmts.push(...resultLoops([...others, block], blockBody(reduction, merged, element, along, columnBlock, start), work));
+    stmts.push(
+      ...resultLoops([...others, block], blockBody(reduction, merged, element, along, columnBlock, start), work),
+    );
   }
   if (rest > 0) {
     const start = fixed(blocks * columnBlock);
@@ -269,7 +294,12 @@ function blocked(reduction: Reduction, along: Axis): Stmt[] {
 }
 
 function blockBody(
-  reduction: Reduction, reduced: readonly Axis[], element: Expr, along: Axis, width: number, start: IndexExpr,
+  reduction: Reduction,
+  reduced: readonly Axis[],
+  element: Expr,
+  along: Axis,
+  width: number,
+  start: IndexExpr,
 ): Stmt[] {
   const { monoid } = reduction;
   const dtype = element.dtype;
@@ -277,7 +307,13 @@ function blockBody(
   const lane = axis(along.name, width);
   const here = new Map([[along, add(start, of(lane))]]);
   const identity = literal(dtype, identityOf(monoid, dtype));
-  const take: Stmt = { kind: 'update', buffer: accumulators, offset: of(lane), monoid, value: substituteAxes(element, here) };
+  const take: Stmt = {
+    kind: 'update',
+    buffer: accumulators,
+    offset: of(lane),
+    monoid,
+    value: substituteAxes(element, here),
+  };
   return [
     { kind: 'allocate', buffer: accumulators },
     loop(lane, 'vector', [{ kind: 'store', buffer: accumulators, offset: of(lane), value: identity }]),
@@ -285,4 +321,3 @@ function blockBody(
     loop(lane, 'vector', substituteStmts(reduction.finish(load(accumulators, of(lane))), here)),
   ];
 }
-

@@ -16,7 +16,6 @@ import { lowerNest } from './lower-nest.ts';
 import { lowerReduction } from './lower-reduction.ts';
 import type { ScheduleTarget } from './schedule.ts';
 
-
 export interface Lowered {
   readonly kernels: readonly Kernel[];
   /** Every global buffer of the kernels: the value it holds, or null for scratch between two kernels of one group. */
@@ -73,7 +72,11 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, target: Sche
   const kernels: Kernel[] = [];
   for (const group of plan.groups) {
     const context: GroupContext = {
-      table, target, group, at, bufferFor,
+      table,
+      target,
+      group,
+      at,
+      bufferFor,
       scratch: (name, dtype, size) => makeBuffer(name, dtype, size, null),
     };
     for (const body of lowerGroup(context)) kernels.push(finishKernel(group, body));
@@ -107,7 +110,9 @@ function lowerGroup(context: GroupContext): KernelBody[] {
 
 /** The element rule of a node, its operands read through `read`. */
 export function elementOf(
-  table: OpTable, node: Node, index: readonly IndexExpr[],
+  table: OpTable,
+  node: Node,
+  index: readonly IndexExpr[],
   read: (operand: Value, index: readonly IndexExpr[]) => Expr,
 ): Expr {
   const { lowering } = table[node.op];
@@ -120,7 +125,11 @@ export function elementOf(
  * The members of a group at one index of its domain: each a named value, stored where it must be in memory.
  * `anchored` holds the anchor's value, if there is one.
  */
-export function memberStmts(context: GroupContext, index: readonly IndexExpr[], anchored: ReadonlyMap<Value, Expr>): Stmt[] {
+export function memberStmts(
+  context: GroupContext,
+  index: readonly IndexExpr[],
+  anchored: ReadonlyMap<Value, Expr>,
+): Stmt[] {
   const { group, table } = context;
   const locals = new Map(anchored);
   const stored = new Set(group.stored);

@@ -53,19 +53,28 @@ function assignStorage(func: Func, lowered: Lowered): Map<Buffer, Place> {
 
 /** Writes each update into its state directly where that is safe; returns copies for the others. */
 function updateStates(
-  func: Func, lowered: Lowered, storage: ReadonlyMap<Buffer, Place>, aliases: Map<Buffer, Buffer>,
+  func: Func,
+  lowered: Lowered,
+  storage: ReadonlyMap<Buffer, Place>,
+  aliases: Map<Buffer, Buffer>,
 ): Kernel[] {
   const { lastRead, writers } = usage(lowered.kernels);
-  const states = new Map(func.parameters.filter(({ role }) => role === 'state').map(({ name, value }) => [name, value]));
+  const states = new Map(
+    func.parameters.filter(({ role }) => role === 'state').map(({ name, value }) => [name, value]),
+  );
   const copies: Kernel[] = [];
   for (const { name, role, value } of func.results) {
     if (role !== 'update') continue;
     const state = lowered.bufferOf.get(states.get(name)!);
     const buffer = lowered.bufferOf.get(value);
-    if (state === undefined || buffer === undefined) throw new InternalError(`the update of state ${name} has no buffer`);
+    if (state === undefined || buffer === undefined)
+      throw new InternalError(`the update of state ${name} has no buffer`);
     const [writer, ...others] = writers.get(buffer) ?? [];
     const direct =
-      writer !== undefined && others.length === 0 && !storage.has(buffer) && !aliases.has(buffer) &&
+      writer !== undefined &&
+      others.length === 0 &&
+      !storage.has(buffer) &&
+      !aliases.has(buffer) &&
       (lastRead.get(state) ?? -1) <= writer &&
       ((lastRead.get(state) ?? -1) < writer || canReplace(lowered.kernels[writer]!, state, buffer));
     if (direct) aliases.set(buffer, state);
@@ -79,8 +88,15 @@ function copyKernel(from: Buffer, to: Buffer): Kernel {
   const body = elementLoops([i], [{ kind: 'store', buffer: to, offset: of(i), value: load(from, of(i)) }], 1);
   return {
     name: 'copy',
-    parameters: [{ buffer: from, access: 'read' }, { buffer: to, access: 'write' }],
-    body, summary: 'copy', sources: [], flops: 0, bytes: 2 * from.size * bytesPerElement[from.dtype],
+    parameters: [
+      { buffer: from, access: 'read' },
+      { buffer: to, access: 'write' },
+    ],
+    body,
+    summary: 'copy',
+    sources: [],
+    flops: 0,
+    bytes: 2 * from.size * bytesPerElement[from.dtype],
   };
 }
 
@@ -116,8 +132,13 @@ function reuseDying(lowered: Lowered, storage: ReadonlyMap<Buffer, Place>, alias
       if (access !== 'write' || !isArena(written) || writers.get(written)!.length !== 1) continue;
       const dying = kernel.parameters.find(
         ({ buffer, access: how }) =>
-          how === 'read' && isArena(buffer) && !taken.has(buffer) && lastRead.get(buffer) === position &&
-          buffer.size === written.size && buffer.dtype === written.dtype && canReplace(kernel, buffer, written),
+          how === 'read' &&
+          isArena(buffer) &&
+          !taken.has(buffer) &&
+          lastRead.get(buffer) === position &&
+          buffer.size === written.size &&
+          buffer.dtype === written.dtype &&
+          canReplace(kernel, buffer, written),
       );
       if (dying === undefined) continue;
       taken.add(dying.buffer);
@@ -127,7 +148,11 @@ function reuseDying(lowered: Lowered, storage: ReadonlyMap<Buffer, Place>, alias
 }
 
 function assemble(
-  func: Func, lowered: Lowered, kernels: readonly Kernel[], places: ReadonlyMap<Buffer, Place>, checks: readonly RangeCheck[],
+  func: Func,
+  lowered: Lowered,
+  kernels: readonly Kernel[],
+  places: ReadonlyMap<Buffer, Place>,
+  checks: readonly RangeCheck[],
 ): Program {
   const arena = placeInArena(kernels, places);
   const made = new Map<Buffer, ProgramBuffer>();
@@ -148,9 +173,13 @@ function assemble(
     made.set(buffer, result);
     return result;
   };
-  const steps = kernels.map((kernel): Launch => ({
-    kind: 'launch', kernel, args: kernel.parameters.map(({ buffer }) => programBuffer(buffer)),
-  }));
+  const steps = kernels.map(
+    (kernel): Launch => ({
+      kind: 'launch',
+      kernel,
+      args: kernel.parameters.map(({ buffer }) => programBuffer(buffer)),
+    }),
+  );
   const boundary = (value: Value, storage: Storage, name: string, index: number): ProgramBuffer => {
     const buffer = lowered.bufferOf.get(value);
     const placed = buffer === undefined ? undefined : programBuffer(buffer);
@@ -180,7 +209,8 @@ function constantData(value: Value | null): ArrayLike<number> {
 }
 
 function placeInArena(
-  kernels: readonly Kernel[], places: ReadonlyMap<Buffer, Place>,
+  kernels: readonly Kernel[],
+  places: ReadonlyMap<Buffer, Place>,
 ): { index: Map<Buffer, number>; offset: Map<Buffer, number>; bytes: number } {
   const lives = new Map<Buffer, { first: number; last: number }>();
   kernels.forEach((kernel, position) => {
@@ -193,7 +223,8 @@ function placeInArena(
   });
   const buffers = [...lives.keys()];
   const lifetimes = buffers.map((buffer) => ({
-    bytes: sizeOf([buffer.size]) * bytesPerElement[buffer.dtype], ...lives.get(buffer)!,
+    bytes: sizeOf([buffer.size]) * bytesPerElement[buffer.dtype],
+    ...lives.get(buffer)!,
   }));
   const { offsets, bytes } = planArena(lifetimes);
   return {

@@ -45,7 +45,10 @@ export const packingThreshold = 8192;
 export const fewestPackedRows = 4;
 
 export function contractionSchedule(
-  rows: number, inner: number, elementBytes: number, target: ScheduleTarget,
+  rows: number,
+  inner: number,
+  elementBytes: number,
+  target: ScheduleTarget,
 ): ContractionSchedule {
   const lanes = target.vectorBytes / elementBytes;
   const columnVectors = 2;
