@@ -88,27 +88,27 @@ describe('index arithmetic', () => {
       const start = index.constant;
       reference = () => start;
       for (let step = 0; step < 6; step++) {
-        const before = reference;
+        const previous = reference;
         const by = 1 + random(6);
         switch (random(4)) {
           case 0: {
             const next = axes[random(3)]!;
             const factor = random(9) - 3;
             index = add(index, multiply(of(next), factor));
-            reference = (at) => before(at) + at.get(next)! * factor;
+            reference = (at) => previous(at) + at.get(next)! * factor;
             break;
           }
           case 1:
             index = floorDiv(index, by);
-            reference = (at) => Math.floor(before(at) / by);
+            reference = (at) => Math.floor(previous(at) / by);
             break;
           case 2:
             index = modulo(index, by);
-            reference = (at) => before(at) - Math.floor(before(at) / by) * by;
+            reference = (at) => previous(at) - Math.floor(previous(at) / by) * by;
             break;
           default:
             index = multiply(index, by);
-            reference = (at) => before(at) * by;
+            reference = (at) => previous(at) * by;
         }
       }
       const bounds = boundsOf(index);
