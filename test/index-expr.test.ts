@@ -33,8 +33,8 @@ function evaluate(index: IndexExpr, at: ReadonlyMap<Axis, number>): number {
 function everyPoint(axes: readonly Axis[], visit: (at: ReadonlyMap<Axis, number>) => void): void {
   const at = new Map<Axis, number>();
   const walk = (depth: number): void => {
-    if (depth === axes.length) return visit(at);
-    for (let i = 0; i < axes[depth]!.extent; i++) {
+    if (depth === axes.length) visit(at);
+    for (let i = 0; i < (axes[depth]?.extent ?? 0); i++) {
       at.set(axes[depth]!, i);
       walk(depth + 1);
     }

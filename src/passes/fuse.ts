@@ -1,7 +1,8 @@
 // Fusion: which operations share a kernel. Two decisions in linear time. Backwards: which element operations vanish
 // into the index expression of their one reader (views always; others into reductions and contractions when each
 // element is still computed about once). Forwards, in order of depth: which of the rest join the kernel of their latest
-// operand, as an epilogue or a further output. A kernel may only join its latest operand's group, so order stays valid.
+// operand, as an epilogue or a further output, and which wait for their one reader's kernel. An operation only joins
+// its latest operand's kernel, so the order of creation stays an order of execution.
 
 import type { Func, Node, Value } from '../ir/graph.ts';
 import { axis, of, sameIndex } from '../ir/index-expr.ts';
@@ -209,29 +210,59 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
   const groups: OpenGroup[] = [];
   const home = new Map<Node, OpenGroup>();
   const latest = new Map<Node, number>();
+  // Element operations that wait for their one reader, with the length of the chain that waits behind each.
+  const waiting = new Map<Node, number>();
+  const join = (group: OpenGroup, node: Node): void => {
+    for (const { producer } of node.operands) {
+      if (producer !== null && waiting.delete(producer)) join(group, producer);
+    }
+    group.members.push(node);
+    home.set(node, group);
+  };
   for (const node of byDepth(func)) {
     if (isConstantBuffer(node)) continue;
     if (inlined.has(node)) {
-      latest.set(node, Math.max(-1, ...node.operands.map((operand) => rankOf(operand, home, latest))));
+      latest.set(node, latestRank(node, home, latest));
       continue;
     }
     const isElement = table[node.op].lowering.class === 'element';
     const found = isElement ? joinable(node, table, groups, home, latest) : null;
     if (found !== null) {
-      found.members.push(node);
-      home.set(node, found);
+      join(found, node);
+      continue;
+    }
+    const chain = 1 + Math.max(0, ...node.operands.map(({ producer }) => (producer && waiting.get(producer)) ?? 0));
+    if (isElement && chain < longestInlinedChain && waitsForReader(node, table, inlined, uses)) {
+      waiting.set(node, chain);
+      latest.set(node, latestRank(node, home, latest));
       continue;
     }
     const group: OpenGroup = {
       rank: groups.length,
       domain: node.results[0]!.type.shape,
       anchor: isElement ? null : node,
-      members: isElement ? [node] : [],
+      members: [],
     };
     groups.push(group);
-    home.set(node, group);
+    if (isElement) join(group, node);
+    else home.set(node, group);
   }
   return groups.map((group) => ({ ...group, stored: storedOf(group, home, inlined, uses) }));
+}
+
+/**
+ * True where a single element operation reads the value at its own index: the operation is then computed in that
+ * reader's kernel, wherever that turns out to be, instead of opening a kernel of its own.
+ */
+function waitsForReader(node: Node, table: OpTable, inlined: ReadonlySet<Node>, uses: Uses): boolean {
+  const value = node.results[0]!;
+  const [reader, ...others] = uses.readers.get(value) ?? [];
+  if (reader === undefined || others.length > 0 || uses.results.has(value) || inlined.has(reader)) return false;
+  return sameShape(reader.results[0]!.type.shape, value.type.shape) && readsOwnIndex(reader, table);
+}
+
+function latestRank(node: Node, home: ReadonlyMap<Node, OpenGroup>, latest: ReadonlyMap<Node, number>): number {
+  return Math.max(-1, ...node.operands.map((operand) => rankOf(operand, home, latest)));
 }
 
 function rankOf(value: Value, home: ReadonlyMap<Node, OpenGroup>, latest: ReadonlyMap<Node, number>): number {
@@ -248,7 +279,7 @@ function joinable(
   home: ReadonlyMap<Node, OpenGroup>,
   latest: ReadonlyMap<Node, number>,
 ): OpenGroup | null {
-  const rank = Math.max(-1, ...node.operands.map((operand) => rankOf(operand, home, latest)));
+  const rank = latestRank(node, home, latest);
   const group = groups[rank];
   if (group === undefined || group.members.length >= mostMembers) return null;
   if (!sameShape(group.domain, node.results[0]!.type.shape)) return null;

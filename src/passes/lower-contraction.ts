@@ -119,7 +119,7 @@ function oriented(problem: Problem, context: GroupContext): Problem {
 
 /** True where the axis stands in an earlier result axis than any row: then a panel without it is contiguous in the result. */
 function slowest(result: readonly IndexExpr[], candidate: Axis): boolean {
-  return result[0]?.terms.some((term) => term.atom === candidate);
+  return result[0]?.terms.some((term) => term.atom === candidate) ?? false;
 }
 
 /** Everything the statements of one packed contraction share. */

@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest';
+import { opTable } from '../src/ir/ops/index.ts';
+import { parseFunc } from '../src/ir/text.ts';
+import { fuse, withoutFusion } from '../src/passes/fuse.ts';
+
+/** One line per kernel: the anchor and its members, then what is stored. */
+function kernels(text: string): string[] {
+  return fuse(parseFunc(text), opTable).groups.map((group) => {
+    const ops = [...(group.anchor === null ? [] : [`[${group.anchor.op}]`]), ...group.members.map((node) => node.op)];
+    return `${ops.join(' ')} -> ${group.stored.length}`;
+  });
+}
+
+describe('fusion', () => {
+  it('makes one kernel of an elementwise chain', () => {
+    expect(
+      kernels(`func @f(%x: f32[8,4], %y: f32[8,4]) {
+        %a = mul(%x, %y)
+        %b = exp(%a)
+        %c = add(%b, %x)
+        return c = %c
+      }`),
+    ).toEqual(['mul exp add -> 1']);
+  });
+
+  it('makes several outputs in one kernel', () => {
+    expect(
+      kernels(`func @f(%x: f32[8]) {
+        %a = exp(%x)
+        %b = add(%a, %x)
+        return a = %a, b = %b
+      }`),
+    ).toEqual(['exp add -> 2']);
+  });
+
+  it('fuses a bias and an activation into the contraction before them', () => {
+    expect(
+      kernels(`func @f(%x: f32[8,4], %w: f32[4,6], %b: f32[6]) {
+        %0 = dot(%x, %w) {contract=[[1],[0]], batch=[[],[]]}
+        %1 = broadcast(%b) {shape=[8,6], axes=[1]}
+        %2 = add(%0, %1)
+        %3 = tanh(%2)
+        return y = %3
+      }`),
+    ).toEqual(['[dot] add tanh -> 1']);
+  });
+
+  it('computes a reduction’s operand where it is reduced', () => {
+    expect(
+      kernels(`func @f(%x: f32[8,4], %y: f32[8,4]) {
+        %0 = mul(%x, %y)
+        %1 = exp(%0)
+        %2 = reduce(%1) {kind=sum, axes=[1]}
+        return s = %2
+      }`),
+    ).toEqual(['[reduce] -> 1']);
+  });
+
+  it('does not compute an expensive value again for every row it is broadcast to', () => {
+    expect(
+      kernels(`func @f(%x: f32[4], %y: f32[64,4]) {
+        %0 = exp(%x)
+        %1 = broadcast(%0) {shape=[64,4], axes=[1]}
+        %2 = add(%y, %1)
+        return z = %2
+      }`),
+    ).toEqual(['exp -> 1', 'add -> 1']);
+  });
+
+  it('turns views into indices', () => {
+    expect(
+      kernels(`func @f(%x: f32[4,6]) {
+        %0 = transpose(%x) {permutation=[1,0]}
+        %1 = reshape(%0) {shape=[24]}
+        %2 = reverse(%1) {axes=[0]}
+        %3 = neg(%2)
+        return y = %3
+      }`),
+    ).toEqual(['neg -> 1']);
+  });
+
+  it('puts the gradient, the moment and the new weight into one kernel', () => {
+    expect(
+      kernels(`func @step(%x: f32[8,4], %d: f32[8,6], state %w: f32[4,6], state %m: f32[4,6], %rate: f32[]) {
+        %g = dot(%x, %d) {contract=[[0],[0]], batch=[[],[]]}
+        %beta = constant() {dtype=f32, shape=[4,6], data=[0.9]}
+        %0 = mul(%m, %beta)
+        %m2 = add(%0, %g)
+        %lr = broadcast(%rate) {shape=[4,6], axes=[]}
+        %1 = mul(%m2, %lr)
+        %w2 = sub(%w, %1)
+        return update w = %w2, update m = %m2
+      }`).length,
+    ).toBe(1);
+  });
+
+  it('keeps an operation out of a kernel whose value it reads at another index', () => {
+    expect(
+      kernels(`func @f(%x: f32[4,4]) {
+        %0 = exp(%x)
+        %1 = transpose(%0) {permutation=[1,0]}
+        %2 = add(%0, %1)
+        return y = %2
+      }`),
+    ).toEqual(['exp -> 1', 'add -> 1']);
+  });
+
+  it('never makes more kernels than operations', () => {
+    const func = parseFunc(`func @f(%x: f32[8,4], %y: f32[8,4]) {
+      %a = mul(%x, %y)
+      %b = exp(%a)
+      %c = reduce(%b) {kind=sum, axes=[0]}
+      return c = %c
+    }`);
+    expect(withoutFusion(func, opTable).groups.length).toBe(3);
+    expect(fuse(func, opTable).groups.length).toBe(1);
+  });
+});
