@@ -1,11 +1,12 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   resolve: {
     alias: {
-      'ashlar/node': new URL('./src/node.ts', import.meta.url).pathname,
-      ashlar: new URL('./src/index.ts', import.meta.url).pathname,
+      'ashlar/node': fileURLToPath(new URL('./src/node.ts', import.meta.url)),
+      ashlar: fileURLToPath(new URL('./src/index.ts', import.meta.url)),
     },
   },
-  test: { include: ['test/**/*.test.ts'], testTimeout: 120_000 },
+  test: { include: ['test/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 },
 });
