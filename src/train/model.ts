@@ -1,0 +1,27 @@
+// What the training loop asks of a compiled function: it is called with one batch and answers with outputs; its state
+// (parameters, optimizer slots, counters) is read and written by name. Nothing here knows how a function was compiled.
+
+import type { TensorType } from '../ir/types.ts';
+
+/** Row-major elements of a tensor, in the array class of its element type. */
+export type TensorData = Float32Array | Float64Array | Int32Array | Uint32Array | Int8Array | Uint8Array;
+
+/** A function's inputs or outputs by name. */
+export type Batch = Readonly<Record<string, TensorData>>;
+
+/** Persistent state by name. Functions compiled over one store share it. */
+export interface StateAccess {
+  names(): readonly string[];
+  type(name: string): TensorType;
+  /** The elements now, or a view of them. */
+  get(name: string): ArrayLike<number>;
+  set(name: string, elements: TensorData): void;
+}
+
+/** A compiled function without state of interest: evaluation, prediction. */
+export type BatchFunction = (inputs: Batch) => Batch | Promise<Batch>;
+
+/** A compiled training step: forward, loss, gradients and the optimizer's updates, over its own state. */
+export interface StepFunction extends BatchFunction {
+  readonly state: StateAccess;
+}
