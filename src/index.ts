@@ -1,0 +1,20 @@
+// The core of Ashlar: everything that needs neither Node nor a file system.
+
+export { InternalError, LimitationError, type SourcePosition, UserError } from './ir/errors.ts';
+export type { DType, Shape, TensorType } from './ir/types.ts';
+
+export { type BatchOptions, batches } from './train/batches.ts';
+export { type Dataset, type ExampleArray, splitDataset } from './train/dataset.ts';
+export type { EarlyStopping } from './train/early-stopping.ts';
+export { type EvaluateOptions, evaluate, type Metrics, predict } from './train/evaluate.ts';
+export {
+  type Checkpoint,
+  type CheckpointStore,
+  type FitOptions,
+  type FitResult,
+  fit,
+  type Progress,
+  type TrainingLog,
+} from './train/fit.ts';
+export type { Batch, BatchFunction, StateAccess, StepFunction, TensorData } from './train/model.ts';
+export type { EpochRecord } from './train/position.ts';
