@@ -43,29 +43,46 @@ const attrsOf = (args: readonly unknown[]): readonly [Value[], object] => {
   return [(hasAttrs ? args.slice(0, -1) : args) as Value[], hasAttrs ? (last as object) : {}];
 };
 
-export function makeBuilder(table: OpTable, source: SourcePosition | null = null): Builder {
-  const tools: BuilderTools = {
+const manyResults: ReadonlySet<OpName> = new Set<ManyResults>(['sort', 'topk', 'call']);
+
+/** A builder over a table. Its methods exist once; `at` makes a builder that differs in its source position alone. */
+export function makeBuilder(table: OpTable): Builder {
+  const withSource = (source: SourcePosition | null): Builder => Object.assign(Object.create(prototype), { source });
+  type Self = Builder & { readonly source: SourcePosition | null };
+  const tools: BuilderTools & ThisType<Self> = {
     emit(op, operands, attrs, name = null) {
-      return emitNode(table, op, operands, attrs, source, name);
+      return emitNode(table, op, operands, attrs, this.source, name);
     },
-    at: (position) => makeBuilder(table, position),
-    fill: ({ dtype, shape }, value) =>
-      emitNode(table, 'constant', [], { dtype, shape, data: [value] }, source, null).results[0]!,
-    like: (like, value) => tools.fill(like.type, value),
-    broadcastTo: (x, shape) => broadcastTo(tools, x, shape),
-    sumTo: (x, shape) => sumTo(tools, x, shape),
-    castTo: (x, dtype) => (x.type.dtype === dtype ? x : tools.emit('cast', [x], { dtype }).results[0]!),
-    addMaybe: (a, b) => (a === null ? b : b === null ? a : tools.emit('add', [a, b], {}).results[0]!),
+    at: withSource,
+    fill({ dtype, shape }, value) {
+      return this.constant({ dtype, shape, data: [value] });
+    },
+    like(like, value) {
+      return this.fill(like.type, value);
+    },
+    broadcastTo(x, shape) {
+      return broadcastTo(this, x, shape);
+    },
+    sumTo(x, shape) {
+      return sumTo(this, x, shape);
+    },
+    castTo(x, dtype) {
+      return x.type.dtype === dtype ? x : this.cast(x, { dtype });
+    },
+    addMaybe(a, b) {
+      return a === null ? b : b === null ? a : this.add(a, b);
+    },
   };
-  const methods: Record<string, unknown> = { ...tools };
+  const methods: Record<string, unknown> = {};
   for (const op of Object.keys(table) as OpName[]) {
-    methods[op] = (...args: unknown[]) => {
+    methods[op] = function (this: Self, ...args: unknown[]) {
       const [operands, attrs] = attrsOf(args);
-      const { results } = emitNode(table, op, operands, attrs as OpAttrs[typeof op], source, null);
-      return op === 'sort' || op === 'topk' || op === 'call' ? results : results[0]!;
+      const { results } = emitNode(table, op, operands, attrs as OpAttrs[typeof op], this.source, null);
+      return manyResults.has(op) ? results : results[0]!;
     };
   }
-  return methods as unknown as Builder;
+  const prototype: object = { ...tools, ...methods };
+  return withSource(null);
 }
 
 function emitNode<K extends OpName>(

@@ -18,7 +18,7 @@ import {
   load,
   type Stmt,
 } from '../ir/kernel.ts';
-import { bytesPerElement, isFloat } from '../ir/types.ts';
+import { bytesPerElement, type DType, isFloat } from '../ir/types.ts';
 import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { contiguousAxis, loop, substituteStmts } from './loops.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './lower.ts';
@@ -241,6 +241,7 @@ function contract(context: GroupContext, anchor: Node, p: Packing): Stmt[] {
   const body: Stmt[] = [
     { kind: 'allocate', buffer: columns },
     { kind: 'allocate', buffer: sums },
+    ...clearSums(p, task),
     ...(p.innerBlocks === 1 ? blockBody : [loop(block, 'serial', blockBody)]),
     ...finish(context, anchor, p, task),
   ];
@@ -363,12 +364,18 @@ function registerTile(p: Packing, task: Task, tile: IndexExpr, tileIndex: IndexE
   ];
 }
 
-/** Zero for the first block of k, the sums so far for the others. */
-function beginningOf(p: Packing, task: Task, offset: IndexExpr, dtype: Expr['dtype'], lanes: number): Expr {
-  const zero: Expr = { kind: 'splat', dtype, value: literal(dtype, 0), lanes };
-  if (p.innerBlocks === 1) return zero;
-  const soFar: Expr = { kind: 'load', dtype, buffer: task.sums, offset, lanes };
-  return choose(apply('eq', indexValue(of(task.block)), literal('i32', 0)), zero, soFar);
+/** Zero where one block of k is all; else the sums so far. */
+function beginningOf(p: Packing, task: Task, offset: IndexExpr, dtype: DType, lanes: number): Expr {
+  if (p.innerBlocks === 1) return { kind: 'splat', dtype, value: literal(dtype, 0), lanes };
+  return { kind: 'load', dtype, buffer: task.sums, offset, lanes };
+}
+
+/** With several blocks of k every tile continues its sums, so they begin as zeros. */
+function clearSums(p: Packing, task: Task): Stmt[] {
+  if (p.innerBlocks === 1) return [];
+  const cell = axis('cell', task.sums.size);
+  const zero = literal(task.sums.dtype, 0);
+  return [loop(cell, 'vector', [{ kind: 'store', buffer: task.sums, offset: of(cell), value: zero }])];
 }
 
 /** The group's members on the finished sums; columns in lanes, guarded only at the ragged edges. */

@@ -18,7 +18,8 @@ import {
   type Monoid,
   type Stmt,
 } from '../ir/kernel.ts';
-import { type DType, isFloat } from '../ir/types.ts';
+import { identityOf } from '../ir/ops/monoid.ts';
+import { isFloat } from '../ir/types.ts';
 import { indicesOf, substituteAxes } from './expr-rewrite.ts';
 import { contiguousAxis, elementLoops, loop, mergeAxes, substituteStmts } from './loops.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './lower.ts';
@@ -126,43 +127,6 @@ function reductionLoops(reduction: Reduction): Stmt[] {
 
 function elementWork(element: Expr): number {
   return workOf([{ kind: 'let', local: { name: 'value', dtype: element.dtype, lanes: 1 }, value: element }]);
-}
-
-/** The value that ⊕ leaves alone, in a dtype. */
-export function identityOf(monoid: Monoid, dtype: DType): number {
-  switch (monoid) {
-    case 'sum':
-    case 'or':
-      return 0;
-    case 'prod':
-    case 'and':
-      return 1;
-    case 'max':
-      return isFloat(dtype) ? Number.NEGATIVE_INFINITY : lowest(dtype);
-    case 'min':
-      return isFloat(dtype) ? Number.POSITIVE_INFINITY : highest(dtype);
-  }
-}
-
-function lowest(dtype: DType): number {
-  return dtype === 'i8' ? -128 : dtype === 'i32' ? -(2 ** 31) : dtype === 'i64' ? -(2 ** 63) : 0;
-}
-
-function highest(dtype: DType): number {
-  switch (dtype) {
-    case 'i8':
-      return 127;
-    case 'u8':
-      return 255;
-    case 'i32':
-      return 2 ** 31 - 1;
-    case 'u32':
-      return 2 ** 32 - 1;
-    case 'i64':
-      return 2 ** 63;
-    default:
-      return 1;
-  }
 }
 
 /** A running value (and position) with the statements that begin it, take one element in, and read the result. */

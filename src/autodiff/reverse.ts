@@ -1,0 +1,70 @@
+// Reverse mode, Graph → Graph: cotangents flow from the outputs back along the nodes that lead from `wrt`, by the
+// table's rules. The result is expressions again, so it can be differentiated again.
+
+import type { Builder } from '../ir/builder.ts';
+import { InternalError, UserError } from '../ir/errors.ts';
+import { type Node, nodesOf, type Value } from '../ir/graph.ts';
+import type { OpTable } from '../ir/optable.ts';
+import { formatType, isFloat } from '../ir/types.ts';
+import { varyingNodes } from './varying.ts';
+
+/** Σ cotangentᵢ · ∂outputᵢ/∂wrt for every wrt; null where no output depends on it. Calls must have been inlined. */
+export function vjpOf(
+  b: Builder,
+  table: OpTable,
+  outputs: readonly Value[],
+  cotangents: readonly Value[],
+  wrt: readonly Value[],
+): (Value | null)[] {
+  const nodes = nodesOf(outputs);
+  const varying = varyingNodes(nodes, wrt);
+  const wanted = new Set(wrt);
+  const sums = new Map<Value, Value>();
+  const accumulate = (at: Builder, value: Value, cotangent: Value): void => {
+    if (!isFloat(value.type.dtype)) return;
+    if (!wanted.has(value) && (value.producer === null || !varying.has(value.producer))) return;
+    const sum = sums.get(value);
+    sums.set(value, sum === undefined ? cotangent : at.add(sum, cotangent));
+  };
+  outputs.forEach((output, i) => {
+    accumulate(b, output, cotangents[i]!);
+  });
+  for (let i = nodes.length - 1; i >= 0; i--) {
+    const node = nodes[i]!;
+    if (!varying.has(node)) continue;
+    const incoming = node.results.map((result) => sums.get(result) ?? null);
+    if (incoming.every((cotangent) => cotangent === null)) continue;
+    const at = b.at(node.source);
+    const outgoing = vjpRule(table, at, node, incoming);
+    node.operands.forEach((operand, position) => {
+      const cotangent = outgoing[position];
+      if (cotangent !== null && cotangent !== undefined) accumulate(at, operand, cotangent);
+    });
+  }
+  return wrt.map((value) => sums.get(value) ?? null);
+}
+
+function vjpRule(
+  table: OpTable,
+  b: Builder,
+  node: Node,
+  cotangents: readonly (Value | null)[],
+): readonly (Value | null)[] {
+  const rule = table[node.op].vjp;
+  if (rule === 'zero') return [];
+  const result = rule(b, node as never, cotangents);
+  if (result.length !== node.operands.length)
+    throw new InternalError(`the vjp of ${node.op} returned ${result.length} cotangents`);
+  return result;
+}
+
+/** The gradient of a float scalar by each of `wrt`, zeros where it does not depend on it. Throws UserError for anything but a scalar. */
+export function gradients(b: Builder, table: OpTable, scalar: Value, wrt: readonly Value[]): Value[] {
+  if (scalar.type.shape.length !== 0 || !isFloat(scalar.type.dtype)) {
+    throw new UserError(
+      `grad: a float scalar expected, ${formatType(scalar.type)} given; reduce it first, for example with sum() or mean()`,
+      scalar.producer?.source ?? null,
+    );
+  }
+  return vjpOf(b, table, [scalar], [b.like(scalar, 1)], wrt).map((value, i) => value ?? b.like(wrt[i]!, 0));
+}

@@ -1,0 +1,29 @@
+// The value that a reduction starts from.
+
+import type { Monoid } from '../kernel.ts';
+import { type DType, isFloat } from '../types.ts';
+
+const lowest: Readonly<Partial<Record<DType, number>>> = { i8: -128, i32: -(2 ** 31), i64: -(2 ** 63) };
+const highest: Readonly<Partial<Record<DType, number>>> = {
+  i8: 127,
+  u8: 255,
+  i32: 2 ** 31 - 1,
+  u32: 2 ** 32 - 1,
+  i64: 2 ** 63,
+};
+
+/** The value that ⊕ leaves alone, in a dtype: the extreme of an integer type for max and min. */
+export function identityOf(monoid: Monoid, dtype: DType): number {
+  switch (monoid) {
+    case 'sum':
+    case 'or':
+      return 0;
+    case 'prod':
+    case 'and':
+      return 1;
+    case 'max':
+      return isFloat(dtype) ? Number.NEGATIVE_INFINITY : (lowest[dtype] ?? 0);
+    case 'min':
+      return isFloat(dtype) ? Number.POSITIVE_INFINITY : (highest[dtype] ?? 1);
+  }
+}

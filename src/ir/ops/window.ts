@@ -1,0 +1,332 @@
+// Sliding windows over the last axes: reductions, the tap that holds the best element, and the pair of linear
+// operations that take the element at a tap and put it back. The pair makes max pooling differentiable to any order
+// without atomic additions: each is the other's transpose, and both only gather.
+
+import type { Value } from '../graph.ts';
+import { add, fixed, flatten, floorDiv, type IndexExpr, multiply, subtract, unflatten } from '../index-expr.ts';
+import { apply, type Expr, indexValue, literal } from '../kernel.ts';
+import type { WindowAttrs } from '../opattrs.ts';
+import { type OpTable, TypeMismatch } from '../optable.ts';
+import { formatType, type Shape, sizeOf, type TensorType } from '../types.ts';
+import { identityOf } from './monoid.ts';
+import { expectLength, expectOperands, forEachIndex, offsetOf, tabulate } from './rules.ts';
+import { both, divides, guarded, within } from './shape.ts';
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+function windowShape(x: TensorType, attrs: WindowAttrs): number[] {
+  const rank = attrs.window.length;
+  if (rank > x.shape.length) throw new TypeMismatch(`a window of ${rank} axes expected to fit ${formatType(x)}`);
+  for (const name of ['strides', 'padding', 'dilation'] as const) expectLength(attrs[name], rank, name);
+  const offset = x.shape.length - rank;
+  return x.shape.map((dim, axis) => {
+    if (axis < offset) return dim;
+    const d = axis - offset;
+    const [low, high] = attrs.padding[d]!;
+    if (attrs.window[d]! < 1 || attrs.strides[d]! < 1 || attrs.dilation[d]! < 1)
+      throw new TypeMismatch('window, strides and dilation of at least 1 expected');
+    if (low < 0 || high < 0) throw new TypeMismatch(`window padding of at least 0 expected, [${low},${high}] given`);
+    const span = (attrs.window[d]! - 1) * attrs.dilation[d]! + 1;
+    if (dim + low + high < span)
+      throw new TypeMismatch(
+        `the window spans ${span} elements of axis ${axis}, the padded operand has ${dim + low + high}`,
+      );
+    return Math.floor((dim + low + high - span) / attrs.strides[d]!) + 1;
+  });
+}
+
+/** The operand's index under a tap of the window at `index`; spatial parts may lie outside. */
+function cellOf(index: readonly number[], tap: readonly number[], attrs: WindowAttrs): number[] {
+  const offset = index.length - tap.length;
+  return index.map((i, axis) => {
+    const d = axis - offset;
+    return d < 0 ? i : i * attrs.strides[d]! + tap[d]! * attrs.dilation[d]! - attrs.padding[d]![0];
+  });
+}
+
+const inside = (cell: readonly number[], shape: Shape): boolean => cell.every((i, axis) => i >= 0 && i < shape[axis]!);
+
+/** The operand's element under a tap, or `outside` in the padding. */
+function cellExpr(
+  read: (index: readonly IndexExpr[]) => Expr,
+  shape: Shape,
+  index: readonly IndexExpr[],
+  tap: readonly IndexExpr[],
+  attrs: WindowAttrs,
+  outside: Expr,
+): Expr {
+  const offset = index.length - tap.length;
+  let condition: Expr | null = null;
+  const cell = index.map((i, axis) => {
+    const d = axis - offset;
+    if (d < 0) return i;
+    const at = subtract(
+      add(multiply(i, attrs.strides[d]!), multiply(tap[d]!, attrs.dilation[d]!)),
+      fixed(attrs.padding[d]![0]),
+    );
+    condition = both(condition, within(at, 0, shape[axis]!));
+    return at;
+  });
+  return guarded(condition, () => read(cell), outside);
+}
+
+const windowOf = ({ window, strides, padding, dilation }: WindowAttrs): WindowAttrs => ({
+  window,
+  strides,
+  padding,
+  dilation,
+});
+const spatialOf = (x: Value, attrs: WindowAttrs): number[] =>
+  x.type.shape.slice(x.type.shape.length - attrs.window.length);
+
+function expectTaps(taps: TensorType, shape: Shape): void {
+  if (taps.dtype !== 'i32' || taps.shape.join() !== shape.join())
+    throw new TypeMismatch(`taps i32[${shape}] expected, ${formatType(taps)} given`);
+}
+
+const plain = 'window=[2,2], strides=[2,2], padding=[[0,0],[0,0]], dilation=[1,1]';
+const ragged = 'window=[3,2], strides=[1,2], padding=[[1,1],[0,1]], dilation=[1,1]';
+const spread = 'window=[3], strides=[2], padding=[[1,2]], dilation=[2]';
+
+export const windowOps: Pick<OpTable, 'reduceWindow' | 'windowArg' | 'windowTake' | 'windowPut'> = {
+  reduceWindow: {
+    doc: 'Combines the elements under a window at each of its positions; padding holds the identity.',
+    infer: (operands, attrs) => {
+      expectOperands(operands, 1);
+      const x = operands[0]!;
+      if (x.dtype === 'bool') throw new TypeMismatch('a number expected, bool given');
+      return [{ dtype: x.dtype, shape: windowShape(x, attrs) }];
+    },
+    evaluate: ([x], attrs, [type]) => [
+      tabulate(type!, (index) => {
+        let result = identityOf(attrs.kind, type!.dtype);
+        forEachIndex(attrs.window, (tap) => {
+          const cell = cellOf(index, tap, attrs);
+          if (!inside(cell, x!.type.shape)) return;
+          const value = x!.data[offsetOf(cell, x!.type.shape)]!;
+          result =
+            attrs.kind === 'sum'
+              ? result + value
+              : attrs.kind === 'max'
+                ? Math.max(result, value)
+                : Math.min(result, value);
+        });
+        return result;
+      }),
+    ],
+    jvp: (b, { attrs, operands }, [t]) => {
+      if (!t) return [null];
+      if (attrs.kind === 'sum') return [b.reduceWindow(t, attrs)];
+      return [b.windowTake(t, b.windowArg(operands[0]!, { ...windowOf(attrs), kind: attrs.kind }), windowOf(attrs))];
+    },
+    vjp: (b, { attrs, operands }, [c]) => {
+      const x = operands[0]!;
+      const spatial = spatialOf(x, attrs);
+      if (attrs.kind !== 'sum')
+        return [
+          b.windowPut(c!, b.windowArg(x, { ...windowOf(attrs), kind: attrs.kind }), { ...windowOf(attrs), spatial }),
+        ];
+      // The transpose of a window sum is the sum of the spread cotangents under the same window, turned around.
+      const offset = x.type.shape.length - spatial.length;
+      const onSpatial = (value: (d: number) => number): number[] =>
+        x.type.shape.map((_, axis) => (axis < offset ? 0 : value(axis - offset)));
+      const span = (d: number): number => (attrs.window[d]! - 1) * attrs.dilation[d]!;
+      const low = onSpatial((d) => span(d) - attrs.padding[d]![0]);
+      const interior = onSpatial((d) => attrs.strides[d]! - 1);
+      const spreadDim = (d: number): number => (c!.type.shape[offset + d]! - 1) * attrs.strides[d]! + 1;
+      const high = onSpatial((d) => spatial[d]! + span(d) - spreadDim(d) - low[offset + d]!);
+      const padded = b.pad(c!, { low, high, interior, value: 0 });
+      return [
+        b.reduceWindow(padded, {
+          kind: 'sum',
+          window: attrs.window,
+          strides: attrs.window.map(() => 1),
+          padding: attrs.window.map(() => [0, 0] as const),
+          dilation: attrs.dilation,
+        }),
+      ];
+    },
+    lowering: {
+      class: 'reduction',
+      extents: ({ attrs }) => attrs.window,
+      monoid: ({ attrs }) => attrs.kind,
+      position: false,
+      element: (s, index, tap, { attrs, operands }) => {
+        const { dtype, shape } = operands[0]!.type;
+        return cellExpr(
+          (cell) => s.operand(0, cell),
+          shape,
+          index,
+          tap,
+          attrs,
+          literal(dtype, identityOf(attrs.kind, dtype)),
+        );
+      },
+    },
+    examples: (['sum', 'max', 'min'] as const).flatMap((kind) => [
+      { text: `func @f(%x: f32[1,2,4,4]) {\n  %0 = reduceWindow(%x) {kind=${kind}, ${plain}}\n  return y = %0\n}` },
+      { text: `func @f(%x: f32[2,3,5]) {\n  %0 = reduceWindow(%x) {kind=${kind}, ${ragged}}\n  return y = %0\n}` },
+      { text: `func @f(%x: f32[2,6]) {\n  %0 = reduceWindow(%x) {kind=${kind}, ${spread}}\n  return y = %0\n}` },
+    ]),
+  },
+  windowArg: {
+    doc: 'Which tap of the window (row-major) holds its first greatest or least element.',
+    infer: (operands, attrs) => {
+      expectOperands(operands, 1);
+      const x = operands[0]!;
+      if (x.dtype === 'bool') throw new TypeMismatch('a number expected, bool given');
+      return [{ dtype: 'i32', shape: windowShape(x, attrs) }];
+    },
+    evaluate: ([x], attrs, [type]) => [
+      tabulate(type!, (index) => {
+        let best = identityOf(attrs.kind, x!.type.dtype);
+        let position = 0;
+        forEachIndex(attrs.window, (tap, at) => {
+          const cell = cellOf(index, tap, attrs);
+          const value = inside(cell, x!.type.shape)
+            ? x!.data[offsetOf(cell, x!.type.shape)]!
+            : identityOf(attrs.kind, x!.type.dtype);
+          const better = attrs.kind === 'max' ? value > best : value < best;
+          if (better || (Number.isNaN(value) && !Number.isNaN(best))) {
+            best = value;
+            position = at;
+          }
+        });
+        return position;
+      }),
+    ],
+    jvp: 'zero',
+    vjp: 'zero',
+    lowering: {
+      class: 'reduction',
+      extents: ({ attrs }) => attrs.window,
+      monoid: ({ attrs }) => attrs.kind,
+      position: true,
+      element: (s, index, tap, { attrs, operands }) => {
+        const { dtype, shape } = operands[0]!.type;
+        return cellExpr(
+          (cell) => s.operand(0, cell),
+          shape,
+          index,
+          tap,
+          attrs,
+          literal(dtype, identityOf(attrs.kind, dtype)),
+        );
+      },
+    },
+    examples: (['max', 'min'] as const).flatMap((kind) => [
+      { text: `func @f(%x: f32[1,2,4,4]) {\n  %0 = windowArg(%x) {kind=${kind}, ${plain}}\n  return y = %0\n}` },
+      { text: `func @f(%x: f32[2,3,5]) {\n  %0 = windowArg(%x) {kind=${kind}, ${ragged}}\n  return y = %0\n}` },
+    ]),
+  },
+  windowTake: {
+    doc: 'The element under the given tap of the window at each position; zero in the padding. Linear in the first operand.',
+    infer: (operands, attrs) => {
+      expectOperands(operands, 2);
+      const shape = windowShape(operands[0]!, attrs);
+      expectTaps(operands[1]!, shape);
+      return [{ dtype: operands[0]!.dtype, shape }];
+    },
+    evaluate: ([x, taps], attrs, [type]) => [
+      tabulate(type!, (index, at) => {
+        const cell = cellOf(index, tapAt(taps!.data[at]!, attrs.window), attrs);
+        return inside(cell, x!.type.shape) ? x!.data[offsetOf(cell, x!.type.shape)]! : 0;
+      }),
+    ],
+    jvp: (b, { attrs, operands }, [t]) => [t ? b.windowTake(t, operands[1]!, attrs) : null],
+    vjp: (b, { attrs, operands }, [c]) => [
+      b.windowPut(c!, operands[1]!, { ...attrs, spatial: spatialOf(operands[0]!, attrs) }),
+      null,
+    ],
+    lowering: {
+      class: 'element',
+      cost: 'cheap',
+      element: (s, index, { attrs, operands }) => {
+        const { dtype, shape } = operands[0]!.type;
+        const last = sizeOf(attrs.window) - 1;
+        const clamped = apply('min', apply('max', s.operand(1, index), literal('i32', 0)), literal('i32', last));
+        const tap = unflatten(
+          { terms: [{ atom: { kind: 'dynamic', expr: clamped, lower: 0, upper: last }, coefficient: 1 }], constant: 0 },
+          attrs.window,
+        );
+        return cellExpr((cell) => s.operand(0, cell), shape, index, tap, attrs, literal(dtype, 0));
+      },
+    },
+    examples: [
+      {
+        text: `func @f(%x: f32[1,2,4,4]) {\n  %i = windowArg(%x) {kind=max, ${plain}}\n  %0 = windowTake(%x, %i) {${plain}}\n  return y = %0\n}`,
+      },
+      {
+        text: `func @f(%x: f32[2,3,5], %z: f32[2,3,5]) {\n  %i = windowArg(%z) {kind=min, ${ragged}}\n  %0 = windowTake(%x, %i) {${ragged}}\n  return y = %0\n}`,
+      },
+    ],
+  },
+  windowPut: {
+    doc: 'Adds each element to the cell under the given tap of its window: the transpose of windowTake.',
+    infer: (operands, attrs) => {
+      expectOperands(operands, 2);
+      const c = operands[0]!;
+      expectLength(attrs.spatial, attrs.window.length, 'spatial');
+      const shape = [...c.shape.slice(0, c.shape.length - attrs.window.length), ...attrs.spatial];
+      const expected = windowShape({ dtype: c.dtype, shape }, attrs);
+      if (expected.join() !== c.shape.join())
+        throw new TypeMismatch(
+          `${c.dtype}[${expected}] expected for spatial [${attrs.spatial}], ${formatType(c)} given`,
+        );
+      expectTaps(operands[1]!, c.shape);
+      return [{ dtype: c.dtype, shape }];
+    },
+    evaluate: ([c, taps], attrs, [type]) => {
+      const result = tabulate(type!, () => 0);
+      forEachIndex(c!.type.shape, (index, at) => {
+        const cell = cellOf(index, tapAt(taps!.data[at]!, attrs.window), attrs);
+        if (inside(cell, type!.shape)) result.data[offsetOf(cell, type!.shape)]! += c!.data[at]!;
+      });
+      return [result];
+    },
+    jvp: (b, { attrs, operands }, [t]) => [t ? b.windowPut(t, operands[1]!, attrs) : null],
+    vjp: (b, { attrs, operands }, [c]) => [b.windowTake(c!, operands[1]!, windowOf(attrs)), null],
+    lowering: {
+      class: 'reduction',
+      extents: ({ attrs }) => attrs.window,
+      monoid: () => 'sum',
+      position: false,
+      element: (s, index, tap, { attrs, operands }) => {
+        const { dtype, shape } = operands[0]!.type;
+        const offset = shape.length - tap.length;
+        let condition: Expr | null = null;
+        const at = index.map((i, axis) => {
+          const d = axis - offset;
+          if (d < 0) return i;
+          const start = subtract(add(i, fixed(attrs.padding[d]![0])), multiply(tap[d]!, attrs.dilation[d]!));
+          condition = both(condition, within(start, 0, (shape[axis]! - 1) * attrs.strides[d]! + 1));
+          condition = both(condition, divides(start, attrs.strides[d]!));
+          return floorDiv(start, attrs.strides[d]!);
+        });
+        const zero = literal(dtype, 0);
+        const chosen = (): Expr =>
+          guarded(apply('eq', s.operand(1, at), indexValue(flatten(tap, attrs.window))), () => s.operand(0, at), zero);
+        return guarded(condition, chosen, zero);
+      },
+    },
+    examples: [
+      {
+        text: `func @f(%x: f32[1,2,4,4], %c: f32[1,2,2,2]) {\n  %i = windowArg(%x) {kind=max, ${plain}}\n  %0 = windowPut(%c, %i) {${plain}, spatial=[4,4]}\n  return y = %0\n}`,
+      },
+      {
+        text: `func @f(%x: f32[2,3,5], %c: f32[2,3,3]) {\n  %i = windowArg(%x) {kind=max, ${ragged}}\n  %0 = windowPut(%c, %i) {${ragged}, spatial=[3,5]}\n  return y = %0\n}`,
+      },
+    ],
+  },
+};
+
+function tapAt(position: number, window: readonly number[]): number[] {
+  const clamped = Math.min(Math.max(position, 0), sizeOf(window) - 1);
+  let rest = clamped;
+  const tap = new Array<number>(window.length);
+  for (const d of range(window.length).reverse()) {
+    tap[d] = rest % window[d]!;
+    rest = Math.floor(rest / window[d]!);
+  }
+  return tap;
+}
