@@ -1,0 +1,271 @@
+// Scalar and vector expressions and index arithmetic as C. Syntax only: every choice was made before.
+
+import { InternalError, LimitationError } from '../../ir/errors.ts';
+import { type Atom, boundsOf, type IndexExpr } from '../../ir/index-expr.ts';
+import { type Buffer, type Expr, lanesOf, type ScalarOp } from '../../ir/kernel.ts';
+import { type DType, isFloat } from '../../ir/types.ts';
+import type { Namer } from './names.ts';
+
+/** What printing a kernel needs and collects. */
+export interface Scope {
+  readonly namer: Namer;
+  readonly helpers: Set<string>;
+  /** Vector types used, as `f32x16`. */
+  readonly vectors: Map<string, { dtype: DType; lanes: number }>;
+}
+
+const scalarTypes: Readonly<Record<DType, string>> = {
+  f32: 'float',
+  f64: 'double',
+  f16: '',
+  i8: 'int8_t',
+  u8: 'uint8_t',
+  i32: 'int32_t',
+  u32: 'uint32_t',
+  i64: 'int64_t',
+  bool: 'uint8_t',
+};
+
+export function scalarType(dtype: DType): string {
+  if (dtype === 'f16') throw new LimitationError('target c computes no f16; cast to f32');
+  return scalarTypes[dtype];
+}
+
+export function typeOf(dtype: DType, lanes: number, scope: Scope): string {
+  if (lanes === 1) return scalarType(dtype);
+  const name = `${dtype}x${lanes}`;
+  scope.vectors.set(name, { dtype, lanes });
+  return `ash_${name}`;
+}
+
+export function bufferName(buffer: Buffer, scope: Scope): string {
+  return scope.namer.nameOf(buffer, buffer.name);
+}
+
+export function printIndex(index: IndexExpr, scope: Scope): string {
+  let text = '';
+  for (const { atom, coefficient } of index.terms) {
+    const size = Math.abs(coefficient);
+    const product = size === 1 ? printAtom(atom, scope) : `${printAtom(atom, scope)} * ${size}`;
+    if (text === '') text = coefficient < 0 ? `-${size === 1 ? product : `(${product})`}` : product;
+    else text += coefficient < 0 ? ` - ${product}` : ` + ${product}`;
+  }
+  if (text === '') return String(index.constant);
+  if (index.constant === 0) return text;
+  return index.constant > 0 ? `${text} + ${index.constant}` : `${text} - ${-index.constant}`;
+}
+
+function printAtom(atom: Atom, scope: Scope): string {
+  switch (atom.kind) {
+    case 'axis':
+      return scope.namer.nameOf(atom, atom.name);
+    case 'dynamic':
+      return `(ash_index)${operand(atom.expr, scope)}`;
+    case 'quotient':
+    case 'remainder': {
+      const value = printIndex(atom.value, scope);
+      const isQuotient = atom.kind === 'quotient';
+      if (boundsOf(atom.value).lower >= 0) {
+        return `(${/ /.test(value) ? `(${value})` : value} ${isQuotient ? '/' : '%'} ${atom.by})`;
+      }
+      return `${helper(isQuotient ? 'ash_floor_div' : 'ash_floor_mod', scope)}(${value}, ${atom.by})`;
+    }
+  }
+}
+
+function helper(name: string, scope: Scope): string {
+  scope.helpers.add(name);
+  return name;
+}
+
+export function printLiteral(dtype: DType, value: number): string {
+  switch (dtype) {
+    case 'f32':
+    case 'f64': {
+      if (Number.isNaN(value)) return 'NAN';
+      if (!Number.isFinite(dtype === 'f32' ? Math.fround(value) : value)) return value > 0 ? 'INFINITY' : '-INFINITY';
+      const exact = dtype === 'f32' ? shortestFloat(Math.fround(value)) : floatText(value);
+      return dtype === 'f32' ? `${exact}f` : exact;
+    }
+    case 'bool':
+      return value !== 0 ? '1' : '0';
+    case 'i32':
+      return value === -(2 ** 31) ? '(-2147483647 - 1)' : String(value);
+    case 'i64':
+      return value <= -(2 ** 63) ? 'INT64_MIN' : value >= 2 ** 63 ? 'INT64_MAX' : `INT64_C(${value})`;
+    case 'u32':
+      return `${value}u`;
+    case 'i8':
+    case 'u8':
+      return String(value);
+    case 'f16':
+      return scalarType(dtype);
+  }
+}
+
+function floatText(value: number): string {
+  const text = Object.is(value, -0) ? '-0' : String(value);
+  return /[.e]/.test(text) ? text : `${text}.0`;
+}
+
+/** The shortest decimal that rounds to this f32. */
+function shortestFloat(value: number): string {
+  for (let digits = 1; digits < 10; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return floatText(Object.is(value, -0) ? value : short);
+  }
+  return floatText(value);
+}
+
+export function printLoad(expr: Extract<Expr, { kind: 'load' }>, scope: Scope): string {
+  const name = bufferName(expr.buffer, scope);
+  if (expr.lanes === 1) return `${name}[${printIndex(expr.offset, scope)}]`;
+  const type = typeOf(expr.dtype, expr.lanes, scope);
+  return `(${type})*(const ${type}_at *)&${name}[${printIndex(expr.offset, scope)}]`;
+}
+
+/** An expression that can stand beside an operator. */
+function operand(expr: Expr, scope: Scope): string {
+  const text = printExpr(expr, scope);
+  return /^[\w.]+$|^[\w]+\[[^[\]]*\]$|^\w+\(.*\)$/.test(text) && balancedCall(text) ? text : `(${text})`;
+}
+
+/** False where a text such as `f(a) + g(b)` only looks like one call. */
+function balancedCall(text: string): boolean {
+  const open = text.indexOf('(');
+  if (open < 0) return true;
+  let depth = 0;
+  for (let i = open; i < text.length; i++) {
+    if (text[i] === '(') depth++;
+    if (text[i] === ')' && --depth === 0) return i === text.length - 1;
+  }
+  return false;
+}
+
+export function printExpr(expr: Expr, scope: Scope): string {
+  switch (expr.kind) {
+    case 'literal':
+      return printLiteral(expr.dtype, expr.value);
+    case 'index':
+      return printIndex(expr.value, scope);
+    case 'load':
+      return printLoad(expr, scope);
+    case 'local':
+      return scope.namer.nameOf(expr.local, expr.local.name);
+    case 'splat':
+      return `(${typeOf(expr.dtype, expr.lanes, scope)}){0} + ${operand(expr.value, scope)}`;
+    case 'cast':
+      return printCast(expr.value, expr.dtype, scope);
+    case 'select':
+      return `${operand(expr.condition, scope)} ? ${operand(expr.then, scope)} : ${operand(expr.otherwise, scope)}`;
+    case 'apply':
+      return printApply(expr, scope);
+  }
+}
+
+function printCast(value: Expr, to: DType, scope: Scope): string {
+  const from = value.dtype;
+  if (to === 'bool') return `${operand(value, scope)} != 0`;
+  if (isFloat(from) && !isFloat(to)) return `${helper(`ash_${from}_to_${to}`, scope)}(${printExpr(value, scope)})`;
+  return `(${scalarType(to)})${operand(value, scope)}`;
+}
+
+const operators: Readonly<Partial<Record<ScalarOp, string>>> = {
+  add: '+',
+  sub: '-',
+  mul: '*',
+  div: '/',
+  eq: '==',
+  ne: '!=',
+  lt: '<',
+  le: '<=',
+  gt: '>',
+  ge: '>=',
+  and: '&',
+  or: '|',
+  xor: '^',
+};
+/** Integers wrap and never trap, which plain C operators do not promise. */
+const wrapping: ReadonlySet<ScalarOp> = new Set(['add', 'sub', 'mul', 'div', 'rem', 'shl', 'shr']);
+
+/** C's name of each function of floats; null where it is not a function call of libm or ours. */
+const floatFunctions: Readonly<Record<ScalarOp, string | null>> = {
+  neg: null,
+  abs: 'fabs',
+  sign: null,
+  floor: 'floor',
+  ceil: 'ceil',
+  round: 'rint',
+  sqrt: 'sqrt',
+  exp: 'exp',
+  expm1: 'expm1',
+  log: 'log',
+  log1p: 'log1p',
+  sin: 'sin',
+  cos: 'cos',
+  tan: 'tan',
+  asin: 'asin',
+  acos: 'acos',
+  atan: 'atan',
+  sinh: 'sinh',
+  cosh: 'cosh',
+  tanh: 'tanh',
+  asinh: 'asinh',
+  acosh: 'acosh',
+  atanh: 'atanh',
+  erf: 'erf',
+  not: null,
+  add: null,
+  sub: null,
+  mul: null,
+  div: null,
+  rem: 'fmod',
+  pow: 'pow',
+  max: null,
+  min: null,
+  atan2: 'atan2',
+  and: null,
+  or: null,
+  xor: null,
+  shl: null,
+  shr: null,
+  eq: null,
+  ne: null,
+  lt: null,
+  le: null,
+  gt: null,
+  ge: null,
+};
+/** Functions of f32 that are ours and run in lanes. */
+const ownFloatFunctions: ReadonlySet<ScalarOp> = new Set(['exp', 'log', 'tanh']);
+
+function printApply({ op, args, dtype }: Extract<Expr, { kind: 'apply' }>, scope: Scope): string {
+  const type = args[0]!.dtype;
+  const call = (name: string): string => `${name}(${args.map((arg) => printExpr(arg, scope)).join(', ')})`;
+  if (op === 'neg')
+    return isFloat(type)
+      ? `-${operand(args[0]!, scope)}`
+      : `${helper(`ash_sub_${type}`, scope)}(0, ${printExpr(args[0]!, scope)})`;
+  if (op === 'not')
+    return type === 'bool' ? `!${operand(args[0]!, scope)}` : `(${scalarType(type)})~${operand(args[0]!, scope)}`;
+  if (op === 'max' || op === 'min' || op === 'sign' || (op === 'abs' && !isFloat(type)))
+    return call(helper(`ash_${op}_${type}`, scope));
+  const name = isFloat(type) ? floatFunctions[op] : null;
+  if (name !== null) {
+    if (type === 'f32' && ownFloatFunctions.has(op)) return call(helper(`ash_${op}_f32`, scope));
+    return call(type === 'f32' ? `${name}f` : name);
+  }
+  const isInt = !isFloat(type) && type !== 'bool';
+  if (isInt && wrapping.has(op) && lanesOf(args[0]!) === 1 && lanesOf(args[1]!) === 1)
+    return call(helper(`ash_${op}_${type}`, scope));
+  const operator = operators[op];
+  if (operator === undefined) throw new InternalError(`no C spelling of ${op} on ${type}`);
+  const [a, b] = args.map((arg) => vectorOperand(arg, scope)) as [string, string];
+  const text = `${a} ${operator} ${b}`;
+  return (op === 'and' || op === 'or' || op === 'xor') && dtype !== 'bool' ? `(${scalarType(dtype)})(${text})` : text;
+}
+
+/** A scalar beside a vector is broadcast by the operator itself. */
+function vectorOperand(expr: Expr, scope: Scope): string {
+  return operand(expr.kind === 'splat' ? expr.value : expr, scope);
+}

@@ -1,0 +1,218 @@
+// A Program as one C11 file and its header. The file allocates nothing, keeps no state of its own, and needs only the
+// C library; without OpenMP its pragmas vanish.
+
+import { InternalError } from '../../ir/errors.ts';
+import type { Program, ProgramBuffer } from '../../ir/program.ts';
+import { bytesPerElement, type DType, formatType, sizeOf } from '../../ir/types.ts';
+import { printLiteral, type Scope, scalarType } from './expressions.ts';
+import { helpersInOrder } from './helpers.ts';
+import { Namer, toComment, toIdentifier } from './names.ts';
+import { printKernel } from './statements.ts';
+
+export interface CSource {
+  /** The C identifier that prefixes everything public. */
+  readonly name: string;
+  readonly code: string;
+  readonly header: string;
+}
+
+/** Status codes of `NAME_run`, shared with the header. */
+export const statusCodes = { ok: 0, missingBuffer: 1, misalignedWorkspace: 2 } as const;
+
+export function printProgram(program: Program): CSource {
+  const name = toIdentifier(program.name);
+  const scope: Omit<Scope, 'namer'> = { helpers: new Set(), vectors: new Map() };
+  const functions = new Map<string, string>();
+  const texts: string[] = [];
+  const names = new Namer([name, `${name}_run`, `${name}_workspace_size`]);
+  const constants = new Map<ProgramBuffer, string>(
+    program.constants.map((buffer) => [buffer, names.fresh(`constant_${buffer.name}`)]),
+  );
+  const calls = program.steps.map(({ kernel, args }) => {
+    // Printed under a trial name first: an identical kernel printed before makes this one unnecessary.
+    const trial = printKernel(kernel, 'trial', scope);
+    let called = functions.get(trial.key);
+    if (called === undefined) {
+      called = names.fresh(kernel.name);
+      functions.set(trial.key, called);
+      texts.push(printKernel(kernel, called, scope).text);
+    }
+    const given = args.map((buffer, i) => argument(buffer, kernel.parameters[i]!.access === 'read', constants));
+    return `  ${called}(${[...given, ...(trial.takesThreads ? ['threads'] : [])].join(', ')});`;
+  });
+  const code = [
+    `/* ${toComment(program.name)}: made by Ashlar. ${program.steps.length} kernels, ${texts.length} of them different. */`,
+    `#include "${name}.h"`,
+    '#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <string.h>',
+    macros(program),
+    ...vectorTypes(scope.vectors),
+    ...helpersInOrder(scope.helpers),
+    ...[...constants].map(([buffer, constantName]) => printConstant(buffer, constantName)),
+    ...texts,
+    entry(program, name, calls),
+  ].join('\n\n');
+  return { name, code: `${code}\n`, header: printHeader(program, name) };
+}
+
+function macros(program: Program): string {
+  const largest = Math.max(0, ...program.steps.flatMap(({ args }) => args.map((buffer) => sizeOf(buffer.type.shape))));
+  return `typedef ${largest < 2 ** 30 ? 'int32_t' : 'int64_t'} ash_index;
+
+#define ASH_PRAGMA(text) _Pragma(#text)
+#ifdef _OPENMP
+#define ASH_OMP(...) ASH_PRAGMA(omp __VA_ARGS__)
+#else
+#define ASH_OMP(...)
+#endif
+#define ASH_UNROLL(count) ASH_PRAGMA(GCC unroll count)
+#define ASH_ALIGNED __attribute__((aligned(64)))`;
+}
+
+function vectorTypes(vectors: Scope['vectors']): string[] {
+  return [...vectors].map(([name, { dtype, lanes }]) => {
+    const bytes = bytesPerElement[dtype] * lanes;
+    const type = scalarType(dtype);
+    return [
+      `/* ${lanes} lanes of ${type}; ash_${name}_at is the same in memory, aligned as its elements are. */`,
+      `typedef ${type} ash_${name} __attribute__((vector_size(${bytes})));`,
+      `typedef ${type} ash_${name}_at __attribute__((vector_size(${bytes}), aligned(${bytesPerElement[dtype]}), may_alias));`,
+    ].join('\n');
+  });
+}
+
+function printConstant({ type, data }: ProgramBuffer, name: string): string {
+  if (data === null) throw new InternalError(`constant ${name} has no data`);
+  const rows: string[] = [];
+  const width = 12;
+  for (let at = 0; at < data.length; at += width) {
+    const row = Array.from({ length: Math.min(width, data.length - at) }, (_, i) =>
+      printLiteral(type.dtype, Number(data[at + i])),
+    );
+    rows.push(`  ${row.join(', ')}`);
+  }
+  const size = Math.max(1, sizeOf(type.shape));
+  return `/* ${formatType(type)} */\nstatic const ${scalarType(type.dtype)} ${name}[${size}] ASH_ALIGNED = {\n${rows.join(',\n') || '  0'}\n};`;
+}
+
+function argument(buffer: ProgramBuffer, isRead: boolean, constants: ReadonlyMap<ProgramBuffer, string>): string {
+  const type = scalarType(buffer.type.dtype);
+  switch (buffer.storage) {
+    case 'input':
+      return `(const ${type} *)inputs[${buffer.index}]`;
+    case 'output':
+      return `(${type} *)outputs[${buffer.index}]`;
+    case 'state':
+      return `(${type} *)states[${buffer.index}]`;
+    case 'constant':
+      return constants.get(buffer)!;
+    case 'arena':
+      return `(${isRead ? 'const ' : ''}${type} *)((char *)workspace + ${buffer.offset})`;
+  }
+}
+
+function entry(program: Program, name: string, calls: readonly string[]): string {
+  const lists = [
+    ['states', program.states.length],
+    ['inputs', program.inputs.length],
+    ['outputs', program.outputs.length],
+  ] as const;
+  const checks = lists.flatMap(([list, count]) => {
+    if (count === 0) return [`  (void)${list};`];
+    return [
+      `  if (${list} == NULL) return ${statusCodes.missingBuffer};`,
+      `  for (int i = 0; i < ${count}; i++) {\n    if (${list}[i] == NULL) return ${statusCodes.missingBuffer};\n  }`,
+    ];
+  });
+  const workspace =
+    program.arenaBytes === 0
+      ? ['  (void)workspace;']
+      : [
+          `  if (workspace == NULL) return ${statusCodes.missingBuffer};`,
+          `  if ((uintptr_t)workspace % 64 != 0) return ${statusCodes.misalignedWorkspace};`,
+        ];
+  return `size_t ${name}_workspace_size(void) {
+  return ${program.arenaBytes};
+}
+
+int ${name}_run(void *workspace, void *const *states, const void *const *inputs, void *const *outputs, int threads) {
+${[...checks, ...workspace].join('\n')}
+  if (threads < 1) threads = 1;
+${calls.join('\n')}
+  (void)threads;
+  return ${statusCodes.ok};
+}`;
+}
+
+const headerTypes: Readonly<Record<DType, string>> = {
+  f32: 'float',
+  f64: 'double',
+  f16: 'uint16_t',
+  i8: 'int8_t',
+  u8: 'uint8_t',
+  i32: 'int32_t',
+  u32: 'uint32_t',
+  i64: 'int64_t',
+  bool: 'uint8_t',
+};
+
+function printHeader(program: Program, name: string): string {
+  const guard = `${name.toUpperCase()}_H`;
+  const namer = new Namer(['workspace', 'threads']);
+  const row = (kind: string, { name: given, type }: ProgramBuffer, i: number): string =>
+    ` *   ${kind}[${i}]  ${toComment(given)}: ${formatType(type)}`;
+  const table = [
+    ...program.inputs.map((buffer, i) => row('inputs', buffer, i)),
+    ...program.outputs.map((buffer, i) => row('outputs', buffer, i)),
+    ...program.states.map((buffer, i) => row('states', buffer, i)),
+  ];
+  const named = (buffer: ProgramBuffer, constant: boolean): { text: string; name: string } => {
+    const parameter = namer.fresh(buffer.name);
+    return { name: parameter, text: `${constant ? 'const ' : ''}${headerTypes[buffer.type.dtype]} *${parameter}` };
+  };
+  const inputs = program.inputs.map((buffer) => named(buffer, true));
+  const outputs = program.outputs.map((buffer) => named(buffer, false));
+  const states = program.states.map((buffer) => named(buffer, false));
+  const all = [...inputs, ...outputs, ...states];
+  const array = (kind: string, list: readonly { name: string }[], type: string): string =>
+    list.length === 0 ? '' : `  ${type} ${kind}[${list.length}] = {${list.map((item) => item.name).join(', ')}};\n`;
+  const locals = new Namer(all.map((item) => item.name));
+  const [inputList, outputList, stateList] = [
+    locals.fresh('input_list'),
+    locals.fresh('output_list'),
+    locals.fresh('state_list'),
+  ];
+  return `/* ${toComment(program.name)}: made by Ashlar.
+ *
+${table.join('\n')}
+ *
+ * Every buffer is row-major. bool is one byte, 0 or 1. Nothing is allocated and nothing is kept between calls but the
+ * states; calls with workspaces (and states) of their own may run at the same time.
+ */
+#ifndef ${guard}
+#define ${guard}
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Bytes of working memory that a call needs, aligned to 64. */
+size_t ${name}_workspace_size(void);
+
+/* Returns 0; 1 if a buffer or the workspace is NULL; 2 if the workspace is not aligned to 64 bytes. */
+int ${name}_run(void *workspace, void *const *states, const void *const *inputs, void *const *outputs, int threads);
+
+/* The same with every buffer by name. */
+static inline int ${name}(${[...all.map((item) => item.text), 'void *workspace', 'int threads'].join(', ')}) {
+${array(inputList, inputs, 'const void *const')}${array(outputList, outputs, 'void *const')}${array(stateList, states, 'void *const')}  return ${name}_run(workspace, ${states.length === 0 ? 'NULL' : stateList}, ${inputs.length === 0 ? 'NULL' : inputList}, ${outputs.length === 0 ? 'NULL' : outputList}, threads);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+`;
+}

@@ -1,0 +1,203 @@
+// Statements and kernels as C functions.
+
+import { InternalError } from '../../ir/errors.ts';
+import type { Kernel, Local, Monoid, Stmt } from '../../ir/kernel.ts';
+import { bufferName, printExpr, printIndex, type Scope, scalarType, typeOf } from './expressions.ts';
+import { Namer, toComment } from './names.ts';
+
+export interface PrintedKernel {
+  readonly text: string;
+  /** The same text without comments and users' names: identical kernels have identical keys. */
+  readonly key: string;
+  readonly name: string;
+  readonly takesThreads: boolean;
+}
+
+/** Prints a kernel as a static function called `name`. */
+export function printKernel(kernel: Kernel, name: string, scope: Omit<Scope, 'namer'>): PrintedKernel {
+  const takesThreads = hasParallel(kernel.body);
+  const signature = (inner: Scope): string => {
+    const parameters = kernel.parameters.map(({ buffer, access }) => {
+      const constant = access === 'read' ? 'const ' : '';
+      return `${constant}${scalarType(buffer.dtype)} *restrict ${bufferName(buffer, inner)}`;
+    });
+    return [...parameters, ...(takesThreads ? ['int threads'] : [])].join(', ') || 'void';
+  };
+  const named: Scope = { ...scope, namer: new Namer([name]) };
+  const head = signature(named);
+  const text = [
+    comment(kernel),
+    `static void ${name}(${head}) {`,
+    ...(takesThreads ? ['  (void)threads;'] : []),
+    ...printBlock(kernel.body, named, 1),
+    '}',
+  ].join('\n');
+  const anonymous: Scope = { ...scope, namer: new Namer() };
+  kernel.parameters.forEach(({ buffer }, i) => {
+    anonymous.namer.nameOf(buffer, `p${i}`);
+  });
+  const key = [signature(anonymous), ...printBlock(kernel.body, anonymous, 1)].join('\n');
+  return { text, key, name, takesThreads };
+}
+
+function comment(kernel: Kernel): string {
+  const sources = kernel.sources.slice(0, 4).map(({ file, line }) => `${file.split('/').at(-1)}:${line}`);
+  const more = kernel.sources.length > 4 ? ` and ${kernel.sources.length - 4} more` : '';
+  const where = sources.length === 0 ? '' : ` — ${sources.join(', ')}${more}`;
+  const summary = kernel.summary.length > 100 ? `${kernel.summary.slice(0, 97)}...` : kernel.summary;
+  return `/* ${toComment(`${summary}${where}`)} */`;
+}
+
+function hasParallel(body: readonly Stmt[]): boolean {
+  return body.some((stmt) => {
+    if (stmt.kind === 'loop') return stmt.axisKind === 'parallel' || hasParallel(stmt.body);
+    return stmt.kind === 'if' && (hasParallel(stmt.then) || hasParallel(stmt.otherwise));
+  });
+}
+
+export function printBlock(body: readonly Stmt[], scope: Scope, depth: number, inParallel = false): string[] {
+  return body.flatMap((stmt) => printStmt(stmt, scope, depth, inParallel));
+}
+
+const indent = (depth: number): string => '  '.repeat(depth);
+
+function printStmt(stmt: Stmt, scope: Scope, depth: number, inParallel: boolean): string[] {
+  const line = (text: string): string[] => [`${indent(depth)}${text}`];
+  const local = (value: Local): string => scope.namer.nameOf(value, value.name);
+  switch (stmt.kind) {
+    case 'loop':
+      return printLoop(stmt, scope, depth, inParallel);
+    case 'let':
+      return line(
+        `const ${typeOf(stmt.local.dtype, stmt.local.lanes, scope)} ${local(stmt.local)} = ${printExpr(stmt.value, scope)};`,
+      );
+    case 'accumulator':
+      return line(
+        `${typeOf(stmt.local.dtype, stmt.local.lanes, scope)} ${local(stmt.local)} = ${initial(stmt, scope)};`,
+      );
+    case 'assign':
+      return line(`${local(stmt.local)} = ${printExpr(stmt.value, scope)};`);
+    case 'accumulate':
+      return line(combine(local(stmt.local), stmt.local, stmt.monoid, printExpr(stmt.value, scope), scope));
+    case 'store':
+      return line(`${printTarget(stmt, scope)} = ${printExpr(stmt.value, scope)};`);
+    case 'update': {
+      const target = `${bufferName(stmt.buffer, scope)}[${printIndex(stmt.offset, scope)}]`;
+      return line(
+        combine(target, { dtype: stmt.buffer.dtype, lanes: 1 }, stmt.monoid, printExpr(stmt.value, scope), scope),
+      );
+    }
+    case 'allocate':
+      return line(
+        `${scalarType(stmt.buffer.dtype)} ${bufferName(stmt.buffer, scope)}[${stmt.buffer.size}] ASH_ALIGNED;`,
+      );
+    case 'if': {
+      const lines = [
+        ...line(`if (${printExpr(stmt.condition, scope)}) {`),
+        ...printBlock(stmt.then, scope, depth + 1, inParallel),
+      ];
+      if (stmt.otherwise.length > 0)
+        lines.push(...line('} else {'), ...printBlock(stmt.otherwise, scope, depth + 1, inParallel));
+      return [...lines, ...line('}')];
+    }
+    case 'barrier':
+      throw new InternalError('a barrier in a C kernel');
+  }
+}
+
+function initial({ local, initial: value }: Extract<Stmt, { kind: 'accumulator' }>, scope: Scope): string {
+  if (value.kind === 'splat' && value.value.kind === 'literal' && value.value.value === 0) {
+    return `(${typeOf(local.dtype, local.lanes, scope)}){0}`;
+  }
+  return printExpr(value, scope);
+}
+
+function printTarget({ buffer, offset, value }: Extract<Stmt, { kind: 'store' }>, scope: Scope): string {
+  const name = `${bufferName(buffer, scope)}[${printIndex(offset, scope)}]`;
+  const lanes =
+    value.kind === 'local' ? value.local.lanes : value.kind === 'load' || value.kind === 'splat' ? value.lanes : 1;
+  return lanes === 1 ? name : `*(${typeOf(buffer.dtype, lanes, scope)}_at *)&${name}`;
+}
+
+/** `target = target ⊕ value` for floats and vectors as an operator; integers by the helper that wraps. */
+function combine(
+  target: string,
+  { dtype, lanes }: Pick<Local, 'dtype' | 'lanes'>,
+  monoid: Monoid,
+  value: string,
+  scope: Scope,
+): string {
+  const plain = dtype === 'f32' || dtype === 'f64' || lanes > 1;
+  const call = (name: string): string => {
+    scope.helpers.add(`ash_${name}_${dtype}`);
+    return `${target} = ash_${name}_${dtype}(${target}, ${value});`;
+  };
+  switch (monoid) {
+    case 'sum':
+      return plain ? `${target} += ${value};` : call('add');
+    case 'prod':
+      return plain ? `${target} *= ${value};` : call('mul');
+    case 'max':
+    case 'min':
+      return call(monoid);
+    case 'and':
+      return `${target} &= ${value};`;
+    case 'or':
+      return `${target} |= ${value};`;
+  }
+}
+
+function printLoop(loop: Extract<Stmt, { kind: 'loop' }>, scope: Scope, depth: number, inParallel: boolean): string[] {
+  const lines: string[] = [];
+  const starts = loop.axisKind === 'parallel' && !inParallel;
+  if (starts) {
+    const depthOfNest = perfectDepth(loop);
+    const collapse = depthOfNest > 1 ? ` collapse(${depthOfNest})` : '';
+    lines.push(`${indent(depth)}ASH_OMP(parallel for num_threads(threads) schedule(static)${collapse})`);
+  } else if (loop.axisKind === 'vector') {
+    const clauses = simdClauses(loop.body, scope);
+    if (clauses !== null) lines.push(`${indent(depth)}ASH_OMP(simd${clauses})`);
+  } else if (loop.axisKind === 'unroll') {
+    lines.push(`${indent(depth)}ASH_UNROLL(${loop.axis.extent})`);
+  } else if (loop.axisKind === 'workgroup' || loop.axisKind === 'invocation') {
+    throw new InternalError(`a ${loop.axisKind} axis in a C kernel`);
+  }
+  const name = scope.namer.nameOf(loop.axis, loop.axis.name);
+  lines.push(`${indent(depth)}for (ash_index ${name} = 0; ${name} < ${loop.axis.extent}; ${name}++) {`);
+  lines.push(...printBlock(loop.body, scope, depth + 1, inParallel || starts));
+  lines.push(`${indent(depth)}}`);
+  return lines;
+}
+
+/** How many parallel loops stand directly inside one another. */
+function perfectDepth(loop: Extract<Stmt, { kind: 'loop' }>): number {
+  const [inner, ...others] = loop.body;
+  const nested = inner !== undefined && others.length === 0 && inner.kind === 'loop' && inner.axisKind === 'parallel';
+  return nested ? 1 + perfectDepth(inner) : 1;
+}
+
+/** The reduction clauses of a loop in lanes; null where OpenMP has no clause for what the loop accumulates. */
+function simdClauses(body: readonly Stmt[], scope: Scope): string | null {
+  const inside = new Set<Local>();
+  const clauses: string[] = [];
+  let possible = true;
+  const visit = (stmts: readonly Stmt[]): void => {
+    for (const stmt of stmts) {
+      if (stmt.kind === 'let' || stmt.kind === 'accumulator') inside.add(stmt.local);
+      if (stmt.kind === 'loop') visit(stmt.body);
+      if (stmt.kind === 'if') {
+        visit(stmt.then);
+        visit(stmt.otherwise);
+      }
+      if (stmt.kind === 'assign' && !inside.has(stmt.local)) possible = false;
+      if (stmt.kind !== 'accumulate' || inside.has(stmt.local)) continue;
+      const float = stmt.local.dtype === 'f32' || stmt.local.dtype === 'f64';
+      if (!float || (stmt.monoid !== 'sum' && stmt.monoid !== 'prod')) possible = false;
+      clauses.push(
+        ` reduction(${stmt.monoid === 'prod' ? '*' : '+'} : ${scope.namer.nameOf(stmt.local, stmt.local.name)})`,
+      );
+    }
+  };
+  visit(body);
+  return possible ? [...new Set(clauses)].join('') : null;
+}
