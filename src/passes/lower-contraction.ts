@@ -20,8 +20,8 @@ import {
 } from '../ir/kernel.ts';
 import { bytesPerElement, type DType, isFloat } from '../ir/types.ts';
 import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
+import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { contiguousAxis, loop, substituteStmts } from './loops.ts';
-import { type GroupContext, type KernelBody, memberStmts } from './lower.ts';
 import { extentOf, reductionKernels } from './lower-reduction.ts';
 import {
   type ContractionSchedule,

@@ -4,8 +4,8 @@ import { axis, of } from '../ir/index-expr.ts';
 import type { Stmt } from '../ir/kernel.ts';
 import { sizeOf } from '../ir/types.ts';
 import { exprsOf, walkExpr, walkStmts } from './expr-rewrite.ts';
+import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { elementLoops } from './loops.ts';
-import { type GroupContext, type KernelBody, memberStmts } from './lower.ts';
 
 export function lowerElement(context: GroupContext): KernelBody[] {
   const { domain } = context.group;

@@ -3,7 +3,7 @@
 import { InternalError } from '../ir/errors.ts';
 import type { Node } from '../ir/graph.ts';
 import { sizeOf } from '../ir/types.ts';
-import type { GroupContext, KernelBody } from './lower.ts';
+import type { GroupContext, KernelBody } from './group.ts';
 
 export function lowerNest(context: GroupContext, anchor: Node): KernelBody[] {
   const { lowering } = context.table[anchor.op];

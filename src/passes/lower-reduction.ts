@@ -21,8 +21,8 @@ import {
 import { identityOf } from '../ir/ops/monoid.ts';
 import { isFloat } from '../ir/types.ts';
 import { indicesOf, substituteAxes } from './expr-rewrite.ts';
+import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { contiguousAxis, elementLoops, loop, mergeAxes, substituteStmts } from './loops.ts';
-import { type GroupContext, type KernelBody, memberStmts } from './lower.ts';
 import { workOf } from './lower-element.ts';
 import { columnBlock, parallelThreshold, partialChunks, partialThreshold } from './schedule.ts';
 

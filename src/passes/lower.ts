@@ -5,11 +5,12 @@
 import { InternalError, type SourcePosition } from '../ir/errors.ts';
 import type { Func, Node, Value } from '../ir/graph.ts';
 import { flatten, type IndexExpr } from '../ir/index-expr.ts';
-import { type Buffer, type Expr, type Kernel, type Local, load, type Stmt } from '../ir/kernel.ts';
-import type { ElementContext, OpTable } from '../ir/optable.ts';
+import { type Buffer, type Expr, type Kernel, load } from '../ir/kernel.ts';
+import type { OpTable } from '../ir/optable.ts';
 import { bytesPerElement, type DType, sizeOf } from '../ir/types.ts';
 import { accessesOf } from './expr-rewrite.ts';
 import { type FusionPlan, type Group, isConstantBuffer } from './fuse.ts';
+import { elementOf, type GroupContext, type KernelBody } from './group.ts';
 import { lowerContraction } from './lower-contraction.ts';
 import { lowerElement } from './lower-element.ts';
 import { lowerNest } from './lower-nest.ts';
@@ -21,18 +22,6 @@ export interface Lowered {
   /** Every global buffer of the kernels: the value it holds, or null for scratch between two kernels of one group. */
   readonly buffers: ReadonlyMap<Buffer, Value | null>;
   readonly bufferOf: ReadonlyMap<Value, Buffer>;
-}
-
-/** Everything the lowering of one group needs. */
-export interface GroupContext {
-  readonly table: OpTable;
-  readonly target: ScheduleTarget;
-  readonly group: Group;
-  /** A value at an index: a load, an inlined expression, or what `locals` says. */
-  at(value: Value, index: readonly IndexExpr[], locals: ReadonlyMap<Value, Expr>): Expr;
-  bufferFor(value: Value): Buffer;
-  /** A buffer that lives from one kernel of the group to the next. */
-  scratch(name: string, dtype: DType, size: number): Buffer;
 }
 
 export function lower(func: Func, plan: FusionPlan, table: OpTable, target: ScheduleTarget): Lowered {
@@ -84,13 +73,6 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, target: Sche
   return { kernels, buffers, bufferOf };
 }
 
-/** A kernel's loops before its parameters are collected. */
-export interface KernelBody {
-  readonly suffix: string;
-  readonly body: readonly Stmt[];
-  readonly flops: number;
-}
-
 function lowerGroup(context: GroupContext): KernelBody[] {
   const { anchor } = context.group;
   if (anchor === null) return lowerElement(context);
@@ -106,48 +88,6 @@ function lowerGroup(context: GroupContext): KernelBody[] {
     case 'expanded':
       throw new InternalError(`${anchor.op} cannot anchor a kernel`);
   }
-}
-
-/** The element rule of a node, its operands read through `read`. */
-export function elementOf(
-  table: OpTable,
-  node: Node,
-  index: readonly IndexExpr[],
-  read: (operand: Value, index: readonly IndexExpr[]) => Expr,
-): Expr {
-  const { lowering } = table[node.op];
-  if (lowering.class !== 'element') throw new InternalError(`${node.op} has no element rule`);
-  const s: ElementContext = { operand: (position, at) => read(node.operands[position]!, at) };
-  return lowering.element(s, index, node as never);
-}
-
-/**
- * The members of a group at one index of its domain: each a named value, stored where it must be in memory.
- * `anchored` holds the anchor's value, if there is one.
- */
-export function memberStmts(
-  context: GroupContext,
-  index: readonly IndexExpr[],
-  anchored: ReadonlyMap<Value, Expr>,
-): Stmt[] {
-  const { group, table } = context;
-  const locals = new Map(anchored);
-  const stored = new Set(group.stored);
-  const stmts: Stmt[] = [];
-  const offset = flatten(index, group.domain);
-  for (const [value, expr] of anchored) {
-    if (stored.has(value)) stmts.push({ kind: 'store', buffer: context.bufferFor(value), offset, value: expr });
-  }
-  group.members.forEach((node, position) => {
-    const value = node.results[0]!;
-    const expr = elementOf(table, node, index, (operand, at) => context.at(operand, at, locals));
-    const local: Local = { name: value.name ?? `v${position}`, dtype: value.type.dtype, lanes: 1 };
-    const reference: Expr = { kind: 'local', dtype: local.dtype, local };
-    stmts.push({ kind: 'let', local, value: expr });
-    locals.set(value, reference);
-    if (stored.has(value)) stmts.push({ kind: 'store', buffer: context.bufferFor(value), offset, value: reference });
-  });
-  return stmts;
 }
 
 function finishKernel(group: Group, { suffix, body, flops }: KernelBody): Kernel {

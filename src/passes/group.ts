@@ -1,0 +1,72 @@
+// One fused group on its way to kernels: what its lowering is given, and its members at one index of its domain. Every
+// class of lowering builds on this, and lower.ts on them.
+
+import { InternalError } from '../ir/errors.ts';
+import type { Node, Value } from '../ir/graph.ts';
+import { flatten, type IndexExpr } from '../ir/index-expr.ts';
+import type { Buffer, Expr, Local, Stmt } from '../ir/kernel.ts';
+import type { ElementContext, OpTable } from '../ir/optable.ts';
+import type { DType } from '../ir/types.ts';
+import type { Group } from './fuse.ts';
+import type { ScheduleTarget } from './schedule.ts';
+
+/** Everything the lowering of one group needs. */
+export interface GroupContext {
+  readonly table: OpTable;
+  readonly target: ScheduleTarget;
+  readonly group: Group;
+  /** A value at an index: a load, an inlined expression, or what `locals` says. */
+  at(value: Value, index: readonly IndexExpr[], locals: ReadonlyMap<Value, Expr>): Expr;
+  bufferFor(value: Value): Buffer;
+  /** A buffer that lives from one kernel of the group to the next. */
+  scratch(name: string, dtype: DType, size: number): Buffer;
+}
+
+/** A kernel's loops before its parameters are collected. */
+export interface KernelBody {
+  readonly suffix: string;
+  readonly body: readonly Stmt[];
+  readonly flops: number;
+}
+
+/** The element rule of a node, its operands read through `read`. */
+export function elementOf(
+  table: OpTable,
+  node: Node,
+  index: readonly IndexExpr[],
+  read: (operand: Value, index: readonly IndexExpr[]) => Expr,
+): Expr {
+  const { lowering } = table[node.op];
+  if (lowering.class !== 'element') throw new InternalError(`${node.op} has no element rule`);
+  const s: ElementContext = { operand: (position, at) => read(node.operands[position]!, at) };
+  return lowering.element(s, index, node as never);
+}
+
+/**
+ * The members of a group at one index of its domain: each a named value, stored where it must be in memory.
+ * `anchored` holds the anchor's value, if there is one.
+ */
+export function memberStmts(
+  context: GroupContext,
+  index: readonly IndexExpr[],
+  anchored: ReadonlyMap<Value, Expr>,
+): Stmt[] {
+  const { group, table } = context;
+  const locals = new Map(anchored);
+  const stored = new Set(group.stored);
+  const stmts: Stmt[] = [];
+  const offset = flatten(index, group.domain);
+  for (const [value, expr] of anchored) {
+    if (stored.has(value)) stmts.push({ kind: 'store', buffer: context.bufferFor(value), offset, value: expr });
+  }
+  group.members.forEach((node, position) => {
+    const value = node.results[0]!;
+    const expr = elementOf(table, node, index, (operand, at) => context.at(operand, at, locals));
+    const local: Local = { name: value.name ?? `v${position}`, dtype: value.type.dtype, lanes: 1 };
+    const reference: Expr = { kind: 'local', dtype: local.dtype, local };
+    stmts.push({ kind: 'let', local, value: expr });
+    locals.set(value, reference);
+    if (stored.has(value)) stmts.push({ kind: 'store', buffer: context.bufferFor(value), offset, value: reference });
+  });
+  return stmts;
+}
