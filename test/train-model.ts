@@ -4,7 +4,7 @@
 import { parameter } from '../src/ir/graph.ts';
 import type { TensorType } from '../src/ir/types.ts';
 import type { Dataset } from '../src/train/dataset.ts';
-import type { Batch, BatchFunction, StateAccess, StepFunction, TensorData } from '../src/train/model.ts';
+import type { Batch, StateAccess, StepFunction, TensorData } from '../src/train/model.ts';
 
 export const features = 3;
 
@@ -21,8 +21,8 @@ const stateTypes: Readonly<Record<string, TensorType>> = Object.fromEntries(
 );
 
 export interface LinearModel {
-  readonly step: StepFunction;
-  readonly evaluate: BatchFunction;
+  readonly step: StepFunction & ((inputs: Batch) => Batch);
+  readonly evaluate: (inputs: Batch) => Batch;
   /** The labels of every batch so far. */
   readonly seen: number[][];
 }

@@ -4,7 +4,7 @@
 import { UserError } from '../ir/errors.ts';
 import { paddedBatches } from './batches.ts';
 import { checkValues, type Dataset, exampleCount, type ValueRules } from './dataset.ts';
-import type { Batch, BatchFunction } from './model.ts';
+import { type BatchFunction, callWith } from './model.ts';
 
 export type Metrics = Readonly<Record<string, number>>;
 
@@ -22,7 +22,7 @@ export async function evaluate(run: BatchFunction, data: Dataset, options: Evalu
   checkValues(data, options);
   const sums = new Map<string, number>();
   for (const { batch, rows } of paddedBatches(data, options.batchSize)) {
-    for (const [name, values] of Object.entries(await run(batch))) {
+    for (const [name, values] of Object.entries(await callWith(run, batch))) {
       checkPerExample(name, values.length, options.batchSize);
       let sum = sums.get(name) ?? 0;
       for (let row = 0; row < rows; row++) sum += values[row]!;
@@ -43,7 +43,7 @@ export async function predict(
   const collected = new Map<string, Float64Array>();
   let done = 0;
   for (const { batch, rows } of paddedBatches(data, options.batchSize)) {
-    const outputs: Batch = await run(batch);
+    const outputs = await callWith(run, batch);
     for (const [name, values] of Object.entries(outputs)) {
       const width = values.length / options.batchSize;
       if (!Number.isInteger(width)) throw notPerExample(name, values.length, options.batchSize);

@@ -6,7 +6,7 @@ import { batchCount, batches } from './batches.ts';
 import { checkValues, type Dataset, exampleCount, splitDataset, type ValueRules } from './dataset.ts';
 import { type Best, checkRule, considerEpoch, type EarlyStopping, hasRunOut } from './early-stopping.ts';
 import { evaluate, type Metrics } from './evaluate.ts';
-import type { Batch, BatchFunction, StepFunction } from './model.ts';
+import { type Batch, type BatchFunction, callWith, type StepFunction } from './model.ts';
 import { type EpochRecord, type LoopPosition, startPosition } from './position.ts';
 import { restoreSnapshot, type Snapshot, takeSnapshot } from './snapshot.ts';
 
@@ -171,7 +171,7 @@ async function trainEpoch(run: Run, start: Progression): Promise<Progression> {
   progress?.epochStart(epoch + 1, options.epochs, batchesPerEpoch, start.position.batch);
   let now = start;
   for (const batch of batches(training, { batchSize, seed, epoch, from: start.position.batch })) {
-    now = { ...now, position: afterBatch(run, now.position, await options.step(batch), elapsed()) };
+    now = { ...now, position: afterBatch(run, now.position, await callWith(options.step, batch), elapsed()) };
     const { step, batch: done, sums } = now.position;
     progress?.batch(done, means(sums, done));
     if (checkpointSteps !== undefined && step % checkpointSteps === 0 && done < batchesPerEpoch) save(run, now);

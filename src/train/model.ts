@@ -14,14 +14,23 @@ export interface StateAccess {
   names(): readonly string[];
   type(name: string): TensorType;
   /** The elements now, or a view of them. */
-  get(name: string): ArrayLike<number>;
+  get(name: string): ArrayLike<number | bigint>;
   set(name: string, elements: TensorData): void;
 }
 
-/** A compiled function without state of interest: evaluation, prediction. */
-export type BatchFunction = (inputs: Batch) => Batch | Promise<Batch>;
+/**
+ * A compiled function without state of interest: evaluation, prediction. A dataset must hold an array for each of its
+ * inputs; the function itself checks that they are of the right type and length.
+ */
+export type BatchFunction = (inputs: never) => object | Promise<object>;
 
 /** A compiled training step: forward, loss, gradients and the optimizer's updates, over its own state. */
-export interface StepFunction extends BatchFunction {
+export interface StepFunction {
+  (inputs: never): object | Promise<object>;
   readonly state: StateAccess;
+}
+
+/** Calls a compiled function; the one place where its own input and output types are left behind. */
+export async function callWith(run: BatchFunction, batch: Batch): Promise<Batch> {
+  return (await run(batch as never)) as Batch;
 }

@@ -43,7 +43,8 @@ export function restoreSnapshot(state: StateAccess, snapshot: Snapshot, origin: 
   for (const name of names) state.set(name, snapshot[name]!.data);
 }
 
-function elementsOf(dtype: DType, name: string, elements: ArrayLike<number>): TensorData {
+function elementsOf(dtype: DType, name: string, given: ArrayLike<number | bigint>): TensorData {
+  const elements = given as ArrayLike<number>;
   switch (dtype) {
     case 'f32':
       return Float32Array.from(elements);
