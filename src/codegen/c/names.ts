@@ -6,7 +6,8 @@ const reserved: ReadonlySet<string> = new Set(
     'restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false ' +
     'asm typeof main NULL NAN INFINITY errno threads workspace states inputs outputs size_t ptrdiff_t int8_t uint8_t ' +
     'int16_t uint16_t int32_t uint32_t int64_t uint64_t class new delete this template operator namespace private public ' +
-    'protected try catch throw virtual friend using and or not xor log exp sin cos tan pow abs div y0 y1 yn j0 j1 jn gamma'
+    'protected try catch throw virtual friend using and or not xor floor ceil rint round fabs sqrt exp expm1 log log1p sin cos ' +
+    'tan asin acos atan sinh cosh tanh asinh acosh atanh erf fmod pow atan2 memcpy y0 y1 yn j0 j1 jn gamma abs div'
   ).split(' '),
 );
 
@@ -14,7 +15,9 @@ const reserved: ReadonlySet<string> = new Set(
 export function toIdentifier(name: string): string {
   const cleaned = name.replace(/[^A-Za-z0-9_]+/g, '_').slice(0, 48);
   const started = /^[A-Za-z]/.test(cleaned) ? cleaned : `v${cleaned}`;
-  return reserved.has(started) || started.startsWith('ash_') ? `${started}_` : started;
+  return reserved.has(started) || reserved.has(started.replace(/f$/, '')) || started.startsWith('ash_')
+    ? `${started}_`
+    : started;
 }
 
 /** Hands out unique identifiers; the same object always gets the same one. */
@@ -42,11 +45,10 @@ export class Namer {
   }
 }
 
-/** Text that is safe inside a C comment, on one line. */
+/** Text that is safe inside a C comment, on one line: no control characters, comment marks, continuations or trigraphs. */
 export function toComment(text: string): string {
-  return text
-    .replace(/[\u0000-\u001f\u007f\\]+/g, ' ')
-    .replace(/\*\//g, '* /')
-    .replace(/\/\*/g, '/ *')
-    .replace(/\?\?/g, '? ?');
+  const printable = Array.from(text, (character) =>
+    character < ' ' || character === '\u007f' || character === '\\' ? ' ' : character,
+  );
+  return printable.join('').replace(/\*\//g, '* /').replace(/\/\*/g, '/ *').replace(/\?\?/g, '? ?');
 }

@@ -33,7 +33,7 @@ export function printProgram(program: Program): CSource {
     const trial = printKernel(kernel, 'trial', scope);
     let called = functions.get(trial.key);
     if (called === undefined) {
-      called = names.fresh(kernel.name);
+      called = names.fresh(`kernel_${kernel.name}`);
       functions.set(trial.key, called);
       texts.push(printKernel(kernel, called, scope).text);
     }

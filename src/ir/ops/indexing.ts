@@ -1,6 +1,6 @@
 // Operations whose indices are data: gather and its transpose scatter-add, and sorting.
 
-import type { Node } from '../graph.ts';
+import type { Node, Value } from '../graph.ts';
 import { type Axis, flatten, type IndexExpr, axis as makeAxis, of } from '../index-expr.ts';
 import { apply, castTo, choose, type Expr, indexValue, type Local, literal, type Stmt } from '../kernel.ts';
 import { type NestContext, type OpTable, TypeMismatch } from '../optable.ts';
@@ -227,7 +227,12 @@ export const indexingOps: Pick<OpTable, 'gather' | 'scatterAdd' | 'sort' | 'topk
       }),
     ],
     jvp: (b, { attrs, operands }, [t]) => [t ? b.gather(t, operands[1]!, attrs) : null],
-    vjp: (b, { attrs, operands }, [c]) => [b.scatterAdd(b.like(operands[0]!, 0), operands[1]!, c!, attrs), null],
+    vjp: (b, { attrs, operands }, [c]) => {
+      // Gather clamps where scatterAdd drops.
+      const [x, i] = operands as [Value, Value];
+      const clamped = b.min(b.max(i, b.like(i, 0)), b.like(i, x.type.shape[attrs.axis]! - 1));
+      return [b.scatterAdd(b.like(x, 0), clamped, c!, attrs), null];
+    },
     lowering: {
       class: 'element',
       cost: 'cheap',

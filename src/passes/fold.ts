@@ -1,0 +1,74 @@
+// Constant folding: an operation whose operands are all constants is computed now, by the reference, in the precision
+// of its dtype, if its result is small.
+
+import { evaluateNode } from '../ir/evaluate.ts';
+import type { Node, Value } from '../ir/graph.ts';
+import { type NdArray, ndarray } from '../ir/ndarray.ts';
+import { builder } from '../ir/ops/index.ts';
+import { sizeOf } from '../ir/types.ts';
+import type { Pass } from './pass.ts';
+import { madeBy, splatOf } from './patterns.ts';
+import { mapNodes } from './rewrite.ts';
+
+/** Results of up to this many elements are folded: larger ones cost more in the artifact than they save. */
+const mostFolded = 4096;
+
+export const foldConstants: Pass = {
+  name: 'fold-constants',
+  guarantees: 'small values that depend on constants alone are constants',
+  needs: 'nothing',
+  run: (func) => mapNodes(func, fold),
+};
+
+function fold(node: Node): readonly Value[] {
+  const foldable = node.op !== 'constant' && node.op !== 'iota' && node.op !== 'call' && node.operands.length > 0;
+  if (!foldable || node.results.some(({ type }) => type.dtype === 'i64')) return node.results;
+  if (!node.operands.every((operand) => madeBy(operand, 'constant') !== null)) return node.results;
+  const b = builder.at(node.source);
+  const splats = node.operands.map(splatOf);
+  if (elementwise(node) && splats.every((value) => value !== null)) {
+    const scalars = splats.map((value, i) => ndarray(node.operands[i]!.type.dtype, [], [value]));
+    const scalarNode = {
+      ...node,
+      results: node.results.map((value) => ({ ...value, type: { ...value.type, shape: [] } })),
+    } as unknown as Node;
+    const [result] = evaluateNode(scalarNode, scalars);
+    return [b.fill(node.results[0]!.type, rounded(result!)[0]!)];
+  }
+  if (
+    node.results.some(({ type }) => sizeOf(type.shape) > mostFolded) ||
+    node.operands.some(({ type }) => sizeOf(type.shape) > 16 * mostFolded)
+  ) {
+    return node.results;
+  }
+  const results = evaluateNode(node, node.operands.map(arrayOf));
+  return node.results.map(({ type }, i) => {
+    const data = rounded(results[i]!);
+    const same = data.length > 0 && data.every((value) => Object.is(value, data[0]));
+    return b.constant({ ...type, data: same ? [data[0]!] : data });
+  });
+}
+
+function elementwise(node: Node): boolean {
+  const { shape } = node.results[0]!.type;
+  return (
+    'attrs' in node &&
+    Object.keys(node.attrs).length === 0 &&
+    node.operands.every(({ type }) => type.shape.join() === shape.join())
+  );
+}
+
+function arrayOf(value: Value): NdArray {
+  const { dtype, shape, data } = madeBy(value, 'constant')!.attrs;
+  const size = sizeOf(shape);
+  return ndarray(
+    dtype,
+    shape,
+    data.length === 1 ? new Array<number>(size).fill(Number(data[0])) : Array.from(data, Number),
+  );
+}
+
+/** The elements as the dtype holds them. */
+function rounded({ type, data }: NdArray): number[] {
+  return Array.from(data, (value) => (type.dtype === 'f32' ? Math.fround(value) : value));
+}

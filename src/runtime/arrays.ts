@@ -1,0 +1,57 @@
+// Which typed array holds which dtype.
+
+import { LimitationError } from '../ir/errors.ts';
+import { type DType, sizeOf, type TensorType } from '../ir/types.ts';
+
+export type TypedArray =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array;
+
+/** The array type of each dtype; bool is bytes of 0 or 1. */
+export interface ArrayOf {
+  readonly f32: Float32Array;
+  readonly f64: Float64Array;
+  readonly f16: Uint16Array;
+  readonly i8: Int8Array;
+  readonly u8: Uint8Array;
+  readonly i32: Int32Array;
+  readonly u32: Uint32Array;
+  readonly i64: BigInt64Array;
+  readonly bool: Uint8Array;
+}
+
+type Constructor = { new (length: number): TypedArray; readonly name: string };
+
+const constructors: Readonly<Record<Exclude<DType, 'f16'>, Constructor>> = {
+  f32: Float32Array,
+  f64: Float64Array,
+  i8: Int8Array,
+  u8: Uint8Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  i64: BigInt64Array,
+  bool: Uint8Array,
+};
+
+export function arrayConstructor(dtype: DType): Constructor {
+  if (dtype === 'f16') throw new LimitationError('f16 arrays are not supported by this runtime; cast to f32');
+  return constructors[dtype];
+}
+
+/** A zero-filled array for a type. */
+export function allocate(type: TensorType): TypedArray {
+  return new (arrayConstructor(type.dtype))(sizeOf(type.shape));
+}
+
+/** Copies numbers into a new array of a type. */
+export function arrayFrom(type: TensorType, data: ArrayLike<number>): TypedArray {
+  const array = allocate(type);
+  if (array instanceof BigInt64Array) for (let i = 0; i < array.length; i++) array[i] = BigInt(data[i] ?? 0);
+  else array.set(data);
+  return array;
+}

@@ -1,0 +1,44 @@
+// A compiled program in this process: loaded with koffi, called with the caller's own typed arrays.
+
+import koffi from 'koffi';
+import type { CSource } from '../../codegen/c/program.ts';
+import { InternalError } from '../../ir/errors.ts';
+import type { Program } from '../../ir/program.ts';
+import type { TypedArray } from '../arrays.ts';
+
+export type NativeCall = (
+  states: readonly TypedArray[],
+  inputs: readonly TypedArray[],
+  outputs: readonly TypedArray[],
+  threads: number,
+) => void;
+
+/** Kernels keep scratch on the stack, which is koffi's own during a call. Configurable only before the first library is loaded. */
+const stackBytes = 8 * 2 ** 20;
+let configured = false;
+
+export function loadLibrary(path: string, source: CSource, program: Program): NativeCall {
+  if (!configured) {
+    configured = true;
+    try {
+      koffi.config({ sync_stack_size: stackBytes });
+    } catch {
+      // The application loaded a library of its own first; koffi's default of 2 MB holds every schedule's scratch.
+    }
+  }
+  const run = koffi
+    .load(path)
+    .func(`int ${source.name}_run(void *workspace, void **states, void **inputs, void **outputs, int threads)`);
+  const workspace = alignedBytes(program.arenaBytes);
+  return (states, inputs, outputs, threads) => {
+    const status = run(workspace, states, inputs, outputs, threads) as number;
+    if (status !== 0) throw new InternalError(`${source.name}_run returned status ${status}`);
+  };
+}
+
+/** Bytes whose address is a multiple of 64. */
+function alignedBytes(count: number): Uint8Array {
+  const bytes = new Uint8Array(count + 128);
+  const past = Number(koffi.address(bytes) % 64n);
+  return bytes.subarray((64 - past) % 64);
+}

@@ -1,0 +1,155 @@
+// From a function to something that can be called: compile, load, bind state, check inputs.
+
+import { printProgram } from '../codegen/c/program.ts';
+import { UserError } from '../ir/errors.ts';
+import type { Func } from '../ir/graph.ts';
+import type { Program, ProgramBuffer } from '../ir/program.ts';
+import { formatType, sizeOf, type TensorType } from '../ir/types.ts';
+import { compileToProgram } from '../passes/pipeline.ts';
+import type { defaultTarget } from '../passes/schedule.ts';
+import { type ArrayOf, allocate, arrayConstructor, type TypedArray } from './arrays.ts';
+import { cachedLibrary } from './c/cache.ts';
+import { type Compiler, findCompiler } from './c/compiler.ts';
+import { loadLibrary, type NativeCall } from './c/library.ts';
+import { StateStore } from './state.ts';
+
+/** What can be compiled: a graph function and the first values of its states. */
+export interface Definition<Inputs = unknown, Outputs = unknown> {
+  readonly func: Func;
+  readonly variables: readonly { readonly name: string; readonly type: TensorType; initial(): ArrayLike<number> }[];
+  /** Carries the input and output types; never read. */
+  readonly signature?: { readonly inputs: Inputs; readonly outputs: Outputs };
+}
+
+export interface CompileTargetOptions {
+  readonly target?: 'c';
+  /** Threads that kernels may use. Default: $OMP_NUM_THREADS, else 1. */
+  readonly threads?: number;
+  /** The C compiler's command. Default: $ASHLAR_CC, else gcc, clang or cc. */
+  readonly compiler?: string;
+  /** State to share with other compiled functions. Default: a new store. */
+  readonly state?: StateStore;
+  /** Receives every stage in text form. $ASHLAR_DUMP=all prints them to stderr. */
+  readonly print?: (stage: string, text: string) => void;
+  /** False: one kernel per operation, for comparison. */
+  readonly fusion?: boolean;
+}
+
+type Arrays<Types> = { readonly [Name in keyof Types]: Types[Name] };
+
+/** A compiled function. Calling it runs every kernel before it returns. */
+export interface Executable<Inputs = Record<string, TypedArray>, Outputs = Record<string, TypedArray>> {
+  /**
+   * Runs the function. Outputs are new arrays, or those given. Throws UserError for a missing or unknown input, another
+   * array type or length, or an index out of its range.
+   */
+  (inputs: Arrays<Inputs>, outputs?: Partial<Arrays<Outputs>>): Arrays<Outputs>;
+  readonly state: StateStore;
+  readonly program: Program;
+  /** The C text that was compiled. */
+  readonly source: string;
+}
+
+/**
+ * Compiles a function for this machine with the system's C compiler. Compiled libraries are cached by content.
+ * Throws LimitationError where no compiler is found or an operation has no C form.
+ */
+export async function compile<Inputs, Outputs>(
+  definition: Definition<Inputs, Outputs>,
+  options: CompileTargetOptions = {},
+): Promise<Executable<Inputs, Outputs>> {
+  const compiler = findCompiler(options.compiler);
+  const program = compileToProgram(definition.func, {
+    schedule: scheduleFor(compiler),
+    ...(options.fusion === undefined ? {} : { fusion: options.fusion }),
+    ...printer(options.print),
+  });
+  const source = printProgram(program);
+  options.print?.('c', source.code);
+  const call = loadLibrary(cachedLibrary(source, compiler), source, program);
+  const state = options.state ?? new StateStore();
+  for (const { name, type, initial } of definition.variables) state.declare(name, type, initial);
+  const threads = threadCount(options.threads);
+  const run = runner(program, call, state, threads);
+  return Object.assign(run, { state, program, source: source.code }) as unknown as Executable<Inputs, Outputs>;
+}
+
+function printer(print: CompileTargetOptions['print']): { print?: (stage: string, text: string) => void } {
+  if (print !== undefined) return { print };
+  if (process.env.ASHLAR_DUMP !== 'all') return {};
+  return { print: (stage, text) => process.stderr.write(`--- ${stage}\n${text}\n`) };
+}
+
+function scheduleFor({ vectorBytes }: Compiler): typeof defaultTarget {
+  return { vectorBytes, accumulators: vectorBytes === 64 ? 24 : 12 };
+}
+
+function threadCount(requested: number | undefined): number {
+  const threads = requested ?? Number(process.env.OMP_NUM_THREADS ?? 1);
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new UserError(`threads: a whole number of at least 1 expected, ${threads} given`);
+  return threads;
+}
+
+type Run = (
+  inputs: Readonly<Record<string, TypedArray>>,
+  outputs?: Readonly<Record<string, TypedArray>>,
+) => Record<string, TypedArray>;
+
+function runner(program: Program, call: NativeCall, state: StateStore, threads: number): Run {
+  const states = program.states.map(({ name }) => state.memory(name));
+  const names = new Set(program.inputs.map(({ name }) => name));
+  const outputNames = new Set(program.outputs.map(({ name }) => name));
+  return (inputs, outputs = {}) => {
+    for (const name of Object.keys(inputs)) if (!names.has(name)) unknown('input', name, names);
+    for (const name of Object.keys(outputs)) if (!outputNames.has(name)) unknown('output', name, outputNames);
+    const given = program.inputs.map((buffer) => checked('input', buffer, inputs[buffer.name]));
+    for (const check of program.checks) {
+      checkRange(inputs[check.input]!, check.input, check.lower, check.upper, check.reason);
+    }
+    const results = program.outputs.map((buffer) =>
+      outputs[buffer.name] === undefined ? allocate(buffer.type) : checked('output', buffer, outputs[buffer.name]),
+    );
+    call(states, given, results, threads);
+    return Object.fromEntries(program.outputs.map(({ name }, i) => [name, results[i]!]));
+  };
+}
+
+function unknown(kind: string, name: string, names: ReadonlySet<string>): never {
+  throw new UserError(
+    `${kind} ${JSON.stringify(name)} does not exist; the function has ${[...names].join(', ') || 'none'}`,
+  );
+}
+
+function checked(kind: string, { name, type }: ProgramBuffer, array: TypedArray | undefined): TypedArray {
+  const expected = arrayConstructor(type.dtype);
+  if (array === undefined)
+    throw new UserError(
+      `${kind} ${JSON.stringify(name)} is missing: ${formatType(type)}, a ${expected.name} of ${sizeOf(type.shape)}`,
+    );
+  if (!(array instanceof expected)) {
+    const given = (array as object)?.constructor?.name ?? typeof array;
+    throw new UserError(
+      `${kind} ${JSON.stringify(name)} is ${formatType(type)}: a ${expected.name} expected, ${given} given`,
+    );
+  }
+  if (array.length !== sizeOf(type.shape)) {
+    throw new UserError(
+      `${kind} ${JSON.stringify(name)} is ${formatType(type)}: ${sizeOf(type.shape)} elements expected, ${array.length} given`,
+    );
+  }
+  return array;
+}
+
+function checkRange(array: TypedArray, name: string, lower: number, upper: number, reason: string): void {
+  for (let i = 0; i < array.length; i++) {
+    const value = array[i]!;
+    if (value < lower || value > upper) {
+      throw new UserError(
+        `input ${JSON.stringify(name)}: indices from ${lower} to ${upper} expected, ${value} given at element ${i} (read by ${reason})`,
+      );
+    }
+  }
+}
+
+export type { ArrayOf };

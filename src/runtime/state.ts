@@ -1,0 +1,82 @@
+// Named persistent state: parameters, optimizer slots, running statistics. Compiled functions share a store, so a
+// training step and an evaluation see the same weights without copies.
+
+import { UserError } from '../ir/errors.ts';
+import { formatType, sameType, sizeOf, type TensorType } from '../ir/types.ts';
+import { arrayConstructor, arrayFrom, type TypedArray } from './arrays.ts';
+
+interface Entry {
+  readonly type: TensorType;
+  readonly data: TypedArray;
+}
+
+export class StateStore {
+  readonly #entries = new Map<string, Entry>();
+
+  /** The names in order of first declaration. */
+  names(): string[] {
+    return [...this.#entries.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.#entries.has(name);
+  }
+
+  #entry(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (entry === undefined)
+      throw new UserError(
+        `state ${JSON.stringify(name)} does not exist; there are ${this.names().join(', ') || 'none'}`,
+      );
+    return entry;
+  }
+
+  type(name: string): TensorType {
+    return this.#entry(name).type;
+  }
+
+  /** A copy of the state, row-major. Throws UserError for an unknown name. */
+  get(name: string): TypedArray {
+    return this.#entry(name).data.slice();
+  }
+
+  /** Overwrites a state. Throws UserError for an unknown name, another array type or another length. */
+  set(name: string, value: TypedArray | readonly number[]): void {
+    const { type, data } = this.#entry(name);
+    if (value.length !== data.length) {
+      throw new UserError(
+        `state ${JSON.stringify(name)} is ${formatType(type)}: ${sizeOf(type.shape)} elements expected, ${value.length} given`,
+      );
+    }
+    if (Array.isArray(value)) {
+      data.set(arrayFrom(type, value) as never);
+      return;
+    }
+    const expected = arrayConstructor(type.dtype);
+    if (!(value instanceof expected)) {
+      throw new UserError(
+        `state ${JSON.stringify(name)} is ${formatType(type)}: a ${expected.name} expected, ${value.constructor.name} given`,
+      );
+    }
+    data.set(value as never);
+  }
+
+  /** Adds a state, or checks that the one of this name has the same type. */
+  declare(name: string, type: TensorType, initial: () => ArrayLike<number>): void {
+    const known = this.#entries.get(name);
+    if (known === undefined) {
+      this.#entries.set(name, { type, data: arrayFrom(type, initial()) });
+      return;
+    }
+    if (!sameType(known.type, type)) {
+      throw new UserError(
+        `state ${JSON.stringify(name)} is shared as ${formatType(known.type)}, this function declares ${formatType(type)}`,
+      );
+    }
+  }
+
+  /** The memory that kernels read and write. */
+  memory(name: string): TypedArray {
+    return this.#entry(name).data;
+  }
+}

@@ -1,0 +1,38 @@
+// Inputs for functions in tests: seeded, of the type of each parameter, in an example's domain.
+
+import type { Func } from '../../src/ir/graph.ts';
+import type { NdArray } from '../../src/ir/ndarray.ts';
+import { isFloat, sizeOf, type TensorType } from '../../src/ir/types.ts';
+
+/** A generator of numbers in [0, 1): a 32-bit mixed counter (Steele, Lea, Flood, OOPSLA 2014). */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x9e3779b9) >>> 0;
+    let z = state;
+    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+    return ((z ^ (z >>> 15)) >>> 0) / 2 ** 32;
+  };
+}
+
+export function sample(
+  type: TensorType,
+  random: () => number,
+  [low, high]: readonly [number, number] = [-2, 2],
+): NdArray {
+  const element = (): number => {
+    const value = low + (high - low) * random();
+    if (type.dtype === 'bool') return random() < 0.5 ? 0 : 1;
+    // f32 inputs are exact in f32, so that every target reads the same numbers.
+    if (isFloat(type.dtype)) return Math.fround(value);
+    if (type.dtype === 'u32' || type.dtype === 'u8') return Math.floor(random() * 7);
+    return Math.floor(random() * 12) - (type.dtype === 'i32' && random() < 0.3 ? 4 : 2);
+  };
+  return { type, data: Float64Array.from({ length: sizeOf(type.shape) }, element) };
+}
+
+export function sampleInputs(func: Func, seed: number, domain?: readonly [number, number]): NdArray[] {
+  const random = seeded(seed);
+  return func.parameters.map(({ value }) => sample(value.type, random, domain));
+}
