@@ -22,7 +22,7 @@ function multiplyHigh(a: number, b: number): number {
 }
 
 /** Four unsigned 32-bit words of a counter of four words under a key of two. */
-export function philox(counter: Words4, key: Words2): Words4 {
+export function philox4x32(counter: Words4, key: Words2): Words4 {
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = key;
   for (let round = 0; round < rounds; round++) {

@@ -1,7 +1,7 @@
 // The order of examples is a pure function of seed and epoch: nothing of a generator has to be saved, and an
 // interrupted epoch goes on exactly where it stopped, on any platform.
 
-import { keyOf, philox, unitInterval } from '../ir/philox.ts';
+import { keyOf, philox4x32, unitInterval } from '../ir/philox.ts';
 
 /** What a permutation is for; each purpose draws from a stream of its own. */
 export type Purpose = 'epoch' | 'split';
@@ -13,7 +13,7 @@ export function permutation(count: number, seed: number, purpose: Purpose, epoch
   const order = Uint32Array.from({ length: count }, (_, position) => position);
   const key = keyOf(seed);
   for (let last = count - 1; last > 0; last--) {
-    const [high, low] = philox([last, epoch, streams[purpose], 0], key);
+    const [high, low] = philox4x32([last, epoch, streams[purpose], 0], key);
     const chosen = Math.floor(unitInterval(high, low) * (last + 1));
     const moved = order[last]!;
     order[last] = order[chosen]!;
