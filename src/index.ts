@@ -2,6 +2,8 @@
 
 export { InternalError, LimitationError, type SourcePosition, UserError } from './ir/errors.ts';
 export type { DType, Shape, TensorType } from './ir/types.ts';
+export * from './lang/index.ts';
+export * as nn from './nn/index.ts';
 
 export { type BatchOptions, batches } from './train/batches.ts';
 export { type Dataset, type ExampleArray, splitDataset } from './train/dataset.ts';

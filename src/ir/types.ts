@@ -65,3 +65,16 @@ export function sameType(a: TensorType, b: TensorType): boolean {
 export function formatType(type: TensorType): string {
   return `${type.dtype}[${type.shape.join(',')}]`;
 }
+
+/** The typed array that holds each dtype; bool is bytes of 0 or 1, f16 its bits. */
+export interface ArrayOf {
+  readonly f32: Float32Array;
+  readonly f64: Float64Array;
+  readonly f16: Uint16Array;
+  readonly i8: Int8Array;
+  readonly u8: Uint8Array;
+  readonly i32: Int32Array;
+  readonly u32: Uint32Array;
+  readonly i64: BigInt64Array;
+  readonly bool: Uint8Array;
+}

@@ -12,19 +12,6 @@ export type TypedArray =
   | Uint32Array
   | BigInt64Array;
 
-/** The array type of each dtype; bool is bytes of 0 or 1. */
-export interface ArrayOf {
-  readonly f32: Float32Array;
-  readonly f64: Float64Array;
-  readonly f16: Uint16Array;
-  readonly i8: Int8Array;
-  readonly u8: Uint8Array;
-  readonly i32: Int32Array;
-  readonly u32: Uint32Array;
-  readonly i64: BigInt64Array;
-  readonly bool: Uint8Array;
-}
-
 type Constructor = { new (length: number): TypedArray; readonly name: string };
 
 const constructors: Readonly<Record<Exclude<DType, 'f16'>, Constructor>> = {

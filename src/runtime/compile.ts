@@ -7,7 +7,7 @@ import type { Program, ProgramBuffer } from '../ir/program.ts';
 import { formatType, sizeOf, type TensorType } from '../ir/types.ts';
 import { compileToProgram } from '../passes/pipeline.ts';
 import type { defaultTarget } from '../passes/schedule.ts';
-import { type ArrayOf, allocate, arrayConstructor, type TypedArray } from './arrays.ts';
+import { allocate, arrayConstructor, type TypedArray } from './arrays.ts';
 import { cachedLibrary } from './c/cache.ts';
 import { type Compiler, findCompiler } from './c/compiler.ts';
 import { loadLibrary, type NativeCall } from './c/library.ts';
@@ -68,7 +68,7 @@ export async function compile<Inputs, Outputs>(
   options.print?.('c', source.code);
   const call = loadLibrary(cachedLibrary(source, compiler), source, program);
   const state = options.state ?? new StateStore();
-  for (const { name, type, initial } of definition.variables) state.declare(name, type, initial);
+  for (const variable of definition.variables) state.declare(variable.name, variable.type, () => variable.initial());
   const threads = threadCount(options.threads);
   const run = runner(program, call, state, threads);
   return Object.assign(run, { state, program, source: source.code }) as unknown as Executable<Inputs, Outputs>;
@@ -151,5 +151,3 @@ function checkRange(array: TypedArray, name: string, lower: number, upper: numbe
     }
   }
 }
-
-export type { ArrayOf };

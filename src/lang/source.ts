@@ -1,0 +1,53 @@
+// Where in the user's code a value is made: the first frame of the stack outside Ashlar's own files.
+
+import type { SourcePosition } from '../ir/errors.ts';
+
+/** The folder of Ashlar's own modules: frames inside it are not the user's. */
+const own = import.meta.url.replace(/[^/]*\/[^/]*$/, '');
+const framesLookedAt = 24;
+let enabled = true;
+
+/** Switches the capture of positions off (or on), for graphs of very many nodes: a stack trace costs more than a node. */
+export function captureSources(on: boolean): void {
+  enabled = on;
+}
+
+interface StackHolder {
+  stack?: string;
+}
+type ErrorWithLimit = ErrorConstructor & { stackTraceLimit?: number };
+
+/** The user's position, or null where the stack does not tell. */
+export function callerPosition(): SourcePosition | null {
+  if (!enabled) return null;
+  const holder: StackHolder = {};
+  const ErrorClass = Error as ErrorWithLimit & { captureStackTrace?: (target: object) => void };
+  const limit = ErrorClass.stackTraceLimit;
+  ErrorClass.stackTraceLimit = framesLookedAt;
+  if (ErrorClass.captureStackTrace !== undefined) ErrorClass.captureStackTrace(holder);
+  else holder.stack = new Error().stack ?? '';
+  const text = holder.stack ?? '';
+  if (limit !== undefined) ErrorClass.stackTraceLimit = limit;
+  return firstForeign(text);
+}
+
+const frame = /(?:\(|at |@)((?:file:\/\/|https?:\/\/)?[^\s()]+?):(\d+):(\d+)\)?$/;
+
+function firstForeign(stack: string): SourcePosition | null {
+  const ownPath = own.replace(/^file:\/\//, '');
+  for (const line of stack.split('\n')) {
+    const match = frame.exec(line.trim());
+    if (match === null) continue;
+    const file = match[1]!.replace(/^file:\/\//, '').replace(/\?.*$/, '');
+    if (file.startsWith(ownPath) || file.startsWith('node:') || file.startsWith('native')) continue;
+    return { file: relative(file), line: Number(match[2]), column: Number(match[3]) };
+  }
+  return null;
+}
+
+/** Relative to the working directory where there is one, so that emitted code does not depend on where a project lies. */
+function relative(file: string): string {
+  const { process } = globalThis as { process?: { cwd?: () => string } };
+  const directory = process?.cwd?.();
+  return directory !== undefined && file.startsWith(`${directory}/`) ? file.slice(directory.length + 1) : file;
+}

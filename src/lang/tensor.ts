@@ -1,0 +1,433 @@
+// The symbolic tensor: an immutable expression with its shape and dtype in its type. Nothing computes until a function
+// of expressions is compiled. Operations broadcast as NumPy does and remember the user's line.
+
+import type { Builder } from '../ir/builder.ts';
+import { formatSource, UserError } from '../ir/errors.ts';
+import type { Value } from '../ir/graph.ts';
+import type { BinaryOp, ReduceKind, UnaryOp } from '../ir/opattrs.ts';
+import { builder } from '../ir/ops/index.ts';
+import { type DType, formatType, isFloat, sameShape } from '../ir/types.ts';
+import type {
+  Broadcast,
+  Broadcastable,
+  MatMul,
+  MatMulable,
+  Permuted,
+  Reduced,
+  Reversed,
+  Shape,
+} from './shape-types.ts';
+import { callerPosition } from './source.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: any tensor, whatever its type arguments; Tensor<Shape, DType> is not a supertype of all
+export type AnyTensor = Tensor<any, any>;
+
+/** A tensor of the same dtype, or a number that takes it. */
+export type Operand<S extends Shape, D extends DType> = Tensor<S, D> | number;
+
+type ShapeOf<T> = T extends Tensor<infer S, DType> ? S : [];
+type BinaryShape<S extends Shape, T> = T extends number ? S : Broadcast<S, ShapeOf<T>>;
+/** The argument of a binary operation: any tensor of dtype D that can be broadcast with S. */
+type Fits<S extends Shape, T> = T extends number ? unknown : Broadcastable<S, ShapeOf<T>>;
+
+export interface ReduceOptions {
+  /** Reduced axes stay with one element. Default false. */
+  readonly keepDims?: boolean;
+}
+type Keeps<O> = O extends { readonly keepDims: true } ? true : false;
+export type AxesArgument = number | readonly number[] | undefined;
+
+/** A builder whose nodes carry the user's line. */
+export function here(): Builder {
+  return builder.at(callerPosition());
+}
+
+export function describe(tensor: AnyTensor): string {
+  const type = formatType(tensor.value.type);
+  return tensor.value.name === null ? type : `${tensor.value.name}: ${type}`;
+}
+
+export class Tensor<S extends Shape = Shape, D extends DType = DType> {
+  readonly value: Value;
+  declare readonly shape: S;
+  declare readonly dtype: D;
+  constructor(value: Value) {
+    this.value = value;
+    this.shape = value.type.shape as unknown as S;
+    this.dtype = value.type.dtype as D;
+  }
+
+  /** Number of axes. */
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /** `this + other`. Throws UserError where shapes do not broadcast or dtypes differ, as all binary operations do. */
+  add<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
+    return binary('add', this, other);
+  }
+  sub<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
+    return binary('sub', this, other);
+  }
+  mul<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
+    return binary('mul', this, other);
+  }
+  /** `this / other`; integers truncate, and x / 0 is 0. */
+  div<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
+    return binary('div', this, other);
+  }
+  /** The remainder of truncated division. */
+  rem<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
+    return binary('rem', this, other);
+  }
+  pow<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
+    return binary('pow', this, other);
+  }
+  /** The greater of both, elementwise; NaN if either is. */
+  maximum<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
+    return binary('max', this, other);
+  }
+  minimum<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
+    return binary('min', this, other);
+  }
+  /** Logical and of bools, bitwise and of integers. */
+  and<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
+    return binary('and', this, other);
+  }
+  or<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
+    return binary('or', this, other);
+  }
+  xor<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
+    return binary('xor', this, other);
+  }
+  shl<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
+    return binary('shl', this, other);
+  }
+  shr<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
+    return binary('shr', this, other);
+  }
+  eq<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, 'bool'> {
+    return binary('eq', this, other);
+  }
+  ne<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, 'bool'> {
+    return binary('ne', this, other);
+  }
+  lt<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, 'bool'> {
+    return binary('lt', this, other);
+  }
+  le<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, 'bool'> {
+    return binary('le', this, other);
+  }
+  gt<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, 'bool'> {
+    return binary('gt', this, other);
+  }
+  ge<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, 'bool'> {
+    return binary('ge', this, other);
+  }
+
+  neg(): Tensor<S, D> {
+    return unary('neg', this);
+  }
+  abs(): Tensor<S, D> {
+    return unary('abs', this);
+  }
+  sign(): Tensor<S, D> {
+    return unary('sign', this);
+  }
+  floor(): Tensor<S, D> {
+    return unary('floor', this);
+  }
+  ceil(): Tensor<S, D> {
+    return unary('ceil', this);
+  }
+  /** The nearest integer, ties to even. */
+  round(): Tensor<S, D> {
+    return unary('round', this);
+  }
+  sqrt(): Tensor<S, D> {
+    return unary('sqrt', this);
+  }
+  /** 1/√x. */
+  rsqrt(): Tensor<S, D> {
+    return unary('rsqrt', this);
+  }
+  square(): Tensor<S, D> {
+    return new Tensor(here().mul(this.value, this.value));
+  }
+  exp(): Tensor<S, D> {
+    return unary('exp', this);
+  }
+  expm1(): Tensor<S, D> {
+    return unary('expm1', this);
+  }
+  log(): Tensor<S, D> {
+    return unary('log', this);
+  }
+  log1p(): Tensor<S, D> {
+    return unary('log1p', this);
+  }
+  sin(): Tensor<S, D> {
+    return unary('sin', this);
+  }
+  cos(): Tensor<S, D> {
+    return unary('cos', this);
+  }
+  tan(): Tensor<S, D> {
+    return unary('tan', this);
+  }
+  tanh(): Tensor<S, D> {
+    return unary('tanh', this);
+  }
+  sigmoid(): Tensor<S, D> {
+    return unary('sigmoid', this);
+  }
+  /** log(1 + eˣ). */
+  softplus(): Tensor<S, D> {
+    return unary('softplus', this);
+  }
+  erf(): Tensor<S, D> {
+    return unary('erf', this);
+  }
+  not(): Tensor<S, D> {
+    return unary('not', this);
+  }
+  isNaN(): Tensor<S, 'bool'> {
+    return unary('isnan', this);
+  }
+  /** max(x, 0). */
+  relu(): Tensor<S, D> {
+    const b = here();
+    return new Tensor(b.max(this.value, b.like(this.value, 0)));
+  }
+
+  /** Floats to integers saturate and NaN becomes 0; integers wrap. */
+  cast<const E extends DType>(dtype: E): Tensor<S, E> {
+    return new Tensor(here().castTo(this.value, dtype));
+  }
+
+  /** Sum over `axes` (default: all), counted from either end. */
+  sum<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
+    axes?: A,
+    options?: O,
+  ): Tensor<Reduced<S, A, Keeps<O>>, D> {
+    return reduceAxes(this, 'sum', axes, options);
+  }
+  prod<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
+    axes?: A,
+    options?: O,
+  ): Tensor<Reduced<S, A, Keeps<O>>, D> {
+    return reduceAxes(this, 'prod', axes, options);
+  }
+  max<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
+    axes?: A,
+    options?: O,
+  ): Tensor<Reduced<S, A, Keeps<O>>, D> {
+    return reduceAxes(this, 'max', axes, options);
+  }
+  min<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
+    axes?: A,
+    options?: O,
+  ): Tensor<Reduced<S, A, Keeps<O>>, D> {
+    return reduceAxes(this, 'min', axes, options);
+  }
+  /** True where all elements are; bool only. */
+  all<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
+    axes?: A,
+    options?: O,
+  ): Tensor<Reduced<S, A, Keeps<O>>, D> {
+    return reduceAxes(this, 'and', axes, options);
+  }
+  any<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
+    axes?: A,
+    options?: O,
+  ): Tensor<Reduced<S, A, Keeps<O>>, D> {
+    return reduceAxes(this, 'or', axes, options);
+  }
+  /** Arithmetic mean; floats only. */
+  mean<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
+    axes?: A,
+    options?: O,
+  ): Tensor<Reduced<S, A, Keeps<O>>, D> {
+    return meanOver(this, axes, options);
+  }
+  /** Mean of squared deviations (divisor N). */
+  variance<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
+    axes?: A,
+    options?: O,
+  ): Tensor<Reduced<S, A, Keeps<O>>, D> {
+    const centre = meanOver(this, axes, { keepDims: true });
+    const b = here();
+    const deviation = b.sub(this.value, b.broadcastTo(centre.value, this.value.type.shape));
+    return meanOver(new Tensor(b.mul(deviation, deviation)), axes, options);
+  }
+
+  /** Position (i32) of the first greatest element along an axis. */
+  argmax<const A extends number>(axis: A): Tensor<Reduced<S, A, false>, 'i32'> {
+    return new Tensor(here().argreduce(this.value, { kind: 'max', axis: axisOf(this, axis) }));
+  }
+  argmin<const A extends number>(axis: A): Tensor<Reduced<S, A, false>, 'i32'> {
+    return new Tensor(here().argreduce(this.value, { kind: 'min', axis: axisOf(this, axis) }));
+  }
+
+  /** Matrix product with NumPy's rules: `[.., M, K] · [.., K, N] → [.., M, N]`; vectors lose their axis. */
+  matmul<const T extends Tensor<Shape, D>>(other: T & MatMulable<S, ShapeOf<T>>): Tensor<MatMul<S, ShapeOf<T>>, D> {
+    return new Tensor(matmulValues(this, other as AnyTensor));
+  }
+
+  /** The same elements under another shape; one dimension may be −1. */
+  reshape<const T extends readonly number[]>(
+    shape: T,
+  ): Tensor<{ -readonly [I in keyof T]: T[I] extends -1 ? number : T[I] }, D> {
+    return new Tensor(here().reshape(this.value, { shape: resolveShape(this, shape) }));
+  }
+  /** Axes from `from` on become one. */
+  flatten(from = 0): Tensor<number[], D> {
+    const { shape } = this.value.type;
+    const start = from < 0 ? from + shape.length : from;
+    const size = shape.slice(start).reduce((product, dim) => product * dim, 1);
+    return new Tensor(here().reshape(this.value, { shape: [...shape.slice(0, start), size] }));
+  }
+  /** Axes in another order: result axis i is axis `permutation[i]`. Default: reversed. */
+  transpose(): Tensor<Reversed<S>, D>;
+  transpose<const P extends readonly number[]>(permutation: P): Tensor<Permuted<S, P>, D>;
+  transpose(permutation?: readonly number[]): AnyTensor {
+    const order =
+      permutation?.map((axis) => axisOf(this, axis)) ?? this.value.type.shape.map((_, axis) => this.rank - 1 - axis);
+    return new Tensor(here().transpose(this.value, { permutation: order }));
+  }
+  /** The transposed tensor: axes reversed. */
+  get T(): Tensor<Reversed<S>, D> {
+    return this.transpose();
+  }
+  broadcastTo<const T extends readonly number[]>(shape: T): Tensor<T, D> {
+    const from = this.value.type.shape;
+    const fits =
+      from.length <= shape.length && from.every((dim, i) => dim === 1 || dim === shape[i + shape.length - from.length]);
+    const b = here();
+    if (!fits)
+      throw new UserError(`broadcastTo: ${describe(this)} cannot be stretched to [${shape}]`, callerPosition());
+    return new Tensor(b.broadcastTo(this.value, shape));
+  }
+
+  /** The expression in the text form's spelling of its type; `format` prints the whole expression. */
+  toString(): string {
+    const { producer, name } = this.value;
+    const where = producer?.source ? ` at ${formatSource(producer.source)}` : '';
+    return `Tensor(${name === null ? '' : `${name}: `}${formatType(this.value.type)}${where})`;
+  }
+}
+
+export function unary<T extends AnyTensor>(op: UnaryOp, x: AnyTensor): T {
+  return new Tensor(here()[op](x.value)) as unknown as T;
+}
+
+/** The shape two shapes broadcast to, or null. */
+export function broadcastShapes(a: Shape, b: Shape): number[] | null {
+  const rank = Math.max(a.length, b.length);
+  const shape: number[] = [];
+  for (let i = 0; i < rank; i++) {
+    const x = a[i - rank + a.length] ?? 1;
+    const y = b[i - rank + b.length] ?? 1;
+    if (x !== y && x !== 1 && y !== 1) return null;
+    shape.push(x === 1 ? y : x);
+  }
+  return shape;
+}
+
+/** Throws the error of operands that do not fit, with both types, names and the user's line. */
+export function refuse(op: string, operands: readonly AnyTensor[], why: string): never {
+  throw new UserError(`${op}(${operands.map(describe).join(', ')}): ${why}`, callerPosition());
+}
+
+export function binary<T extends AnyTensor>(op: BinaryOp, x: AnyTensor, other: AnyTensor | number): T {
+  const b = here();
+  if (typeof other === 'number') return new Tensor(b[op](x.value, b.like(x.value, other))) as unknown as T;
+  if (x.value.type.dtype !== other.value.type.dtype)
+    refuse(
+      op,
+      [x, other],
+      `operands of one dtype expected; cast one of them, for example with .cast('${x.value.type.dtype}')`,
+    );
+  const shape = broadcastShapes(x.value.type.shape, other.value.type.shape);
+  if (shape === null)
+    refuse(op, [x, other], 'shapes that broadcast expected: aligned at the last axis, dimensions equal or 1');
+  return new Tensor(b[op](b.broadcastTo(x.value, shape), b.broadcastTo(other.value, shape))) as unknown as T;
+}
+
+/** An axis counted from either end as one counted from the first. Throws UserError. */
+export function axisOf(x: AnyTensor, axis: number): number {
+  const { length } = x.value.type.shape;
+  const resolved = axis < 0 ? axis + length : axis;
+  if (!Number.isInteger(axis) || resolved < 0 || resolved >= length) {
+    throw new UserError(`axis ${axis} of ${describe(x)} does not exist: it has ${length} axes`, callerPosition());
+  }
+  return resolved;
+}
+
+export function axesOf(x: AnyTensor, axes: AxesArgument): number[] {
+  if (axes === undefined) return x.value.type.shape.map((_: number, axis: number) => axis);
+  return (typeof axes === 'number' ? [axes] : [...axes]).map((axis) => axisOf(x, axis)).sort((p, q) => p - q);
+}
+
+export function reduceAxes<T extends AnyTensor>(
+  x: AnyTensor,
+  kind: ReduceKind,
+  axes: AxesArgument,
+  options: ReduceOptions = {},
+): T {
+  const b = here();
+  const resolved = axesOf(x, axes);
+  const reduced = b.reduce(x.value, { kind, axes: resolved });
+  if (options.keepDims !== true) return new Tensor(reduced) as unknown as T;
+  const shape = x.value.type.shape.map((dim: number, axis: number) => (resolved.includes(axis) ? 1 : dim));
+  return new Tensor(b.reshape(reduced, { shape })) as unknown as T;
+}
+
+function meanOver<T extends AnyTensor>(x: AnyTensor, axes: AxesArgument, options: ReduceOptions = {}): T {
+  const { dtype, shape } = x.value.type;
+  if (!isFloat(dtype)) refuse('mean', [x], 'floats expected; cast first');
+  const sum = reduceAxes(x, 'sum', axes, options);
+  const count = axesOf(x, axes).reduce((product, axis) => product * shape[axis]!, 1);
+  return binary('div', sum, count);
+}
+
+function resolveShape(x: AnyTensor, shape: readonly number[]): number[] {
+  const size = x.value.type.shape.reduce((product: number, dim: number) => product * dim, 1);
+  const known = shape.reduce((product, dim) => (dim === -1 ? product : product * dim), 1);
+  const open = shape.filter((dim) => dim === -1).length;
+  if (open > 1) refuse('reshape', [x], `at most one −1 expected, [${shape}] given`);
+  const fits = open === 0 ? known === size : known !== 0 && size % known === 0;
+  if (!fits) refuse('reshape', [x], `${size} elements do not fit [${shape}]`);
+  return shape.map((dim) => (dim === -1 ? size / known : dim));
+}
+
+function matmulValues(x: AnyTensor, y: AnyTensor): Value {
+  const b = here();
+  const [a, c] = [x.value.type.shape, y.value.type.shape];
+  if (x.value.type.dtype !== y.value.type.dtype)
+    refuse('matmul', [x, y], 'operands of one dtype expected; cast one of them');
+  if (a.length === 0 || c.length === 0) refuse('matmul', [x, y], 'at least one axis on both sides expected');
+  const inner = c.length === 1 ? 0 : c.length - 2;
+  if (a[a.length - 1] !== c[inner]) {
+    refuse(
+      'matmul',
+      [x, y],
+      `the last axis of the first (${a[a.length - 1]}) must equal ${c.length === 1 ? 'the length' : 'the last but one axis'} of the second (${c[inner]})`,
+    );
+  }
+  const [lead, tail] = [a.slice(0, -2), c.slice(0, -2)];
+  if (tail.length === 0) return b.dot(x.value, y.value, { contract: [[a.length - 1], [inner]], batch: [[], []] });
+  const batch = broadcastShapes(lead, tail);
+  if (batch === null) refuse('matmul', [x, y], `batch axes that broadcast expected, [${lead}] and [${tail}] given`);
+  const stretched = (value: Value, shape: Shape): Value => {
+    const wanted = [...batch, ...shape.slice(-2)];
+    return sameShape(shape, wanted) ? value : b.broadcastTo(value, wanted);
+  };
+  const axes = batch.map((_, i) => i);
+  const rhs = stretched(y.value, c);
+  if (a.length === 1) {
+    const spread = b.broadcastTo(x.value, [...batch, a[0]!]);
+    return b.dot(spread, rhs, { contract: [[batch.length], [batch.length]], batch: [axes, axes] });
+  }
+  return b.dot(stretched(x.value, a), rhs, { contract: [[batch.length + 1], [batch.length]], batch: [axes, axes] });
+}

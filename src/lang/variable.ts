@@ -1,0 +1,159 @@
+// Leaves of expressions: inputs, variables (persistent state) and constants.
+
+import { UserError } from '../ir/errors.ts';
+import { parameter, type Value } from '../ir/graph.ts';
+import { type DType, formatType, isFloat, sizeOf, type TensorType } from '../ir/types.ts';
+import type { Shape } from './shape-types.ts';
+import { callerPosition } from './source.ts';
+import { here, Tensor } from './tensor.ts';
+
+/** Nested arrays of numbers, or numbers row-major with a shape. */
+export type NumberData = number | readonly NumberData[] | ArrayLike<number>;
+
+function checkShape(what: string, shape: Shape): void {
+  for (const dim of shape) {
+    if (!Number.isSafeInteger(dim) || dim < 0)
+      throw new UserError(`${what}: dimensions of whole numbers expected, [${shape}] given`, callerPosition());
+  }
+}
+
+/** An argument of functions. */
+export class Input<Name extends string, S extends Shape, D extends DType> extends Tensor<S, D> {
+  readonly name: Name;
+  constructor(name: Name, value: Value) {
+    super(value);
+    this.name = name;
+  }
+}
+
+/** Declares an input: `input('x', [64, 784])`. Its name is how a compiled function takes it. */
+export function input<const Name extends string, const S extends Shape, const D extends DType = 'f32'>(
+  name: Name,
+  shape: S,
+  dtype?: D,
+): Input<Name, S, D> {
+  checkShape(`input ${name}`, shape);
+  return new Input(name, parameter(name, { dtype: dtype ?? 'f32', shape: [...shape] }).value);
+}
+
+/** The first elements of a variable, row-major; a single number fills it. */
+export type Initializer = (shape: Shape, dtype: DType) => ArrayLike<number> | number;
+
+export interface VariableOptions<D extends DType> {
+  /** Default: zeros. */
+  readonly initial?: Initializer | ArrayLike<number> | number;
+  readonly dtype?: D;
+  /** False for statistics and counters. Default: true for floats. */
+  readonly trainable?: boolean;
+}
+
+/** Variables by the value that stands for them in expressions. */
+const byValue = new WeakMap<Value, AnyVariable>();
+
+/** The variable that a leaf stands for; undefined for an input. */
+export function variableOf(leaf: Value): AnyVariable | undefined {
+  return byValue.get(leaf);
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: any variable, whatever its type arguments
+export type AnyVariable = Variable<any, any>;
+
+/** Persistent state by name: a parameter of a model, an optimizer's slot, a counter. */
+export class Variable<S extends Shape = Shape, D extends DType = DType> extends Tensor<S, D> {
+  readonly name: string;
+  readonly type: TensorType;
+  readonly trainable: boolean;
+  readonly #initial: VariableOptions<D>['initial'];
+  constructor(name: string, type: TensorType, options: VariableOptions<D>) {
+    super(parameter(name, type, 'state').value);
+    this.name = name;
+    this.type = type;
+    this.trainable = options.trainable ?? isFloat(type.dtype);
+    this.#initial = options.initial;
+    byValue.set(this.value, this);
+  }
+
+  /** The first elements, row-major. Throws UserError where the initializer gives another number of them. */
+  initial(): ArrayLike<number> {
+    const size = sizeOf(this.type.shape);
+    const given =
+      typeof this.#initial === 'function' ? this.#initial(this.type.shape, this.type.dtype) : (this.#initial ?? 0);
+    if (typeof given === 'number') return new Array<number>(size).fill(given);
+    if (given.length !== size)
+      throw new UserError(
+        `variable ${this.name} is ${formatType(this.type)}: ${size} first elements expected, ${given.length} given`,
+      );
+    return given;
+  }
+}
+
+/** Declares a variable. Names are how state is read, written, saved and shared, so they must be unique in a function. */
+export function variable<const S extends Shape, const D extends DType = 'f32'>(
+  name: string,
+  shape: S,
+  options: VariableOptions<D> = {},
+): Variable<S, D> {
+  checkShape(`variable ${name}`, shape);
+  return new Variable<S, D>(name, { dtype: options.dtype ?? 'f32', shape: [...shape] }, options);
+}
+
+/** A tensor known when the graph is built: nested arrays, or row-major elements with a shape. */
+export function constant<const S extends Shape = Shape, const D extends DType = 'f32'>(
+  data: NumberData,
+  options: { readonly shape?: S; readonly dtype?: D } = {},
+): Tensor<S, D> {
+  const shape = options.shape ?? shapeOfData(data);
+  const elements = typeof data === 'number' ? [data] : flattenData(data);
+  const expected = sizeOf(shape);
+  if (elements.length !== expected) {
+    throw new UserError(
+      `constant: ${expected} elements expected for [${shape}], ${elements.length} given`,
+      callerPosition(),
+    );
+  }
+  return new Tensor(here().constant({ dtype: options.dtype ?? 'f32', shape: [...shape], data: elements }));
+}
+
+function shapeOfData(data: NumberData): number[] {
+  if (typeof data === 'number') return [];
+  const first = data[0];
+  return [data.length, ...(typeof first === 'object' ? shapeOfData(first) : [])];
+}
+
+function flattenData(data: readonly NumberData[] | ArrayLike<number>): ArrayLike<number> {
+  if (ArrayBuffer.isView(data) || typeof data[0] === 'number' || data.length === 0) return data as ArrayLike<number>;
+  const width = (data[0] as ArrayLike<unknown>).length;
+  return Array.from(data as ArrayLike<NumberData>).flatMap((row) => {
+    if (typeof row === 'number' || row.length !== width)
+      throw new UserError('constant: rows of one length expected', callerPosition());
+    return Array.from(flattenData(row));
+  });
+}
+
+export function full<const S extends Shape, const D extends DType = 'f32'>(
+  shape: S,
+  value: number,
+  dtype?: D,
+): Tensor<S, D> {
+  return new Tensor(here().fill({ dtype: dtype ?? 'f32', shape: [...shape] }, value));
+}
+export function zeros<const S extends Shape, const D extends DType = 'f32'>(shape: S, dtype?: D): Tensor<S, D> {
+  return full(shape, 0, dtype);
+}
+export function ones<const S extends Shape, const D extends DType = 'f32'>(shape: S, dtype?: D): Tensor<S, D> {
+  return full(shape, 1, dtype);
+}
+
+/** `[0, 1, …, count − 1]`. */
+export function arange<const N extends number, const D extends DType = 'i32'>(count: N, dtype?: D): Tensor<[N], D> {
+  return new Tensor(here().iota({ dtype: dtype ?? 'i32', shape: [count], axis: 0 }));
+}
+
+/** The index along an axis, in every position of a shape. */
+export function iota<const S extends Shape, const D extends DType = 'i32'>(
+  shape: S,
+  axis: number,
+  dtype?: D,
+): Tensor<S, D> {
+  return new Tensor(here().iota({ dtype: dtype ?? 'i32', shape: [...shape], axis }));
+}

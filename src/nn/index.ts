@@ -1,0 +1,47 @@
+// Layers, activations, losses, optimizers: nothing but expressions in the language.
+
+export * from './activations.ts';
+export * as initializers from './initializers.ts';
+export {
+  avgPool,
+  type BatchNormOptions,
+  batchNorm,
+  type ConvLayerOptions,
+  type ConvTransposeOptions,
+  conv1d,
+  conv2d,
+  conv3d,
+  convTranspose1d,
+  convTranspose2d,
+  convTranspose3d,
+  dense,
+  type Embedding,
+  embedding,
+  flatten,
+  globalAvgPool,
+  globalMaxPool,
+  type Layer,
+  layerNorm,
+  type Mode,
+  maxPool,
+  resetNames,
+  sequential,
+  type WeightOptions,
+} from './layers.ts';
+export * from './losses.ts';
+export * from './metrics.ts';
+export {
+  type AdamOptions,
+  adagrad,
+  adam,
+  adamw,
+  globalNorm,
+  momentum,
+  nesterov,
+  type OptimizerOptions,
+  rmsprop,
+  sgd,
+  type Update,
+} from './optimizers.ts';
+export { setSeed } from './random.ts';
+export * as schedules from './schedules.ts';

@@ -1,0 +1,39 @@
+// Numbers for initializers: a stream of a counter-based generator, so that a seed gives the same weights everywhere.
+
+import { keyOf, philox4x32, unitInterval } from '../ir/philox.ts';
+
+/** A stream of random numbers of one seed. */
+export interface RandomStream {
+  /** Uniform in [0, 1). */
+  uniform(): number;
+  /** Standard normal. */
+  normal(): number;
+}
+
+export function randomStream(seed: number): RandomStream {
+  const key = keyOf(seed);
+  let block = 0;
+  let ready: number[] = [];
+  const uniform = (): number => {
+    if (ready.length === 0) {
+      const [a, b, c, d] = philox4x32([block >>> 0, Math.floor(block / 2 ** 32), 0, 0], key);
+      block++;
+      ready = [unitInterval(a, b), unitInterval(c, d)];
+    }
+    return ready.shift()!;
+  };
+  // Box and Muller, Ann. Math. Statist. 29 (1958): 1 − u is never zero.
+  const normal = (): number => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+  return { uniform, normal };
+}
+
+let nextSeed = 1;
+
+/** Sets the seed of the next layer made without one of its own; each layer takes the next number. */
+export function setSeed(seed: number): void {
+  nextSeed = seed;
+}
+
+export function takeSeed(): number {
+  return nextSeed++;
+}
