@@ -46,27 +46,29 @@ function dotType(lhs: TensorType, rhs: TensorType, { contract, batch }: OpAttrs[
   return { dtype: lhs.dtype, shape };
 }
 
-/** The cotangent of one side: the other side contracted with c, its axes put back in the operand's order. */
+/**
+ * The cotangent of one side: the other side contracted with c, its axes put back in the operand's order. Of the two orders
+ * of operands the one is taken that needs no transposition, if either does.
+ */
 function dotCotangent(b: Builder, node: Node<'dot'>, c: Value, side: 0 | 1): Value {
   const other = node.operands[1 - side]!;
-  const self = node.operands[side]!;
   const { contract, batch } = node.attrs;
-  const selfFree = free(self.type.shape.length, contract[side], batch[side]);
+  const selfFree = free(node.operands[side]!.type.shape.length, contract[side], batch[side]);
   const otherFree = free(other.type.shape.length, contract[1 - side]!, batch[1 - side]!);
   const batchCount = batch[0].length;
-  const lhsFreeCount = side === 0 ? selfFree.length : otherFree.length;
-  // c is [batch, lhs free, rhs free]; contract the other side's free axes.
-  const start = side === 0 ? batchCount + lhsFreeCount : batchCount;
+  // c is [batch, lhs free, rhs free]; the other side's free axes are contracted.
+  const start = side === 0 ? batchCount + selfFree.length : batchCount;
   const cotangentAxes = otherFree.map((_, i) => start + i);
-  const product = b.dot(c, other, {
-    contract: [cotangentAxes, otherFree],
-    batch: [range(batchCount), batch[1 - side]!],
-  });
-  // The product is [batch, self free, other's contracted axes in axis order].
-  const contractedOrder = [...contract[1 - side]!]
+  const contracted = [...contract[1 - side]!]
     .sort((x, y) => x - y)
     .map((i) => contract[side]![contract[1 - side]!.indexOf(i)]!);
-  const order = [...batch[side]!, ...selfFree, ...contractedOrder];
+  const [onC, onOther] = [range(batchCount), batch[1 - side]!];
+  const otherFirst = [...batch[side]!, ...contracted, ...selfFree];
+  if (otherFirst.every((axis, i) => axis === i)) {
+    return b.dot(other, c, { contract: [otherFree, cotangentAxes], batch: [onOther, onC] });
+  }
+  const order = [...batch[side]!, ...selfFree, ...contracted];
+  const product = b.dot(c, other, { contract: [cotangentAxes, otherFree], batch: [onC, onOther] });
   return b.transpose(product, { permutation: range(order.length).map((i) => order.indexOf(i)) });
 }
 

@@ -1,0 +1,108 @@
+// Contractions at sizes that reach every branch of the schedule (ragged tiles, several blocks of k and of rows, swapped
+// operands, outer columns, thin ones as reductions), in C against the reference.
+
+import { describe, expect, it } from 'vitest';
+import { evaluateFunc } from '../src/ir/evaluate.ts';
+import { parseFunc } from '../src/ir/text.ts';
+import { arrayFrom, type TypedArray } from '../src/runtime/arrays.ts';
+import { compile } from '../src/runtime/compile.ts';
+import { sampleInputs } from './helpers/samples.ts';
+
+async function expectClose(text: string, threads: number): Promise<void> {
+  const func = parseFunc(text);
+  const inputs = sampleInputs(func, 5, [-1, 1]);
+  const expected = evaluateFunc(func, inputs);
+  const run = await compile<Record<string, TypedArray>, Record<string, TypedArray>>(
+    { func, variables: [] },
+    { threads },
+  );
+  const results = run(
+    Object.fromEntries(func.parameters.map(({ name, value }, i) => [name, arrayFrom(value.type, inputs[i]!.data)])),
+  );
+  func.results.forEach(({ name }, i) => {
+    const largest = expected[i]!.data.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+    expected[i]!.data.forEach((wanted, at) => {
+      const found = Number(results[name]![at]);
+      if (!(Math.abs(found - wanted) <= largest * 2 ** -18))
+        expect.fail(`${name}[${at}]: ${wanted} expected, ${found} computed`);
+    });
+  });
+}
+
+const dot = (
+  x: string,
+  y: string,
+  contract: string,
+  batch = '[[],[]]',
+  dtype = 'f32',
+): string => `func @f(%x: ${dtype}[${x}], %y: ${dtype}[${y}]) {
+  %0 = dot(%x, %y) {contract=${contract}, batch=${batch}}
+  return z = %0
+}`;
+const conv = (x: string, w: string, attrs: string): string => `func @f(%x: f32[${x}], %w: f32[${w}]) {
+  %0 = conv(%x, %w) {${attrs}}
+  %2 = tanh(%0)
+  return y = %2
+}`;
+const plain2d = 'strides=[1,1], padding=[[1,1],[1,1]], lhsDilation=[1,1], rhsDilation=[1,1], groups=1';
+
+const cases: readonly (readonly [string, string])[] = [
+  ['square', dot('64,64', '64,64', '[[1],[0]]')],
+  ['ragged everywhere', dot('37,53', '53,71', '[[1],[0]]')],
+  ['several blocks of k', dot('24,700', '700,40', '[[1],[0]]')],
+  ['several blocks of rows', dot('1100,20', '20,33', '[[1],[0]]')],
+  ['both operands transposed', dot('45,30', '50,45', '[[0],[1]]')],
+  ['few columns, swapped', dot('96,40', '40,5', '[[1],[0]]')],
+  ['one row', dot('1,300', '300,200', '[[1],[0]]')],
+  ['one column', dot('300,200', '200,1', '[[1],[0]]')],
+  ['a vector on the left', dot('300', '300,70', '[[0],[0]]')],
+  ['batched', dot('3,40,30', '3,30,50', '[[2],[1]]', '[[0],[0]]')],
+  ['two contracted axes', dot('20,6,8', '6,30,8', '[[1,2],[0,2]]')],
+  ['f64', dot('40,50', '50,60', '[[1],[0]]', '[[],[]]', 'f64')],
+  ['i32', dot('40,50', '50,60', '[[1],[0]]', '[[],[]]', 'i32')],
+  ['convolution', conv('2,3,14,14', '8,3,3,3', plain2d)],
+  ['convolution of one small image', conv('1,16,7,7', '20,16,3,3', plain2d)],
+  [
+    'strided',
+    conv(
+      '2,4,15,13',
+      '6,4,3,3',
+      'strides=[2,2], padding=[[0,1],[1,0]], lhsDilation=[1,1], rhsDilation=[1,1], groups=1',
+    ),
+  ],
+  [
+    'dilated',
+    conv(
+      '2,4,15,13',
+      '6,4,3,3',
+      'strides=[1,1], padding=[[0,1],[1,0]], lhsDilation=[1,1], rhsDilation=[2,3], groups=1',
+    ),
+  ],
+  [
+    'transposed',
+    conv('2,6,7,6', '8,6,3,3', 'strides=[1,1], padding=[[2,2],[2,2]], lhsDilation=[2,2], rhsDilation=[1,1], groups=1'),
+  ],
+  [
+    'grouped',
+    conv(
+      '2,8,12,12',
+      '12,4,3,3',
+      'strides=[1,1], padding=[[1,1],[1,1]], lhsDilation=[1,1], rhsDilation=[1,1], groups=2',
+    ),
+  ],
+  [
+    'depthwise',
+    conv(
+      '2,16,12,12',
+      '16,1,3,3',
+      'strides=[1,1], padding=[[1,1],[1,1]], lhsDilation=[1,1], rhsDilation=[1,1], groups=16',
+    ),
+  ],
+];
+
+describe('contractions in C', () => {
+  it.each(cases)('%s', async (_name, text) => {
+    await expectClose(text, 1);
+    await expectClose(text, 2);
+  });
+});
