@@ -1,5 +1,6 @@
 // The core of Ashlar: everything that needs neither Node nor a file system.
 
+export * as io from './io/index.ts';
 export { InternalError, LimitationError, type SourcePosition, UserError } from './ir/errors.ts';
 export type { DType, Shape, TensorType } from './ir/types.ts';
 export * from './lang/index.ts';
