@@ -5,5 +5,6 @@ export { type Compiler, findCompiler } from './runtime/c/compiler.ts';
 export { type CompileTargetOptions, compile, type Executable } from './runtime/compile.ts';
 export { type ExportedC, type ExportOptions, exportC } from './runtime/export-c.ts';
 export { StateStore } from './runtime/state.ts';
+export { checkpointFile } from './train/checkpoint-file.ts';
 export { csvLog } from './train/csv-log.ts';
 export { formatMetrics, progressBar } from './train/progress-bar.ts';

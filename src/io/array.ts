@@ -48,7 +48,8 @@ export function badFile(file: string, problem: string): never {
 
 /** Elements from bytes, copied so that they are aligned; `bigEndian` ones are turned around. */
 export function elementsFrom(bytes: Uint8Array, dtype: FileDType, bigEndian = false): FileElements {
-  const copy = bytes.slice();
+  // Not slice(): that of a Buffer is a view of the same memory.
+  const copy = new Uint8Array(bytes);
   const Elements = elementsOf[dtype];
   if (bigEndian) {
     const width = Elements.BYTES_PER_ELEMENT;
