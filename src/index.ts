@@ -7,7 +7,7 @@ export * from './lang/index.ts';
 export * as nn from './nn/index.ts';
 
 export { type BatchOptions, batches } from './train/batches.ts';
-export { type Dataset, type ExampleArray, splitDataset } from './train/dataset.ts';
+export { type Dataset, type ExampleArray, selectExamples, splitDataset } from './train/dataset.ts';
 export type { EarlyStopping } from './train/early-stopping.ts';
 export { type EvaluateOptions, evaluate, type Metrics, predict } from './train/evaluate.ts';
 export {

@@ -1,0 +1,189 @@
+// Trains a convolutional network on handwritten digits in compiled C, exports it as C, builds that with a small main by
+// the C compiler, and shows what the program reads. Run with: npm run demo (an argument is the folder for the C files)
+
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  type Dataset,
+  type ExampleArray,
+  evaluate,
+  fit,
+  func,
+  input,
+  LimitationError,
+  nn,
+  selectExamples,
+  splitDataset,
+  UserError,
+} from 'ashlar';
+import { compile, exportC, findCompiler, formatMetrics, progressBar } from 'ashlar/node';
+import { loadDigits } from './data.ts';
+import { digitsNet } from './models.ts';
+import { drawImage, sideBySide } from './terminal.ts';
+
+const batchSize = 32;
+const epochs = 20;
+const seed = 1;
+const heldOutFraction = 0.2;
+/** Below this the demo fails. */
+const requiredAccuracy = 0.97;
+const directory = process.argv[2] ?? fileURLToPath(new URL('../dist/demo/', import.meta.url));
+
+async function main(): Promise<void> {
+  const began = performance.now();
+  const compiler = findCompiler();
+  const { training, validation: heldOut } = splitDataset(loadDigits(), heldOutFraction, seed);
+  console.log(
+    `${training.y!.shape[0]} handwritten digits of 8 × 8 pixels to train on, ${heldOut.y!.shape[0]} held out\n` +
+      `compiling the training step with ${compiler.command} …`,
+  );
+  const { network, state, accuracy, kernels } = await train(training, heldOut);
+  console.log(
+    `trained in one C program of ${kernels} kernels; ${percent(accuracy)} of the held-out digits are read right\n`,
+  );
+  const program = exportNetwork(network, state, compiler.command);
+  const shown = oneOfEach(heldOut);
+  show(shown, runProgram(program, shown.x!));
+  console.log(`\nthe program: ${program}, from digits.c, digits.h and main.c beside it (${seconds(began)} s in all)`);
+  if (accuracy < requiredAccuracy) {
+    throw new Error(
+      `only ${percent(accuracy)} of the held-out digits are read right; ${percent(requiredAccuracy)} expected`,
+    );
+  }
+}
+
+type Trained = {
+  network: nn.Layer;
+  state: Awaited<ReturnType<typeof compile>>['state'];
+  accuracy: number;
+  kernels: number;
+};
+
+async function train(training: Dataset, heldOut: Dataset): Promise<Trained> {
+  nn.setSeed(seed);
+  const network = digitsNet();
+  const x = input('x', [batchSize, 1, 8, 8]);
+  const y = input('y', [batchSize], 'i32');
+  const logits = network(x);
+  const losses = nn.crossEntropy(logits, y);
+  const loss = losses.mean();
+  const accuracy = nn.accuracy(logits, y);
+  const updates = nn.adam(loss, network.variables, { lr: 2e-3 });
+  const step = await compile(
+    func({ name: 'train', inputs: [x, y], outputs: { loss, accuracy: accuracy.mean() }, updates }),
+  );
+  const score = func({ name: 'score', inputs: [x, y], outputs: { loss: losses, accuracy } });
+  const scoring = await compile(score, { state: step.state });
+  const classes = { y: 10 };
+  await fit({
+    step,
+    data: training,
+    batchSize,
+    epochs,
+    seed,
+    classes,
+    progress: progressBar(),
+    onEpoch: ({ epoch, training }) => {
+      if (!process.stderr.isTTY) console.log(`epoch ${epoch}/${epochs}  ${formatMetrics(training)}`);
+    },
+  });
+  const metrics = await evaluate(scoring, heldOut, { batchSize, classes });
+  return { network, state: step.state, accuracy: metrics.accuracy!, kernels: step.program.steps.length };
+}
+
+/** Exports the network for one image, and builds it with a main of its own; the path of the program. */
+function exportNetwork(network: nn.Layer, state: Trained['state'], command: string): string {
+  const image = input('image', [1, 1, 8, 8]);
+  const logits = network(image, 'infer');
+  const probabilities = nn.softmax(logits, -1);
+  const digits = func({
+    name: 'digits',
+    inputs: [image],
+    outputs: { label: logits.argmax(-1), confidence: probabilities.max(-1) },
+  });
+  exportC(digits, { directory, state });
+  writeFileSync(join(directory, 'main.c'), mainSource);
+  const build = ['-std=c11', '-O2', '-o', 'digits', 'main.c', 'digits.c', '-lm'];
+  console.log(`$ ${[command, ...build].join(' ')}`);
+  const { status, stderr } = spawnSync(command, build, { cwd: directory, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${command} could not build the exported network:\n${stderr}`);
+  return join(directory, 'digits');
+}
+
+const mainSource = `/* Reads images of 64 numbers from 0 to 1 and prints the digit in each, with its probability. */
+#include "digits.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+int main(void) {
+  const size_t bytes = (digits_workspace_size() + 63) / 64 * 64;
+  void *workspace = aligned_alloc(64, bytes == 0 ? 64 : bytes);
+  if (workspace == NULL) return 1;
+  float image[64];
+  int count = 0;
+  while (scanf("%f", &image[count]) == 1) {
+    if (++count < 64) continue;
+    int32_t label;
+    float confidence;
+    const int status = digits(image, &label, &confidence, workspace, 1);
+    if (status != 0) {
+      fprintf(stderr, "digits returned %d\\n", status);
+      return 1;
+    }
+    printf("%d %.4f\\n", label, confidence);
+    count = 0;
+  }
+  free(workspace);
+  return 0;
+}
+`;
+
+interface Prediction {
+  readonly label: number;
+  readonly confidence: number;
+}
+
+/** Runs the C program on images. */
+function runProgram(program: string, { data }: ExampleArray): Prediction[] {
+  const { status, stdout, stderr } = spawnSync(program, { input: Array.from(data).join(' '), encoding: 'utf8' });
+  if (status !== 0) throw new Error(`the exported program failed: ${stderr}`);
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [label, confidence] = line.split(' ').map(Number);
+      return { label: label!, confidence: confidence! };
+    });
+}
+
+/** The first example of each digit. */
+function oneOfEach(digits: Dataset): Dataset {
+  const labels = Array.from(digits.y!.data);
+  return selectExamples(
+    digits,
+    Array.from({ length: 10 }, (_, digit) => labels.indexOf(digit)),
+  );
+}
+
+function show({ x, y }: Dataset, predictions: readonly Prediction[]): void {
+  const perRow = 5;
+  const blocks = predictions.map(({ label, confidence }, i) => ({
+    lines: drawImage(x!.data.subarray(i * 64, (i + 1) * 64), 8, 1),
+    caption: `${label} (${percent(confidence)})${label === y!.data[i] ? '' : `, is ${y!.data[i]}`}`,
+  }));
+  for (let start = 0; start < blocks.length; start += perRow)
+    console.log(`\n${sideBySide(blocks.slice(start, start + perRow))}`);
+}
+
+const percent = (fraction: number): string => `${(100 * fraction).toFixed(1)}%`;
+const seconds = (began: number): string => ((performance.now() - began) / 1000).toFixed(1);
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof UserError || error instanceof LimitationError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
