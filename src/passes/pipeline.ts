@@ -1,6 +1,7 @@
 // From a graph to a program: the graph passes, fusion, lowering and the memory plan, in that order.
 
 import type { Func } from '../ir/graph.ts';
+import { printKernelText } from '../ir/kernel-text.ts';
 import { builder, opTable } from '../ir/ops/index.ts';
 import type { Program } from '../ir/program.ts';
 import { type FusionPlan, fuse, withoutFusion } from './fuse.ts';
@@ -26,5 +27,7 @@ export function compileToProgram(func: Func, options: CompileOptions = {}): Prog
   const optimized = optimize(func, print === undefined ? {} : { print });
   const separated = separateResults(optimized, builder);
   const plan: FusionPlan = fusion ? fuse(separated, opTable) : withoutFusion(separated, opTable);
-  return planProgram(separated, lower(separated, plan, opTable, schedule), checks);
+  const lowered = lower(separated, plan, opTable, schedule);
+  print?.('kernels', lowered.kernels.map(printKernelText).join('\n\n'));
+  return planProgram(separated, lowered, checks);
 }

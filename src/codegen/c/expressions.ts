@@ -185,6 +185,8 @@ const operators: Readonly<Partial<Record<ScalarOp, string>>> = {
   or: '|',
   xor: '^',
 };
+/** On bools, which clang would rather not see as bits. */
+const logical: Readonly<Partial<Record<ScalarOp, string>>> = { and: '&&', or: '||', xor: '!=' };
 /** Integers wrap and never trap, which plain C operators do not promise. */
 const wrapping: ReadonlySet<ScalarOp> = new Set(['add', 'sub', 'mul', 'div', 'rem', 'shl', 'shr']);
 
@@ -258,7 +260,7 @@ function printApply({ op, args, dtype }: Extract<Expr, { kind: 'apply' }>, scope
   const isInt = !isFloat(type) && type !== 'bool';
   if (isInt && wrapping.has(op) && lanesOf(args[0]!) === 1 && lanesOf(args[1]!) === 1)
     return call(helper(`ash_${op}_${type}`, scope));
-  const operator = operators[op];
+  const operator = type === 'bool' ? (logical[op] ?? operators[op]) : operators[op];
   if (operator === undefined) throw new InternalError(`no C spelling of ${op} on ${type}`);
   const [a, b] = args.map((arg) => vectorOperand(arg, scope)) as [string, string];
   const text = `${a} ${operator} ${b}`;

@@ -65,7 +65,12 @@ function macros(program: Program): string {
 #define ASH_OMP(...)
 #endif
 #define ASH_UNROLL(count) ASH_PRAGMA(GCC unroll count)
-#define ASH_ALIGNED __attribute__((aligned(64)))`;
+#define ASH_ALIGNED __attribute__((aligned(64)))
+
+#ifdef __clang__
+/* A loop that clang leaves scalar is slower, not wrong. */
+#pragma clang diagnostic ignored "-Wpass-failed"
+#endif`;
 }
 
 function vectorTypes(vectors: Scope['vectors']): string[] {

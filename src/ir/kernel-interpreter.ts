@@ -1,0 +1,221 @@
+// An interpreter of kernels: every kind of axis and statement, with every access checked. It judges lowering without a
+// compiler. Invocations of a workgroup run as generators in lockstep from barrier to barrier.
+
+import { InternalError } from './errors.ts';
+import type { Axis, IndexExpr } from './index-expr.ts';
+import {
+  type Buffer,
+  type Expr,
+  type Kernel,
+  type Local,
+  lanesOf,
+  type Monoid,
+  type ScalarOp,
+  type Stmt,
+} from './kernel.ts';
+import { wrapToDType } from './ndarray.ts';
+import type { BinaryOp, UnaryOp } from './opattrs.ts';
+import { convert } from './ops/creation.ts';
+import { binaryRecords, unaryRecords } from './ops/elementwise.ts';
+
+export type Memory = Map<Buffer, Float64Array>;
+
+/** Where one invocation stands: its loop variables, its registers, and memory. */
+interface Frame {
+  readonly axes: Map<Axis, number>;
+  readonly locals: Map<Local, number[]>;
+  readonly memory: Memory;
+}
+
+/** Runs a kernel on buffers that hold float64 whatever their dtype. Throws InternalError for an access out of range or of unset memory. */
+export function interpretKernel(kernel: Kernel, buffers: ReadonlyMap<Buffer, Float64Array>): void {
+  const memory: Memory = new Map();
+  for (const { buffer } of kernel.parameters) {
+    const data = buffers.get(buffer);
+    if (data === undefined || data.length !== buffer.size)
+      throw new InternalError(`kernel ${kernel.name}: buffer ${buffer.name} of ${buffer.size} elements expected`);
+    memory.set(buffer, data);
+  }
+  finish(runBlock(kernel.body, { axes: new Map(), locals: new Map(), memory }));
+}
+
+type Steps = Generator<'barrier', void, void>;
+
+function finish(steps: Steps): void {
+  for (const _ of steps) throw new InternalError('a barrier outside a workgroup');
+}
+
+function* runBlock(body: readonly Stmt[], frame: Frame): Steps {
+  for (const stmt of body) yield* runStmt(stmt, frame);
+}
+
+function* runStmt(stmt: Stmt, frame: Frame): Steps {
+  switch (stmt.kind) {
+    case 'loop':
+      if (stmt.axisKind === 'invocation') {
+        lockstep(stmt.axis, stmt.body, frame);
+        return;
+      }
+      for (let i = 0; i < stmt.axis.extent; i++) {
+        frame.axes.set(stmt.axis, i);
+        yield* runBlock(stmt.body, frame);
+      }
+      return;
+    case 'let':
+      frame.locals.set(stmt.local, valuesOf(stmt.value, stmt.local.lanes, frame));
+      return;
+    case 'accumulator':
+      frame.locals.set(stmt.local, valuesOf(stmt.initial, stmt.local.lanes, frame));
+      return;
+    case 'assign':
+      frame.locals.set(stmt.local, valuesOf(stmt.value, stmt.local.lanes, frame));
+      return;
+    case 'accumulate': {
+      const before = localOf(stmt.local, frame);
+      const values = valuesOf(stmt.value, stmt.local.lanes, frame);
+      frame.locals.set(
+        stmt.local,
+        before.map((value, lane) => combine(stmt.monoid, value, values[lane]!, stmt.local.dtype)),
+      );
+      return;
+    }
+    case 'store': {
+      const values = valuesOf(stmt.value, lanesOf(stmt.value), frame);
+      const start = indexOf(stmt.offset, frame);
+      values.forEach((value, lane) => {
+        write(stmt.buffer, start + lane, value, frame);
+      });
+      return;
+    }
+    case 'update': {
+      const at = indexOf(stmt.offset, frame);
+      const [value] = valuesOf(stmt.value, 1, frame);
+      write(stmt.buffer, at, combine(stmt.monoid, read(stmt.buffer, at, frame), value!, stmt.buffer.dtype), frame);
+      return;
+    }
+    case 'allocate':
+      frame.memory.set(stmt.buffer, new Float64Array(stmt.buffer.size).fill(Number.NaN));
+      return;
+    case 'if':
+      yield* runBlock(valuesOf(stmt.condition, 1, frame)[0] !== 0 ? stmt.then : stmt.otherwise, frame);
+      return;
+    case 'barrier':
+      yield 'barrier';
+  }
+}
+
+/** Every invocation runs to its next barrier before any runs on; all must reach the same number of them. */
+function lockstep(axis: Axis, body: readonly Stmt[], frame: Frame): void {
+  const invocations = Array.from({ length: axis.extent }, (_, i) =>
+    runBlock(body, { axes: new Map(frame.axes).set(axis, i), locals: new Map(frame.locals), memory: frame.memory }),
+  );
+  for (;;) {
+    const done = invocations.map((steps) => steps.next().done === true);
+    if (done.every((finished) => finished)) return;
+    if (done.some((finished) => finished)) throw new InternalError('a barrier that not every invocation reaches');
+  }
+}
+
+function localOf(local: Local, frame: Frame): number[] {
+  const values = frame.locals.get(local);
+  if (values === undefined) throw new InternalError(`local ${local.name} is read before it is set`);
+  return values;
+}
+
+function bytesOf(buffer: Buffer, at: number, frame: Frame): Float64Array {
+  const data = frame.memory.get(buffer);
+  if (data === undefined) throw new InternalError(`buffer ${buffer.name} is not allocated here`);
+  if (!Number.isInteger(at) || at < 0 || at >= data.length)
+    throw new InternalError(`${buffer.name}[${at}] is outside its ${data.length} elements`);
+  return data;
+}
+
+const read = (buffer: Buffer, at: number, frame: Frame): number => bytesOf(buffer, at, frame)[at]!;
+
+function write(buffer: Buffer, at: number, value: number, frame: Frame): void {
+  bytesOf(buffer, at, frame)[at] = wrapToDType(buffer.dtype, value);
+}
+
+function indexOf(index: IndexExpr, frame: Frame): number {
+  let sum = index.constant;
+  for (const { atom, coefficient } of index.terms) {
+    switch (atom.kind) {
+      case 'axis': {
+        const value = frame.axes.get(atom);
+        if (value === undefined) throw new InternalError(`axis ${atom.name} is used outside its loop`);
+        sum += coefficient * value;
+        break;
+      }
+      case 'quotient':
+        sum += coefficient * Math.floor(indexOf(atom.value, frame) / atom.by);
+        break;
+      case 'remainder': {
+        const value = indexOf(atom.value, frame);
+        sum += coefficient * (value - Math.floor(value / atom.by) * atom.by);
+        break;
+      }
+      case 'dynamic':
+        sum += coefficient * valuesOf(atom.expr, 1, frame)[0]!;
+    }
+  }
+  return sum;
+}
+
+/** The lanes of an expression; a scalar is repeated. */
+function valuesOf(expr: Expr, lanes: number, frame: Frame): number[] {
+  switch (expr.kind) {
+    case 'literal':
+      return new Array<number>(lanes).fill(expr.value);
+    case 'index':
+      return new Array<number>(lanes).fill(indexOf(expr.value, frame));
+    case 'local': {
+      const values = localOf(expr.local, frame);
+      return values.length === lanes ? values : new Array<number>(lanes).fill(values[0]!);
+    }
+    case 'splat':
+      return new Array<number>(lanes).fill(valuesOf(expr.value, 1, frame)[0]!);
+    case 'load': {
+      const start = indexOf(expr.offset, frame);
+      return Array.from({ length: lanes }, (_, lane) =>
+        read(expr.buffer, start + (expr.lanes === 1 ? 0 : lane), frame),
+      );
+    }
+    case 'cast':
+      return valuesOf(expr.value, lanes, frame).map((value) => convert(value, expr.value.dtype, expr.dtype));
+    case 'select':
+      return valuesOf(valuesOf(expr.condition, 1, frame)[0] !== 0 ? expr.then : expr.otherwise, lanes, frame);
+    case 'apply': {
+      const args = expr.args.map((arg) => valuesOf(arg, lanes, frame));
+      const type = expr.args[0]!.dtype;
+      return Array.from({ length: lanes }, (_, lane) =>
+        wrapToDType(
+          expr.dtype,
+          scalar(
+            expr.op,
+            args.map((arg) => arg[lane]!),
+            type,
+          ),
+        ),
+      );
+    }
+  }
+}
+
+/** A scalar operation by the reference of the graph operation of the same name. */
+function scalar(op: ScalarOp, args: readonly number[], dtype: Expr['dtype']): number {
+  if (args.length === 1) return unaryRecords[op as UnaryOp].evaluate(args[0]!, dtype);
+  return binaryRecords[op as BinaryOp].evaluate(args[0]!, args[1]!, dtype);
+}
+
+const monoidOps: Readonly<Record<Monoid, BinaryOp>> = {
+  sum: 'add',
+  prod: 'mul',
+  max: 'max',
+  min: 'min',
+  and: 'and',
+  or: 'or',
+};
+
+function combine(monoid: Monoid, a: number, b: number, dtype: Expr['dtype']): number {
+  return wrapToDType(dtype, binaryRecords[monoidOps[monoid]].evaluate(a, b, dtype));
+}
