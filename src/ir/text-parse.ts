@@ -1,6 +1,7 @@
 // The text form of graphs, parsing. Types are inferred by the table's rules, so annotations after a colon may be left
 // out; where they stand they are checked. Comments run from // to the end of the line.
 
+import { attrsProblem } from './attr-kinds.ts';
 import { inferTypes } from './builder.ts';
 import { type SourcePosition, UserError } from './errors.ts';
 import { type Func, makeFunc, type Node, type Parameter, parameter, type Result, Value } from './graph.ts';
@@ -58,9 +59,11 @@ class Parser {
   }
 
   fail(expected: string, token: Token = this.peek()): never {
-    throw new UserError(
-      `text form, line ${token.line}, column ${token.column}: ${expected} expected, ${token.text} found`,
-    );
+    this.refuse(`${expected} expected, ${token.text} found`, token);
+  }
+
+  refuse(problem: string, token: Token): never {
+    throw new UserError(`text form, line ${token.line}, column ${token.column}: ${problem}`);
   }
 
   accept(text: string): boolean {
@@ -192,7 +195,9 @@ class Parser {
       while (this.accept(','));
     }
     const source = this.source();
-    const types = inferTypes(this.table, op, operands, attrs as never, source);
+    const problem = attrsProblem(op, attrs);
+    if (problem !== null) this.refuse(problem, opToken);
+    const types = this.infer(op, operands, attrs, source, opToken);
     if (types.length !== targets.length) this.fail(`${types.length} results of ${op}`, opToken);
     annotated.forEach((type, i) => {
       if (types[i] === undefined || !sameType(type, types[i]))
@@ -206,6 +211,21 @@ class Parser {
       results.push(value);
       define(targets[i]!, value);
     });
+  }
+
+  infer(
+    op: OpName,
+    operands: readonly Value[],
+    attrs: unknown,
+    source: SourcePosition | null,
+    token: Token,
+  ): readonly TensorType[] {
+    try {
+      return inferTypes(this.table, op, operands, attrs as never, source);
+    } catch (error) {
+      if (error instanceof UserError) this.refuse(error.message, token);
+      throw error;
+    }
   }
 
   source(): SourcePosition | null {

@@ -1,7 +1,7 @@
 // Numerically stable forms: each replaces a formula by one that is equal in exact arithmetic and loses less in floats.
 
 import type { Builder } from '../ir/builder.ts';
-import type { Node, Value } from '../ir/graph.ts';
+import type { Value } from '../ir/graph.ts';
 import { isFloat } from '../ir/types.ts';
 import type { Pass } from './pass.ts';
 import { isSplat, madeBy } from './patterns.ts';
@@ -28,7 +28,7 @@ export const stableRules: readonly Rule[] = [
     return exponential === null || !isSplat(y, -1) ? null : b.expm1(exponential.operands[0]!);
   }),
   rule('log-of-quotient', 'log', ({ operands: [x] }, b) => logOfSoftmax(x!, b)),
-  rule('log-of-sum-of-exp', 'log', (node, b) => logSumExp(node, b)),
+  rule('log-of-sum-of-exp', 'log', ({ operands: [x] }, b) => logSumExp(x!, b)),
 ];
 
 /** log(exp(x) / Σ exp(x)) = x − log Σ exp(x), whatever x is: the usual max(x) is already inside it. */
@@ -40,14 +40,14 @@ function logOfSoftmax(x: Value, b: Builder): Value | null {
   const sum = madeBy(reshaped?.operands[0] ?? spread?.operands[0], 'reduce');
   if (numerator === null || spread === null || sum === null || sum.attrs.kind !== 'sum') return null;
   if (sum.operands[0] !== numerator.results[0]) return null;
-  const logSum = b.log(sum.results[0]!);
+  const logSum = logSumExp(sum.results[0]!, b) ?? b.log(sum.results[0]!);
   const shaped = reshaped === null ? logSum : b.reshape(logSum, reshaped.attrs);
   return b.sub(numerator.operands[0]!, b.broadcast(shaped, spread.attrs));
 }
 
-/** log Σ exp(x) = m + log Σ exp(x − m) with m = max x, unless x was shifted by its maximum already. */
-function logSumExp({ operands: [x] }: Node<'log'>, b: Builder): Value | null {
-  const sum = madeBy(x, 'reduce');
+/** The log of Σ exp(x) is m + log Σ exp(x − m) with m = max x; null if x was shifted by its maximum already. */
+function logSumExp(value: Value, b: Builder): Value | null {
+  const sum = madeBy(value, 'reduce');
   const exponential = madeBy(sum?.operands[0], 'exp');
   if (sum === null || exponential === null || sum.attrs.kind !== 'sum') return null;
   const [inner] = exponential.operands as [Value];
