@@ -6,7 +6,6 @@ import { evaluateFunc } from '../ir/evaluate.ts';
 import { type Func, makeFunc, nodesOf, type Parameter, type Result, type Value } from '../ir/graph.ts';
 import { type NdArray, ndarray } from '../ir/ndarray.ts';
 import { type ArrayOf, type DType, formatType, sameType, sizeOf } from '../ir/types.ts';
-import type { Shape } from './shape-types.ts';
 import { callerPosition } from './source.ts';
 import { type AnyTensor, describe } from './tensor.ts';
 import { type AnyVariable, type Input, Variable, variableOf } from './variable.ts';
@@ -15,7 +14,7 @@ import { type AnyVariable, type Input, Variable, variableOf } from './variable.t
 type AnyInput = Input<any, any, any>;
 
 type InputArrays<I extends readonly AnyInput[]> = {
-  readonly [T in I[number] as T['name']]: T extends Input<string, Shape, infer D> ? ArrayOf[D] : never;
+  readonly [T in I[number] as T['name']]: T extends { readonly dtype: infer D extends DType } ? ArrayOf[D] : never;
 };
 type OutputArrays<O> = {
   readonly [Name in keyof O]: O[Name] extends { readonly dtype: infer D extends DType } ? ArrayOf[D] : never;
