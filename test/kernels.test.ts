@@ -9,44 +9,10 @@ import { interpretKernel } from '../src/ir/kernel-interpreter.ts';
 import { printKernelText } from '../src/ir/kernel-text.ts';
 import type { OpName } from '../src/ir/opattrs.ts';
 import { opTable } from '../src/ir/ops/index.ts';
-import type { Program, ProgramBuffer } from '../src/ir/program.ts';
 import { parseFunc } from '../src/ir/text.ts';
-import { bytesPerElement } from '../src/ir/types.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
+import { interpretProgram } from './helpers/interpret-program.ts';
 import { sampleInputs } from './helpers/samples.ts';
-
-/** Runs a program kernel by kernel; arena buffers share memory by offset as they do in C, in units of elements. */
-function interpretProgram(program: Program, inputs: ReadonlyMap<string, Float64Array>): Map<string, Float64Array> {
-  const outputs = new Map(
-    program.outputs.map((buffer) => [buffer.name, new Float64Array(buffer.type.shape.reduce((n, d) => n * d, 1))]),
-  );
-  const arena = new Map<string, Float64Array>();
-  const memoryOf = (buffer: ProgramBuffer, size: number): Float64Array => {
-    switch (buffer.storage) {
-      case 'input':
-        return inputs.get(buffer.name)!;
-      case 'output':
-        return outputs.get(buffer.name)!;
-      case 'constant':
-        return Float64Array.from(buffer.data!, Number);
-      case 'state':
-        return inputs.get(buffer.name)!;
-      case 'arena': {
-        const key = `${buffer.offset}:${size}:${bytesPerElement[buffer.type.dtype]}`;
-        const found = arena.get(key) ?? new Float64Array(size);
-        arena.set(key, found);
-        return found;
-      }
-    }
-  };
-  for (const { kernel, args } of program.steps) {
-    interpretKernel(
-      kernel,
-      new Map(kernel.parameters.map(({ buffer }, i) => [buffer, memoryOf(args[i]!, buffer.size)])),
-    );
-  }
-  return outputs;
-}
 
 const names = Object.keys(opTable) as OpName[];
 

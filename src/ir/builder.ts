@@ -6,7 +6,7 @@ import { type SourcePosition, UserError } from './errors.ts';
 import { type Node, Value } from './graph.ts';
 import type { NoAttrs, OpAttrs, OpName } from './opattrs.ts';
 import { type OpTable, TypeMismatch } from './optable.ts';
-import { type DType, formatType, type Shape, sameShape, type TensorType } from './types.ts';
+import { type DType, formatType, isCountable, type Shape, sameShape, type TensorType } from './types.ts';
 
 /** Operations with more than one result; their methods return all of them. */
 type ManyResults = 'sort' | 'topk' | 'call';
@@ -111,10 +111,14 @@ export function inferTypes<K extends OpName>(
   source: SourcePosition | null,
 ): readonly TensorType[] {
   try {
-    return table[op].infer(
+    const types = table[op].infer(
       operands.map((operand) => operand.type),
       attrs,
     );
+    const huge = types.find(({ shape }) => !isCountable(shape));
+    if (huge !== undefined)
+      throw new TypeMismatch(`the result ${formatType(huge)} has more elements than can be counted`);
+    return types;
   } catch (error) {
     if (!(error instanceof TypeMismatch)) throw error;
     throw new UserError(`${op}(${operands.map(describe).join(', ')}): ${error.message}`, source);

@@ -8,7 +8,7 @@ import { type Func, makeFunc, type Node, type Parameter, parameter, type Result,
 import type { OpName } from './opattrs.ts';
 import { opTable } from './ops/index.ts';
 import type { OpTable } from './optable.ts';
-import { type DType, dtypes, formatType, sameType, type TensorType } from './types.ts';
+import { type DType, dtypes, formatType, isCountable, sameType, type TensorType } from './types.ts';
 
 interface Token {
   readonly kind: 'word' | 'value' | 'function' | 'number' | 'string' | 'mark' | 'end';
@@ -95,10 +95,18 @@ class Parser {
   name(): string {
     const token = this.peek();
     if (token.kind === 'string') {
-      this.position++;
-      return JSON.parse(token.text) as string;
+      return this.quoted('a name');
     }
     return this.take('word', 'a name').text;
+  }
+
+  quoted(what: string): string {
+    const token = this.take('string', what);
+    try {
+      return JSON.parse(token.text) as string;
+    } catch {
+      return this.fail(`${what} in quotes, with escapes as in JSON`, token);
+    }
   }
 
   functionName(): string {
@@ -112,6 +120,7 @@ class Parser {
     this.expect('[');
     const shape = this.list(']', () => Number(this.take('number', 'a dimension').text));
     if (shape.some((dim) => !Number.isSafeInteger(dim) || dim < 0)) this.fail('dimensions of at least 0', token);
+    if (!isCountable(shape)) this.refuse(`${token.text}[${shape}] has more elements than can be counted`, token);
     return { dtype: token.text as DType, shape };
   }
 
@@ -230,7 +239,7 @@ class Parser {
 
   source(): SourcePosition | null {
     if (!this.accept('@')) return null;
-    const file = JSON.parse(this.take('string', 'a file name in quotes').text) as string;
+    const file = this.quoted('a file name');
     this.expect(':');
     const line = Number(this.take('number', 'a line').text);
     this.expect(':');

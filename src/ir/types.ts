@@ -42,6 +42,11 @@ export function sizeOf(shape: Shape): number {
   return size;
 }
 
+/** False where the number of elements is beyond exact integers. */
+export function isCountable(shape: Shape): boolean {
+  return Number.isSafeInteger(sizeOf(shape));
+}
+
 /** Row-major strides in elements: `[2, 3, 4]` → `[12, 4, 1]`. */
 export function stridesOf(shape: Shape): number[] {
   const strides = new Array<number>(shape.length);
