@@ -1,8 +1,7 @@
 // What each attribute of each operation holds, at run time: the parser of the text form checks it before any type rule
 // sees the attributes. The mapped type makes the table total: an attribute without its kind is a compile error.
 
-import type { OpAttrs, OpName } from './opattrs.ts';
-import { binaryOps, unaryOps } from './opattrs.ts';
+import type { BinaryOp, OpAttrs, OpName, UnaryOp } from './opattrs.ts';
 import { dtypes } from './types.ts';
 
 type Check = (value: unknown) => boolean;
@@ -39,13 +38,11 @@ const data = kind('a list of numbers', (value) =>
 const func = kind('a function', (value) => typeof value === 'object' && value !== null && 'parameters' in value);
 
 const window = { window: counts, strides: counts, padding: pairs, dilation: counts };
-const none = Object.fromEntries([...unaryOps, ...binaryOps].map((op) => [op, {}])) as Record<
-  (typeof unaryOps)[number] | (typeof binaryOps)[number],
-  Record<never, AttrKind>
->;
 
-export const attrKinds: { readonly [K in OpName]: { readonly [A in keyof OpAttrs[K]]: AttrKind } } = {
-  ...none,
+/** By operation; elementwise operations have no attributes. */
+const attrKinds: {
+  readonly [K in Exclude<OpName, UnaryOp | BinaryOp>]: { readonly [A in keyof OpAttrs[K]]: AttrKind };
+} = {
   constant: { dtype, shape: counts, data },
   iota: { dtype, shape: counts, axis: integer },
   select: {},
@@ -75,7 +72,7 @@ export const attrKinds: { readonly [K in OpName]: { readonly [A in keyof OpAttrs
 
 /** What is wrong with the attributes of an operation, in words; null where nothing is. */
 export function attrsProblem(op: OpName, attrs: Readonly<Record<string, unknown>>): string | null {
-  const kinds: Readonly<Record<string, AttrKind>> = attrKinds[op];
+  const kinds: Readonly<Record<string, AttrKind>> = op in attrKinds ? attrKinds[op as keyof typeof attrKinds] : {};
   for (const [name, { expected, accepts }] of Object.entries(kinds)) {
     if (!Object.hasOwn(attrs, name)) return `${op} needs the attribute ${name}: ${expected}`;
     if (!accepts(attrs[name])) return `attribute ${name} of ${op} must be ${expected}`;

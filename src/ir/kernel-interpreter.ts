@@ -15,8 +15,9 @@ import {
 } from './kernel.ts';
 import { wrapToDType } from './ndarray.ts';
 import type { BinaryOp, UnaryOp } from './opattrs.ts';
+import { binaryRecords } from './ops/binary.ts';
 import { convert } from './ops/creation.ts';
-import { binaryRecords, unaryRecords } from './ops/elementwise.ts';
+import { unaryRecords } from './ops/unary.ts';
 
 export type Memory = Map<Buffer, Float64Array>;
 

@@ -1,65 +1,15 @@
 // Every primitive operation by name with its attributes: the first of the two halves of the operation table. The
 // other half (src/ir/ops) gives each name its rules; the compiler refuses a table in which a name or rule is missing.
-// Elementwise operations have no attributes; their names come from the list of scalar operations below.
+// Elementwise operations have no attributes; their names come from their records in src/ir/ops/unary.ts and binary.ts.
 
 import type { Func } from './graph.ts';
+import type { BinaryOperations } from './ops/binary.ts';
+import type { UnaryOperations } from './ops/unary.ts';
 import type { DType, Shape } from './types.ts';
 
-export const unaryOps = [
-  'neg',
-  'abs',
-  'sign',
-  'floor',
-  'ceil',
-  'round',
-  'sqrt',
-  'rsqrt',
-  'exp',
-  'expm1',
-  'log',
-  'log1p',
-  'sin',
-  'cos',
-  'tan',
-  'asin',
-  'acos',
-  'atan',
-  'sinh',
-  'cosh',
-  'tanh',
-  'asinh',
-  'acosh',
-  'atanh',
-  'sigmoid',
-  'softplus',
-  'erf',
-  'not',
-  'isnan',
-] as const;
-export const binaryOps = [
-  'add',
-  'sub',
-  'mul',
-  'div',
-  'rem',
-  'pow',
-  'max',
-  'min',
-  'atan2',
-  'and',
-  'or',
-  'xor',
-  'shl',
-  'shr',
-  'eq',
-  'ne',
-  'lt',
-  'le',
-  'gt',
-  'ge',
-] as const;
-export type UnaryOp = (typeof unaryOps)[number];
-export type BinaryOp = (typeof binaryOps)[number];
+/** Elementwise operations take their names from their records. */
+export type UnaryOp = keyof UnaryOperations;
+export type BinaryOp = keyof BinaryOperations;
 
 // biome-ignore lint/complexity/noBannedTypes: an operation without attributes has exactly the empty object
 export type NoAttrs = {};

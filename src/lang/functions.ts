@@ -2,6 +2,7 @@
 
 import { UserError } from '../ir/errors.ts';
 import type { Value } from '../ir/graph.ts';
+import type { UnaryOp } from '../ir/opattrs.ts';
 import { takeAlong as takeAlongValues } from '../ir/ops/reduce.ts';
 import type { DType } from '../ir/types.ts';
 import type { ConcatAll, Reduced, Shape, ShapeError } from './shape-types.ts';
@@ -17,7 +18,19 @@ import {
   reduceAxes,
   refuse,
   Tensor,
+  unary,
 } from './tensor.ts';
+
+/**
+ * Any unary elementwise operation of the operation table by its name: `elementwise('tanh', x)` is `x.tanh()`. Throws
+ * UserError where the operation has no such dtype.
+ */
+export function elementwise<Op extends UnaryOp, S extends Shape, D extends DType>(
+  op: Op,
+  x: Tensor<S, D>,
+): Tensor<S, Op extends 'isnan' ? 'bool' : D> {
+  return unary(op, x);
+}
 
 /** Elements of `then` where the condition is true, else of `otherwise`; all three broadcast. */
 export function where<S extends Shape, D extends DType>(

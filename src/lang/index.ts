@@ -8,6 +8,7 @@ export {
   concat,
   cumsum,
   cumulative,
+  elementwise,
   expandDims,
   gather,
   logSoftmax,

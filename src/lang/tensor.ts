@@ -83,6 +83,10 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
   pow<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
     return binary('pow', this, other);
   }
+  /** The angle of the point (other, this), in radians. */
+  atan2<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
+    return binary('atan2', this, other);
+  }
   /** The greater of both, elementwise; NaN if either is. */
   maximum<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
     return binary('max', this, other);
@@ -175,8 +179,35 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
   tan(): Tensor<S, D> {
     return unary('tan', this);
   }
+  /** Inverse sine, in radians. */
+  asin(): Tensor<S, D> {
+    return unary('asin', this);
+  }
+  /** Inverse cosine, in radians. */
+  acos(): Tensor<S, D> {
+    return unary('acos', this);
+  }
+  /** Inverse tangent, in radians. */
+  atan(): Tensor<S, D> {
+    return unary('atan', this);
+  }
+  sinh(): Tensor<S, D> {
+    return unary('sinh', this);
+  }
+  cosh(): Tensor<S, D> {
+    return unary('cosh', this);
+  }
   tanh(): Tensor<S, D> {
     return unary('tanh', this);
+  }
+  asinh(): Tensor<S, D> {
+    return unary('asinh', this);
+  }
+  acosh(): Tensor<S, D> {
+    return unary('acosh', this);
+  }
+  atanh(): Tensor<S, D> {
+    return unary('atanh', this);
   }
   sigmoid(): Tensor<S, D> {
     return unary('sigmoid', this);
