@@ -1,6 +1,7 @@
 // The delta rule: a linear unit y = w1·x1 + w2·x2 + b moves its weights by w ← w + η·δ·∂y/∂w, where δ = t − y. That is
-// a step down the gradient of ½(t − y)²: the program derives both, and shows that they agree. Run with: npx tsx
-// examples/delta-rule.ts B. Widrow and M. E. Hoff, IRE WESCON Convention Record 4 (1960).
+// a step down the gradient of ½(t − y)²: the program derives both, and shows that they agree.
+// Run with: npx tsx examples/delta-rule.ts
+// Source: B. Widrow and M. E. Hoff, IRE WESCON Convention Record 4 (1960).
 
 import { format, func, grad, input, variable, vjp } from 'ashlar';
 import { compile } from 'ashlar/node';

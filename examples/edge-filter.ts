@@ -1,6 +1,6 @@
 // What a convolution and a max-pool do, number by number: an image of 5 × 6 pixels, a 2 × 3 filter that answers where
-// dark turns to bright from left to right, ReLU, and the greatest answer of each 2 × 2 block. Run with: npx tsx
-// examples/edge-filter.ts
+// dark turns to bright from left to right, ReLU, and the greatest answer of each 2 × 2 block.
+// Run with: npx tsx examples/edge-filter.ts
 
 import { type AnyTensor, constant, conv, func, maxPool, slice, stack } from 'ashlar';
 import { compile } from 'ashlar/node';

@@ -1,5 +1,6 @@
 // Derivatives are expressions: y = w2·exp(w1·x), its derivatives by both weights, and a second one, printed as
-// formulas. Then the same expressions fit a curve to points. Run with: npx tsx examples/exponential.ts
+// formulas. Then the same expressions fit a curve to points.
+// Run with: npx tsx examples/exponential.ts
 
 import { type AnyTensor, format, func, grad, input, nn, variable } from 'ashlar';
 import { compile } from 'ashlar/node';

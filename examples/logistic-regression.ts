@@ -1,7 +1,7 @@
 // Logistic regression: the probability to pass an exam after x hours of study, sigmoid(w·x + b), found by descending
 // the gradient of the cross-entropy over twenty students. The data and the answer, w = 1.5046 and b = −4.0777, are
-// those of the article "Logistic regression" in the English Wikipedia. Run with: npx tsx
-// examples/logistic-regression.ts
+// those of the article "Logistic regression" in the English Wikipedia.
+// Run with: npx tsx examples/logistic-regression.ts
 
 import { constant, func, input, nn, variable } from 'ashlar';
 import { compile } from 'ashlar/node';

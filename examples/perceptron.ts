@@ -1,6 +1,7 @@
 // The perceptron: a weighted sum and a step, trained by its rule, w ← w + (t − y)·x. It learns AND and OR. It cannot
-// learn XOR, because no straight line divides XOR's ones from its zeros. Run with: npx tsx examples/perceptron.ts F.
-// Rosenblatt, Psychological Review 65 (1958); M. Minsky and S. Papert, Perceptrons (1969).
+// learn XOR, because no straight line divides XOR's ones from its zeros.
+// Run with: npx tsx examples/perceptron.ts
+// Source: F. Rosenblatt, Psychological Review 65 (1958); M. Minsky and S. Papert, Perceptrons (1969).
 
 import { constant, func, input, nn, variable } from 'ashlar';
 import { compile } from 'ashlar/node';

@@ -1,6 +1,6 @@
 // Networks of ReLU units with weights set by hand: logic gates, and a cut flow. A unit of weight 1 and bias −1 is an
-// AND of two bits; two units make a cut, "x is above c"; an AND of cuts counts what is left after each of them. Run
-// with: npx tsx examples/relu-gates.ts
+// AND of two bits; two units make a cut, "x is above c"; an AND of cuts counts what is left after each of them.
+// Run with: npx tsx examples/relu-gates.ts
 
 import { constant, func, input } from 'ashlar';
 import { compile } from 'ashlar/node';

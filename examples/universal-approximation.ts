@@ -1,6 +1,6 @@
 // One hidden layer of ReLU units approximates any continuous function: here x² and 2^x on [0, 10], by ten units whose
-// weights are written down, not learned. All first weights are 1 and the biases 0, −1, …, −9, so that unit k wakes at
-// x = k; its second weight is the change of slope there, a second difference f(k + 1) − 2f(k) + f(k − 1).
+// weights are written down, not learned. All first weights are 1 and the biases 0, −1, …, −9, so that unit k wakes at x
+// = k; its second weight is the change of slope there, a second difference f(k + 1) − 2f(k) + f(k − 1).
 // Run with: npx tsx examples/universal-approximation.ts
 
 import { constant, func, input } from 'ashlar';

@@ -1,6 +1,7 @@
 // What one perceptron cannot do, three sigmoid units can: two hidden units and one for the answer learn XOR by
-// backpropagation, which here is nothing but `grad` inside the optimizer. Run with: npx tsx examples/xor.ts
-// D. E. Rumelhart, G. E. Hinton and R. J. Williams, Nature 323 (1986).
+// backpropagation, which here is nothing but `grad` inside the optimizer.
+// Run with: npx tsx examples/xor.ts
+// Source: D. E. Rumelhart, G. E. Hinton and R. J. Williams, Nature 323 (1986).
 
 import { constant, func, nn } from 'ashlar';
 import { compile } from 'ashlar/node';
