@@ -22,7 +22,12 @@ export const relu: Activation = activation((x) => x.relu());
 /** x for x > 0, slope · x below. */
 export const leakyRelu = (slope = 0.01): Activation => activation((x) => where(x.gt(0), x, x.mul(slope)));
 /** x for x > 0, α(eˣ − 1) below. D. Clevert et al., ICLR 2016, eq. 15. */
-export const elu = (alpha = 1): Activation => activation((x) => where(x.gt(0), x, x.minimum(0).expm1().mul(alpha)));
+export const elu = (alpha = 1): Activation =>
+  activation((x) => {
+    const positive = x.gt(0);
+    // Not x.minimum(0), whose derivative at 0 is 1/2.
+    return where(positive, x, where(positive, 0, x).expm1().mul(alpha));
+  });
 /** x Φ(x) = x/2 · (1 + erf(x/√2)). D. Hendrycks, K. Gimpel 2016. */
 export const gelu: Activation = activation((x) => x.mul(0.5).mul(x.mul(Math.SQRT1_2).erf().add(1)));
 /** GELU by tanh: x/2 · (1 + tanh(√(2/π)(x + 0.044715 x³))). Hendrycks and Gimpel 2016, section 2. */

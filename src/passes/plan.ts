@@ -19,9 +19,15 @@ export function planProgram(func: Func, lowered: Lowered, checks: readonly Range
   const copies = updateStates(func, lowered, storage, aliases);
   reuseDying(lowered, storage, aliases);
   const alias = (buffer: Buffer): Buffer => {
-    let found = buffer;
-    for (let next = aliases.get(found); next !== undefined; next = aliases.get(found)) found = next;
-    return found;
+    let root = buffer;
+    for (let next = aliases.get(root); next !== undefined; next = aliases.get(root)) root = next;
+    // Chains can be as long as the program: those walked are shortened.
+    for (let at = buffer; at !== root; ) {
+      const next = aliases.get(at)!;
+      aliases.set(at, root);
+      at = next;
+    }
+    return root;
   };
   const kernels = [...lowered.kernels, ...copies].map((kernel) => aliasBuffers(kernel, alias));
   return assemble(func, lowered, kernels, storage, checks);

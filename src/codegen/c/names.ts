@@ -24,6 +24,8 @@ export function toIdentifier(name: string): string {
 export class Namer {
   readonly names = new Map<object, string>();
   readonly taken: Set<string>;
+  /** The next number to try for a name given before. */
+  readonly numbers = new Map<string, number>();
   constructor(taken: Iterable<string> = []) {
     this.taken = new Set(taken);
   }
@@ -39,7 +41,9 @@ export class Namer {
   fresh(wanted: string): string {
     const base = toIdentifier(wanted);
     let name = base;
-    for (let n = 2; this.taken.has(name); n++) name = `${base}_${n}`;
+    let number = this.numbers.get(base) ?? 2;
+    while (this.taken.has(name)) name = `${base}_${number++}`;
+    this.numbers.set(base, number);
     this.taken.add(name);
     return name;
   }

@@ -55,7 +55,8 @@ export function printProgram(program: Program): CSource {
 }
 
 function macros(program: Program): string {
-  const largest = Math.max(0, ...program.steps.flatMap(({ args }) => args.map((buffer) => sizeOf(buffer.type.shape))));
+  let largest = 0;
+  for (const { args } of program.steps) for (const { type } of args) largest = Math.max(largest, sizeOf(type.shape));
   return `typedef ${largest < 2 ** 30 ? 'int32_t' : 'int64_t'} ash_index;
 
 #define ASH_PRAGMA(text) _Pragma(#text)
