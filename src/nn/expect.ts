@@ -1,6 +1,6 @@
 // What losses and metrics expect of their tensors. Without these checks tensors of other shapes would broadcast.
 
-import { isFloat, sameShape, sameType } from '../ir/types.ts';
+import { isInteger, sameShape, sameType } from '../ir/types.ts';
 import { type AnyTensor, refuse } from '../lang/tensor.ts';
 
 /** Throws UserError unless both tensors have one shape and dtype. */
@@ -19,6 +19,6 @@ export function expectLabels(what: string, scores: AnyTensor, labels: AnyTensor)
       [scores, labels],
       `scores [.., classes] and labels [..] expected: one label for each row of [${rows}]`,
     );
-  if (isFloat(dtype) || dtype === 'bool')
+  if (!isInteger(dtype))
     refuse(what, [scores, labels], `integer labels expected; cast them, for example with .cast('i32')`);
 }

@@ -13,7 +13,7 @@ import {
 } from '../lang/convolution.ts';
 import type { Updates } from '../lang/func.ts';
 import { gather } from '../lang/functions.ts';
-import type { AnyTensor, Tensor } from '../lang/tensor.ts';
+import { type AnyTensor, refuse, type Tensor } from '../lang/tensor.ts';
 import { type AnyVariable, type Initializer, variable } from '../lang/variable.ts';
 import { heNormal, normal, ones, xavierUniform, zeros } from './initializers.ts';
 
@@ -83,10 +83,19 @@ export interface ConvLayerOptions extends WeightOptions {
   readonly groups?: number;
 }
 
-function kernelOf(kernel: number | readonly number[], spatial: number): number[] {
-  const sizes = typeof kernel === 'number' ? new Array<number>(spatial).fill(kernel) : [...kernel];
-  if (sizes.length !== spatial) throw new UserError(`a kernel of ${spatial} sizes expected, [${sizes}] given`);
-  return sizes;
+/** One number per spatial axis. `what` names them in the error. */
+function perAxis(what: string, given: number | readonly number[], spatial: number): number[] {
+  const numbers = typeof given === 'number' ? new Array<number>(spatial).fill(given) : [...given];
+  if (numbers.length !== spatial)
+    throw new UserError(
+      `${what}: one number, or one for each of ${spatial} spatial axes, expected; [${numbers}] given`,
+    );
+  return numbers;
+}
+
+function expectGroups(name: string, inputs: number, outputs: number, groups: number): void {
+  if (inputs % groups !== 0 || outputs % groups !== 0)
+    throw new UserError(`${name}: ${inputs} inputs and ${outputs} outputs cannot be cut into ${groups} groups`);
 }
 
 function convLayer(
@@ -98,9 +107,8 @@ function convLayer(
 ): Layer {
   const name = nameOf(`conv${spatial}d`, options.name);
   const { groups = 1, strides, padding, dilation } = options;
-  const sizes = kernelOf(kernel, spatial);
-  if (inputs % groups !== 0 || outputs % groups !== 0)
-    throw new UserError(`${name}: ${inputs} inputs and ${outputs} outputs cannot be cut into ${groups} groups`);
+  const sizes = perAxis(`${name}: kernel`, kernel, spatial);
+  expectGroups(name, inputs, outputs, groups);
   const weight = variable(`${name}.weight`, [outputs, inputs / groups, ...sizes], {
     initial: options.initializer ?? heNormal(),
   });
@@ -156,7 +164,11 @@ export interface ConvTransposeOptions extends WeightOptions {
   readonly groups?: number;
 }
 
-/** The transpose of a convolution: `[N, inputs, S..] → [N, outputs, (S − 1)·stride + K − cut..]`. */
+/**
+ * The transpose of a convolution from `outputs` to `inputs` channels: `[N, inputs, S..] → [N, outputs, (S − 1)·stride + K −
+ * cut..]`. That convolution's kernel [inputs, outputs, K..] is this weight [outputs, inputs, K..] with the first two axes
+ * swapped and the others reversed.
+ */
 function convTransposeLayer(
   spatial: number,
   inputs: number,
@@ -166,13 +178,17 @@ function convTransposeLayer(
 ): Layer {
   const name = nameOf(`convTranspose${spatial}d`, options.name);
   const { groups = 1 } = options;
-  const sizes = kernelOf(kernel, spatial);
-  const strides = kernelOf(options.strides ?? 1, spatial);
+  const sizes = perAxis(`${name}: kernel`, kernel, spatial);
+  const strides = perAxis(`${name}: strides`, options.strides ?? 1, spatial);
+  if (typeof options.padding === 'object' && options.padding.length !== spatial)
+    throw new UserError(`${name}: ${spatial} pairs of padding expected, ${options.padding.length} given`);
+  expectGroups(name, inputs, outputs, groups);
   const weight = variable(`${name}.weight`, [outputs, inputs / groups, ...sizes], {
     initial: options.initializer ?? heNormal(),
   });
   const bias = biasOf(name, outputs, spatial, options);
   return layer(name, [weight, ...bias.variables], (x) => {
+    expectImages(name, x, spatial);
     const results = x.value.type.shape.slice(2).map((dim, d) => dim * strides[d]!);
     const cut = resolvePadding(options.padding, results, sizes, strides);
     const padding = sizes.map((size, d): [number, number] => {
@@ -204,16 +220,34 @@ export const convTranspose3d = (
   options: ConvTransposeOptions = {},
 ): Layer => convTransposeLayer(3, inputs, outputs, kernel, options);
 
+/** Throws UserError unless x is `[N, C, S..]`, with as many spatial axes as said, or at least one. */
+function expectImages(name: string, x: F32, spatial?: number): void {
+  const found = x.rank - 2;
+  if (spatial === undefined ? found < 1 : found !== spatial)
+    refuse(
+      name,
+      [x],
+      `images [N, channels, spatial..] expected${spatial === undefined ? '' : ` with ${spatial} spatial axes`}`,
+    );
+}
+
+const poolingLayer = (name: string, apply: (x: F32) => AnyTensor): Layer =>
+  layer(name, [], (x) => {
+    expectImages(name, x);
+    return apply(x) as F32;
+  });
+
 const spatialAxes = (x: F32): number[] => x.value.type.shape.map((_, axis) => axis).slice(2);
 
 /** The greatest element under each position of a window over the spatial axes of `[N, C, S..]`. */
 export const maxPool = (window: number | readonly number[], options: PoolOptions = {}): Layer =>
-  layer('maxPool', [], (x) => maxPoolOf(x, window, options) as F32);
+  poolingLayer('maxPool', (x) => maxPoolOf(x, window, options));
+/** The mean under each position of a window; cells of padding do not count. */
 export const avgPool = (window: number | readonly number[], options: PoolOptions = {}): Layer =>
-  layer('avgPool', [], (x) => avgPoolOf(x, window, options) as F32);
+  poolingLayer('avgPool', (x) => avgPoolOf(x, window, options));
 /** `[N, C, S..] → [N, C]`. */
-export const globalAvgPool = (): Layer => layer('globalAvgPool', [], (x) => x.mean(spatialAxes(x)) as F32);
-export const globalMaxPool = (): Layer => layer('globalMaxPool', [], (x) => x.max(spatialAxes(x)) as F32);
+export const globalAvgPool = (): Layer => poolingLayer('globalAvgPool', (x) => x.mean(spatialAxes(x)));
+export const globalMaxPool = (): Layer => poolingLayer('globalMaxPool', (x) => x.max(spatialAxes(x)));
 /** `[N, ..] → [N, the rest]`. */
 export const flatten = (): Layer => layer('flatten', [], (x) => x.flatten(1) as F32);
 
@@ -239,6 +273,7 @@ export function batchNorm(channels: number, options: BatchNormOptions = {}): Lay
   const pending = new Map<AnyVariable, AnyTensor>();
   const apply = (x: F32, mode: Mode): F32 => {
     const { shape } = x.value.type;
+    if (shape[1] !== channels) refuse(name, [x], `[N, channels, ..] of ${channels} channels expected`);
     const axes = shape.map((_, axis) => axis).filter((axis) => axis !== 1);
     const perChannel = (value: AnyTensor): AnyTensor =>
       value.reshape([channels, ...new Array<number>(shape.length - 2).fill(1)]);
@@ -271,6 +306,7 @@ export function layerNorm(
   const scale = variable(`${name}.scale`, [features], { initial: ones() });
   const shift = variable(`${name}.shift`, [features], { initial: zeros() });
   return layer(name, [scale, shift], (x) => {
+    if (x.value.type.shape.at(-1) !== features) refuse(name, [x], `a last axis of ${features} expected`);
     const centred: AnyTensor = (x as AnyTensor).sub(x.mean(-1, { keepDims: true }) as AnyTensor);
     const variance: AnyTensor = centred.square().mean(-1, { keepDims: true });
     return centred
@@ -280,10 +316,9 @@ export function layerNorm(
   });
 }
 
-export interface Embedding {
+export interface Embedding extends Layer {
   /** `[I..]` integers → `[I.., features]`. */
   (indices: AnyTensor): F32;
-  readonly variables: readonly AnyVariable[];
 }
 
 /** A table of vectors looked up by index. */
@@ -294,15 +329,15 @@ export function embedding(
 ): Embedding {
   const name = nameOf('embedding', options.name);
   const table = variable(`${name}.weight`, [count, features], { initial: options.initializer ?? normal(0, 1) });
-  return Object.assign((indices: AnyTensor): F32 => gather(table, indices, 0) as F32, { variables: [table] });
+  return layer(name, [table], (indices) => gather(table, indices as AnyTensor, 0) as F32) as Embedding;
 }
 
-/** Layers and functions one after another. */
+/** Layers and functions one after another. A layer may stand in more than one place: its variables are the same ones. */
 export function sequential(...layers: readonly (Layer | ((x: F32) => F32))[]): Layer {
-  const owned = layers.filter((next): next is Layer => 'variables' in next);
+  const owned = [...new Set(layers)].filter((next): next is Layer => 'variables' in next);
   return layer(
     'sequential',
-    owned.flatMap((next) => next.variables),
+    [...new Set(owned.flatMap((next) => next.variables))],
     (x, mode) => layers.reduce<F32>((value, next) => next(value, mode), x),
     () => owned.flatMap((next) => [...next.updates()]),
   );
