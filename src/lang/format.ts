@@ -8,29 +8,29 @@ import type { AnyTensor } from './tensor.ts';
 
 interface Text {
   readonly text: string;
-  /** Binding strength: 1 sums, 2 products, 3 signs, 4 atoms and calls. */
+  /** Binding strength: 0 comparisons and logic, 1 sums, 2 quotients, 3 products, 4 signs, 5 atoms and calls. */
   readonly strength: number;
 }
 
-const infix: Readonly<Partial<Record<OpName, readonly [string, number]>>> = {
-  add: [' + ', 1],
-  sub: [' - ', 1],
-  mul: [' * ', 2],
-  div: [' / ', 2],
-  rem: [' % ', 2],
-  eq: [' == ', 0],
-  ne: [' != ', 0],
-  lt: [' < ', 0],
-  le: [' <= ', 0],
-  gt: [' > ', 0],
-  ge: [' >= ', 0],
-  and: [' & ', 0],
-  or: [' | ', 0],
-  xor: [' ^ ', 0],
+/** Sign, own strength, and what each side needs to stand without parentheses; `a == b & c` always has them. */
+type Infix = readonly [sign: string, strength: number, left: number, right: number];
+const infix: Readonly<Partial<Record<OpName, Infix>>> = {
+  sub: ['-', 1, 1, 2],
+  div: ['/', 2, 2, 4],
+  rem: ['%', 2, 2, 4],
+  eq: ['==', 0, 1, 1],
+  ne: ['!=', 0, 1, 1],
+  lt: ['<', 0, 1, 1],
+  le: ['<=', 0, 1, 1],
+  gt: ['>', 0, 1, 1],
+  ge: ['>=', 0, 1, 1],
+  and: ['&', 0, 1, 1],
+  or: ['|', 0, 1, 1],
+  xor: ['^', 0, 1, 1],
 };
 const silent: ReadonlySet<OpName> = new Set<OpName>(['broadcast', 'reshape', 'cast']);
 
-const atom = (text: string): Text => ({ text, strength: 4 });
+const atom = (text: string): Text => ({ text, strength: 5 });
 const wrap = (part: Text, strength: number): string => (part.strength < strength ? `(${part.text})` : part.text);
 
 /** The expression as a formula over the names of inputs and variables. Long shared parts are written out each time. */
@@ -52,11 +52,11 @@ function formatNode(node: Node, value: Value, known: Map<Value, Text>): Text {
   if (node.op === 'constant') return formatConstant(node as Node<'constant'>);
   if (node.op === 'mul') return product(parts as [Text, Text]);
   if (node.op === 'add') return sum(parts as [Text, Text]);
-  if (node.op === 'neg') return { text: `-${wrap(parts[0]!, 3)}`, strength: 3 };
+  if (node.op === 'neg') return { text: `-${wrap(parts[0]!, 4)}`, strength: 4 };
   const operator = infix[node.op];
   if (operator !== undefined) {
-    const [sign, strength] = operator;
-    return { text: `${wrap(parts[0]!, strength)}${sign}${wrap(parts[1]!, strength + 1)}`, strength };
+    const [sign, strength, left, right] = operator;
+    return { text: `${wrap(parts[0]!, left)} ${sign} ${wrap(parts[1]!, right)}`, strength };
   }
   return atom(
     `${callName(node)}(${parts.map(({ text }) => text).join(', ')})${node.results.length > 1 ? `[${value.index}]` : ''}`,
@@ -73,14 +73,14 @@ function formatConstant({ attrs }: Node<'constant'>): Text {
     String(isFloat(attrs.dtype) ? Number(Number(value).toPrecision(7)) : value),
   );
   const text = attrs.data.length === 1 ? numbers[0]! : `[${numbers.join(', ')}]`;
-  return { text, strength: text.startsWith('-') ? 3 : 4 };
+  return { text, strength: text.startsWith('-') ? 4 : 5 };
 }
 
 function product([x, y]: readonly [Text, Text]): Text {
   if (x.text === '1') return y;
   if (y.text === '1') return x;
-  if (y.text === '-1') return { text: `-${wrap(x, 3)}`, strength: 3 };
-  return { text: `${wrap(x, 2)} * ${wrap(y, 2)}`, strength: 2 };
+  if (y.text === '-1') return { text: `-${wrap(x, 4)}`, strength: 4 };
+  return { text: `${wrap(x, 2)} * ${wrap(y, 3)}`, strength: 3 };
 }
 
 function sum([x, y]: readonly [Text, Text]): Text {

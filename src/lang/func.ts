@@ -3,7 +3,7 @@
 
 import { UserError } from '../ir/errors.ts';
 import { evaluateFunc } from '../ir/evaluate.ts';
-import { type Func, makeFunc, nodesOf, type Parameter, type Result, type Value } from '../ir/graph.ts';
+import { type Func, makeFunc, type Node, nodesOf, type Parameter, type Result, type Value } from '../ir/graph.ts';
 import { type NdArray, ndarray } from '../ir/ndarray.ts';
 import { type ArrayOf, type DType, formatType, sameType, sizeOf } from '../ir/types.ts';
 import { callerPosition } from './source.ts';
@@ -94,10 +94,23 @@ export function func<
   return { func: makeFunc(options.name ?? 'model', parameters, results), variables };
 }
 
+/** Inputs and variables that roots read or are, root after root in order of first use. */
 function leavesOf(roots: readonly Value[]): Set<Value> {
-  const leaves = new Set<Value>(roots.filter(({ producer }) => producer === null));
-  for (const node of nodesOf(roots))
+  const leaves = new Set<Value>();
+  const passed = new Set<Node>();
+  let next = 0;
+  const passRoots = (): void => {
+    for (let root = roots[next]; root !== undefined; root = roots[++next]) {
+      if (root.producer === null) leaves.add(root);
+      else if (!passed.has(root.producer)) return;
+    }
+  };
+  passRoots();
+  for (const node of nodesOf(roots)) {
     for (const operand of node.operands) if (operand.producer === null) leaves.add(operand);
+    passed.add(node);
+    passRoots();
+  }
   return leaves;
 }
 
