@@ -23,10 +23,10 @@ export interface OptimizerOptions {
   readonly name?: string;
 }
 
-/** What an optimizer's rule sees for one parameter. */
+/** What an optimizer's rule sees for one parameter: tensors of its dtype. */
 interface Context {
   readonly rate: AnyTensor;
-  /** Steps done before this one, as a float scalar. */
+  /** Steps done before this one, a scalar. */
   readonly step: AnyTensor;
   /** A slot of the parameter's shape, zeros at first. */
   slot(kind: string): AnyVariable;
@@ -43,18 +43,22 @@ function optimizer(
   rule: Rule,
   decayGradient = true,
 ): Update[] {
+  for (const cut of ['clipValue', 'clipNorm'] as const)
+    if (options[cut] !== undefined && !(options[cut] > 0))
+      throw new UserError(`${kind}: a ${cut} above 0 expected, ${options[cut]} given`);
   const trained = (parameters ?? variablesOf(loss)).filter(({ trainable }) => trainable);
   if (trained.length === 0) throw new UserError(`${kind}: the loss depends on no trainable variable`);
   const counter: AnyVariable = variable(`${options.name ?? 'optimizer'}.step`, [], { dtype: 'i32', initial: 0 });
-  const step: AnyTensor = counter.cast('f32');
-  const rate = (typeof options.lr === 'number' ? constantRate(options.lr) : options.lr)(step);
+  const schedule = typeof options.lr === 'number' ? constantRate(options.lr) : options.lr;
   const gradients = clipped(grad(loss, trained) as AnyTensor[], options);
   const { weightDecay = 0 } = options;
   const updates = trained.flatMap((parameter, i) => {
+    const { dtype, shape } = parameter.type;
+    const step: AnyTensor = counter.cast(dtype);
     const context: Context = {
-      rate,
+      rate: schedule(step).cast(dtype),
       step,
-      slot: (name) => variable(`${parameter.name}.${kind}.${name}`, parameter.shape as number[], { trainable: false }),
+      slot: (name) => variable(`${parameter.name}.${kind}.${name}`, shape, { dtype, trainable: false }),
     };
     const gradient = decayGradient && weightDecay !== 0 ? gradients[i]!.add(parameter.mul(weightDecay)) : gradients[i]!;
     return rule(parameter, gradient, context);
@@ -68,13 +72,13 @@ function clipped(gradients: readonly AnyTensor[], { clipValue, clipNorm }: Optim
   if (clipNorm === undefined) return result;
   // clipNorm / max(norm, clipNorm): 1 where the norm is small enough.
   const scale: AnyTensor = globalNorm(result).maximum(clipNorm).pow(-1).mul(clipNorm);
-  return result.map((gradient) => gradient.mul(scale));
+  return result.map((gradient) => gradient.mul(scale.cast(gradient.dtype)));
 }
 
-/** √Σ‖g‖² over all tensors. */
+/** √Σ‖g‖² over all tensors, in the dtype of the first. */
 export function globalNorm(tensors: readonly AnyTensor[]): AnyTensor {
   const squares = tensors.map((tensor): AnyTensor => tensor.square().sum());
-  return squares.reduce((sum, square) => sum.add(square)).sqrt();
+  return squares.reduce((sum, square) => sum.add(square.cast(sum.dtype))).sqrt();
 }
 
 /** p ← p − lr·g. */
