@@ -181,7 +181,7 @@ describe.each(cases)('$name', (which) => {
       const found = [run.state.get('p'), run.state.get('q')].flatMap((array) => Array.from(array as Float64Array));
       expectClose(found, values, tolerance);
     }
-    expect(Array.from(run.state.get('optimizer.step'))).toEqual([steps]);
+    expect(Array.from(run.state.get('optimizer.step') as Int32Array)).toEqual([steps]);
   });
 });
 
