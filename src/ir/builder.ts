@@ -20,8 +20,8 @@ export type OpMethods = { readonly [K in OpName]: Emit<K> };
 export interface BuilderTools {
   /** Makes a node of any operation. Throws UserError when the type rule refuses the operands. */
   emit<K extends OpName>(op: K, operands: readonly Value[], attrs: OpAttrs[K], name?: string | null): Node<K>;
-  /** A builder whose nodes carry this position. */
-  at(source: SourcePosition | null): Builder;
+  /** A builder whose nodes carry this position, and whose refusals name `callee` where it is not the operation itself. */
+  at(source: SourcePosition | null, callee?: string): Builder;
   /** One number in every element. */
   fill(type: TensorType, value: number): Value;
   /** A number with the type of `like`. */
@@ -47,11 +47,12 @@ const manyResults: ReadonlySet<OpName> = new Set<ManyResults>(['sort', 'topk', '
 
 /** A builder over a table. Its methods exist once; `at` makes a builder that differs in its source position alone. */
 export function makeBuilder(table: OpTable): Builder {
-  const withSource = (source: SourcePosition | null): Builder => Object.assign(Object.create(prototype), { source });
-  type Self = Builder & { readonly source: SourcePosition | null };
+  const withSource = (source: SourcePosition | null, callee?: string): Builder =>
+    Object.assign(Object.create(prototype), { source, callee });
+  type Self = Builder & { readonly source: SourcePosition | null; readonly callee?: string };
   const tools: BuilderTools & ThisType<Self> = {
     emit(op, operands, attrs, name = null) {
-      return emitNode(table, op, operands, attrs, this.source, name);
+      return emitNode(table, op, operands, attrs, this.source, name, this.callee);
     },
     at: withSource,
     fill({ dtype, shape }, value) {
@@ -77,7 +78,7 @@ export function makeBuilder(table: OpTable): Builder {
   for (const op of Object.keys(table) as OpName[]) {
     methods[op] = function (this: Self, ...args: unknown[]) {
       const [operands, attrs] = attrsOf(args);
-      const { results } = emitNode(table, op, operands, attrs as OpAttrs[typeof op], this.source, null);
+      const { results } = emitNode(table, op, operands, attrs as OpAttrs[typeof op], this.source, null, this.callee);
       return manyResults.has(op) ? results : results[0]!;
     };
   }
@@ -92,8 +93,9 @@ function emitNode<K extends OpName>(
   attrs: OpAttrs[K],
   source: SourcePosition | null,
   name: string | null,
+  callee?: string,
 ): Node<K> {
-  const types = inferTypes(table, op, operands, attrs, source);
+  const types = inferTypes(table, op, operands, attrs, source, callee);
   const results: Value[] = [];
   const node: Node<K> = { op, operands, attrs, results, source };
   types.forEach((type, index) => {
@@ -109,6 +111,7 @@ export function inferTypes<K extends OpName>(
   operands: readonly Value[],
   attrs: OpAttrs[K],
   source: SourcePosition | null,
+  callee: string = op,
 ): readonly TensorType[] {
   try {
     const types = table[op].infer(
@@ -121,7 +124,7 @@ export function inferTypes<K extends OpName>(
     return types;
   } catch (error) {
     if (!(error instanceof TypeMismatch)) throw error;
-    throw new UserError(`${op}(${operands.map(describe).join(', ')}): ${error.message}`, source);
+    throw new UserError(`${callee}(${operands.map(describe).join(', ')}): ${error.message}`, source);
   }
 }
 

@@ -1,10 +1,9 @@
 // Convolutions and pooling over any number of spatial axes: images [N, channels, S..], kernels [out, in / groups, K..].
 
-import { UserError } from '../ir/errors.ts';
 import type { DType } from '../ir/types.ts';
+import { checkFloat, fail, refuse } from './checks.ts';
 import type { ConvMode, Convolvable, Convolved, Shape } from './shape-types.ts';
-import { callerPosition } from './source.ts';
-import { type AnyTensor, binary, describe, here, Tensor } from './tensor.ts';
+import { type AnyTensor, binary, expectTensor, here, Tensor } from './tensor.ts';
 
 /** 'valid': none; 'same': the result has ⌈size / stride⌉ elements; or cells before and after each axis. */
 export type Padding = 'valid' | 'same' | number | readonly (readonly [number, number])[];
@@ -33,8 +32,13 @@ type ModeOf<O> = O extends
     : 'valid';
 type GroupsOf<O> = O extends { readonly groups: infer G } ? G : 1;
 
-const perAxis = (given: number | readonly number[] | undefined, rank: number, otherwise = 1): number[] =>
-  given === undefined || typeof given === 'number' ? new Array<number>(rank).fill(given ?? otherwise) : [...given];
+type PerAxis = number | readonly number[] | undefined;
+
+function perAxis(what: string, given: PerAxis, rank: number, otherwise = 1): number[] {
+  if (given === undefined || typeof given === 'number') return new Array<number>(rank).fill(given ?? otherwise);
+  if (given.length !== rank) fail(`${what}: one number for each of ${rank} axes expected, [${given}] given`);
+  return [...given];
+}
 
 /** Cells before and after each axis. `spans` are the kernels' extents with dilation. */
 export function resolvePadding(
@@ -45,7 +49,10 @@ export function resolvePadding(
 ): [number, number][] {
   if (padding === undefined || padding === 'valid') return sizes.map(() => [0, 0]);
   if (typeof padding === 'number') return sizes.map(() => [padding, padding]);
-  if (padding !== 'same') return padding.map(([low, high]) => [low, high]);
+  if (padding !== 'same') {
+    if (!Array.isArray(padding)) fail(`padding: 'valid', 'same', a number or pairs expected, '${padding}' given`);
+    return padding.map(([low, high]) => [low, high]);
+  }
   return sizes.map((size, d) => {
     const total = Math.max(0, (Math.ceil(size / strides[d]!) - 1) * strides[d]! + spans[d]! - size);
     return [Math.floor(total / 2), total - Math.floor(total / 2)];
@@ -62,17 +69,20 @@ export function conv<X extends Shape, W extends Shape, D extends DType, const O 
   options?: O,
 ): Tensor<Convolved<X, W, ModeOf<O> extends ConvMode ? ModeOf<O> : 'open'>, D> {
   const given: ConvOptions = options ?? {};
+  expectTensor('conv', images);
+  expectTensor('conv', kernels);
   const [x, w] = [images.value.type.shape, (kernels as AnyTensor).value.type.shape];
   const rank = x.length - 2;
   if (rank < 1 || w.length !== x.length) {
-    throw new UserError(
-      `conv(${describe(images)}, ${describe(kernels)}): images [N, channels, spatial..] and kernels [out, in, spatial..] of one rank expected`,
-      callerPosition(),
+    refuse(
+      'conv',
+      [images, kernels as AnyTensor],
+      'images [N, channels, spatial..] and kernels [out, in, spatial..] of one rank expected',
     );
   }
-  const strides = perAxis(given.strides, rank);
-  const rhsDilation = perAxis(given.dilation, rank);
-  const lhsDilation = perAxis(given.lhsDilation, rank);
+  const strides = perAxis('conv: strides', given.strides, rank);
+  const rhsDilation = perAxis('conv: dilation', given.dilation, rank);
+  const lhsDilation = perAxis('conv: lhsDilation', given.lhsDilation, rank);
   const spans = rhsDilation.map((dilation, d) => (w[d + 2]! - 1) * dilation + 1);
   const sizes = lhsDilation.map((dilation, d) => (x[d + 2]! - 1) * dilation + 1);
   const padding = resolvePadding(given.padding, sizes, spans, strides);
@@ -94,13 +104,16 @@ export interface PoolOptions {
   readonly dilation?: number | readonly number[];
 }
 
-function windowAttrs(x: AnyTensor, window: number | readonly number[], options: PoolOptions) {
-  const rank = typeof window === 'number' ? x.value.type.shape.length - 2 : window.length;
-  const sizes = perAxis(window, rank);
-  const strides = options.strides === undefined ? sizes : perAxis(options.strides, rank);
-  const dilation = perAxis(options.dilation, rank);
+function windowAttrs(callee: string, x: AnyTensor, window: number | readonly number[], options: PoolOptions) {
+  const { shape } = x.value.type;
+  const rank = typeof window === 'number' ? shape.length - 2 : window.length;
+  if (rank < 1 || rank > shape.length)
+    refuse(callee, [x], 'a tensor [N, channels, spatial..], or a window of at most its axes, expected');
+  const sizes = perAxis(callee, window, rank);
+  const strides = options.strides === undefined ? sizes : perAxis(`${callee}: strides`, options.strides, rank);
+  const dilation = perAxis(`${callee}: dilation`, options.dilation, rank);
   const spans = sizes.map((size, d) => (size - 1) * dilation[d]! + 1);
-  const spatial = x.value.type.shape.slice(x.value.type.shape.length - rank);
+  const spatial = shape.slice(shape.length - rank);
   return { window: sizes, strides, dilation, padding: resolvePadding(options.padding, spatial, spans, strides) };
 }
 
@@ -118,7 +131,9 @@ export function maxPool<S extends Shape, D extends DType>(
   window: number | readonly number[],
   options: PoolOptions = {},
 ): Tensor<Pooled<S>, D> {
-  return new Tensor(here().reduceWindow(x.value, { kind: 'max', ...windowAttrs(x, window, options) }));
+  return new Tensor(
+    here('maxPool').reduceWindow(x.value, { kind: 'max', ...windowAttrs('maxPool', x, window, options) }),
+  );
 }
 
 export function sumPool<S extends Shape, D extends DType>(
@@ -126,7 +141,9 @@ export function sumPool<S extends Shape, D extends DType>(
   window: number | readonly number[],
   options: PoolOptions = {},
 ): Tensor<Pooled<S>, D> {
-  return new Tensor(here().reduceWindow(x.value, { kind: 'sum', ...windowAttrs(x, window, options) }));
+  return new Tensor(
+    here('sumPool').reduceWindow(x.value, { kind: 'sum', ...windowAttrs('sumPool', x, window, options) }),
+  );
 }
 
 /** The mean under each position of a window; cells of padding do not count. */
@@ -135,8 +152,10 @@ export function avgPool<S extends Shape, D extends DType>(
   window: number | readonly number[],
   options: PoolOptions = {},
 ): Tensor<Pooled<S>, D> {
-  const attrs = windowAttrs(x, window, options);
-  const sum = sumPool(x, window, options);
+  checkFloat('avgPool', x);
+  const attrs = windowAttrs('avgPool', x, window, options);
+  const b = here('avgPool');
+  const sum = new Tensor(b.reduceWindow(x.value, { kind: 'sum', ...attrs }));
   if (attrs.padding.every(([low, high]) => low === 0 && high === 0)) {
     return binary(
       'div',
@@ -144,7 +163,6 @@ export function avgPool<S extends Shape, D extends DType>(
       attrs.window.reduce((product, size) => product * size, 1),
     );
   }
-  const b = here();
   const counts = b.reduceWindow(b.like(x.value, 1), { kind: 'sum', ...attrs });
   return binary('div', sum, new Tensor(counts));
 }

@@ -2,12 +2,11 @@
 
 import { jvpOf } from '../autodiff/forward.ts';
 import { gradients, vjpOf } from '../autodiff/reverse.ts';
-import { UserError } from '../ir/errors.ts';
 import { opTable } from '../ir/ops/index.ts';
-import { type DType, formatType, sameType } from '../ir/types.ts';
+import { type DType, formatType, isFloat, sameType } from '../ir/types.ts';
+import { describe, fail, refuse } from './checks.ts';
 import type { Shape } from './shape-types.ts';
-import { callerPosition } from './source.ts';
-import { type AnyTensor, describe, here, Tensor } from './tensor.ts';
+import { type AnyTensor, here, Tensor } from './tensor.ts';
 
 type Gradients<W> = W extends readonly AnyTensor[]
   ? { -readonly [I in keyof W]: W[I] extends Tensor<infer S, infer D> ? Tensor<S, D> : never }
@@ -17,10 +16,19 @@ type Gradients<W> = W extends readonly AnyTensor[]
 
 /**
  * The gradient of a float scalar by one tensor or several: expressions of their shapes, zeros where the scalar does not
- * depend on them. Throws UserError where `scalar` is not a float scalar.
+ * depend on them. Throws UserError where `scalar` is not a float scalar, or one of `wrt` is not of floats.
  */
 export function grad<const W extends AnyTensor | readonly AnyTensor[]>(scalar: AnyTensor, wrt: W): Gradients<W> {
   const list: readonly AnyTensor[] = Array.isArray(wrt) ? wrt : [wrt as AnyTensor];
+  const { dtype, shape } = scalar.value.type;
+  if (shape.length !== 0 || !isFloat(dtype))
+    refuse(
+      'grad',
+      [scalar],
+      `a float scalar expected, ${formatType(scalar.value.type)} given; reduce it first, for example with sum() or mean()`,
+    );
+  for (const tensor of list)
+    if (!isFloat(tensor.value.type.dtype)) refuse('grad', [scalar, tensor], 'a gradient by floats only expected');
   const found = gradients(
     here(),
     opTable,
@@ -39,14 +47,11 @@ export function valueAndGrad<S extends AnyTensor, const W extends AnyTensor | re
 }
 
 function expectSameTypes(what: string, tensors: readonly AnyTensor[], like: readonly AnyTensor[]): void {
-  if (tensors.length !== like.length)
-    throw new UserError(`${what}: ${like.length} tensors expected, ${tensors.length} given`, callerPosition());
+  if (tensors.length !== like.length) fail(`${what}: ${like.length} tensors expected, ${tensors.length} given`);
   tensors.forEach((tensor, i) => {
     if (!sameType(tensor.value.type, like[i]!.value.type)) {
-      throw new UserError(
-        `${what}: ${formatType(like[i]!.value.type)} expected beside ${describe(like[i]!)}, ${formatType(tensor.value.type)} given`,
-        callerPosition(),
-      );
+      const expected = formatType(like[i]!.value.type);
+      fail(`${what}: ${expected} expected beside ${describe(like[i]!)}, ${formatType(tensor.value.type)} given`);
     }
   });
 }
@@ -85,6 +90,7 @@ export function hvp<S extends Shape, D extends DType>(
   wrt: Tensor<S, D>,
   vector: Tensor<S, D>,
 ): Tensor<S, D> {
+  expectSameTypes('hvp', [vector], [wrt]);
   const gradient = grad(scalar, wrt as AnyTensor) as AnyTensor;
   return jvp([gradient], [wrt], [vector])[0] as Tensor<S, D>;
 }

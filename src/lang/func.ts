@@ -6,9 +6,10 @@ import { evaluateFunc } from '../ir/evaluate.ts';
 import { type Func, makeFunc, type Node, nodesOf, type Parameter, type Result, type Value } from '../ir/graph.ts';
 import { type NdArray, ndarray } from '../ir/ndarray.ts';
 import { type ArrayOf, type DType, formatType, sameType, sizeOf } from '../ir/types.ts';
+import { describe } from './checks.ts';
 import { callerPosition } from './source.ts';
-import { type AnyTensor, describe } from './tensor.ts';
-import { type AnyVariable, type Input, Variable, variableOf } from './variable.ts';
+import { type AnyTensor, Tensor } from './tensor.ts';
+import { type AnyVariable, Input, Variable, variableOf } from './variable.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: any input, whatever its type arguments
 type AnyInput = Input<any, any, any>;
@@ -53,6 +54,10 @@ export function func<
     throw new UserError(`func ${options.name ?? 'model'}: ${message}`, callerPosition());
   };
   if (outputs.length === 0 && updates.length === 0) fail('at least one output or update expected');
+  for (const given of inputs)
+    if (!(given instanceof Input)) fail(`inputs made by input() expected, ${describe(given)} given`);
+  for (const [name, tensor] of outputs)
+    if (!(tensor instanceof Tensor)) fail(`a tensor expected as output ${name}, ${typeof tensor} given`);
   duplicate(
     inputs.map(({ name }) => name),
     (name) => fail(`input ${name} is given twice`),
@@ -82,6 +87,10 @@ export function func<
   duplicate(
     variables.map(({ name }) => name),
     (name) => fail(`two variables are named ${name}; give one of them another name`),
+  );
+  duplicate(
+    [...inputs, ...variables].map(({ name }) => name),
+    (name) => fail(`an input and a variable are both named ${name}; give one of them another name`),
   );
   const parameters = [
     ...inputs.map(({ name, value }): Parameter => ({ name, role: 'input', value })),

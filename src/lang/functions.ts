@@ -1,25 +1,23 @@
 // Functions of tensors that are not methods: choosing, joining, cutting, indexing, sorting, softmax.
 
-import { UserError } from '../ir/errors.ts';
 import type { Value } from '../ir/graph.ts';
 import type { UnaryOp } from '../ir/opattrs.ts';
 import { takeAlong as takeAlongValues } from '../ir/ops/reduce.ts';
-import type { DType } from '../ir/types.ts';
-import type { ConcatAll, Reduced, Shape, ShapeError } from './shape-types.ts';
-import { callerPosition } from './source.ts';
+import { type DType, sameType } from '../ir/types.ts';
 import {
-  type AnyTensor,
   type AxesArgument,
   axesOf,
   axisOf,
-  binary,
   broadcastShapes,
-  here,
-  reduceAxes,
+  checkFloat,
+  checkIndices,
+  checkNumber,
+  checkType,
+  fail,
   refuse,
-  Tensor,
-  unary,
-} from './tensor.ts';
+} from './checks.ts';
+import type { ConcatAll, Reduced, Shape, ShapeError } from './shape-types.ts';
+import { type AnyTensor, binary, expectTensor, here, reduceAxes, Tensor, unary } from './tensor.ts';
 
 /**
  * Any unary elementwise operation of the operation table by its name: `elementwise('tanh', x)` is `x.tanh()`. Throws
@@ -38,15 +36,15 @@ export function where<S extends Shape, D extends DType>(
   then: Tensor<S, D> | number,
   otherwise: Tensor<S, D> | number,
 ): Tensor<S, D> {
-  const b = here();
+  const b = here('where');
   const sample = typeof then === 'number' ? (typeof otherwise === 'number' ? null : otherwise) : then;
-  if (sample === null)
-    throw new UserError(
-      'where: at least one of the two values must be a tensor, so that its dtype is known',
-      callerPosition(),
-    );
-  const asValue = (x: AnyTensor | number): Value =>
-    typeof x === 'number' ? b.fill({ dtype: sample.value.type.dtype, shape: [] }, x) : x.value;
+  if (sample === null) fail('where: at least one of the two values must be a tensor, so that its dtype is known');
+  const { dtype } = sample.value.type;
+  const asValue = (x: AnyTensor | number): Value => {
+    if (typeof x !== 'number') return x.value;
+    checkNumber('where', dtype, x);
+    return b.fill({ dtype, shape: [] }, x);
+  };
   const values = [condition.value, asValue(then), asValue(otherwise)];
   let shape: number[] | null = [];
   for (const value of values) shape = shape && broadcastShapes(shape, value.type.shape);
@@ -71,7 +69,9 @@ export function concat<const T extends readonly [AnyTensor, ...AnyTensor[]], con
   axis: Axis,
 ): Tensor<ConcatAll<ShapesOf<T>, Axis>, T[0]['dtype']> {
   const list = tensors as readonly AnyTensor[];
-  return new Tensor(here().concat(...list.map((tensor) => tensor.value), { axis: axisOf(list[0]!, axis) }));
+  if (list.length === 0) fail('concat: at least one tensor expected, none given');
+  for (const tensor of list) expectTensor('concat', tensor);
+  return new Tensor(here().concat(...list.map((tensor) => tensor.value), { axis: axisOf('concat', list[0]!, axis) }));
 }
 
 /** Tensors of one shape along a new axis. */
@@ -79,23 +79,29 @@ export function stack<S extends Shape, D extends DType>(
   tensors: readonly Tensor<S, D>[],
   axis = 0,
 ): Tensor<number[], D> {
-  return concat(tensors.map((tensor) => expandDims(tensor, axis)) as unknown as [AnyTensor], axis) as unknown as Tensor<
-    number[],
-    D
-  >;
+  const [first] = tensors;
+  if (first === undefined) fail('stack: at least one tensor expected, none given');
+  const { shape } = first.value.type;
+  const at = axisOf('stack', first, axis, shape.length + 1);
+  if (!tensors.every(({ value }) => sameType(value.type, first.value.type)))
+    refuse('stack', tensors, 'tensors of one shape and dtype expected');
+  const b = here('stack');
+  const widened = { shape: [...shape.slice(0, at), 1, ...shape.slice(at)] };
+  return new Tensor(b.concat(...tensors.map(({ value }) => b.reshape(value, widened)), { axis: at }));
 }
 
 /** A new axis of one element at `axis`. */
 export function expandDims<D extends DType>(x: Tensor<Shape, D>, axis: number): Tensor<number[], D> {
   const { shape } = x.value.type;
-  const at = axis < 0 ? axis + shape.length + 1 : axis;
+  const at = axisOf('expandDims', x, axis, shape.length + 1);
   return new Tensor(here().reshape(x.value, { shape: [...shape.slice(0, at), 1, ...shape.slice(at)] }));
 }
 
 /** Without axes of one element: those given, or all. */
 export function squeeze<D extends DType>(x: Tensor<Shape, D>, axes?: AxesArgument): Tensor<number[], D> {
   const { shape } = x.value.type;
-  const dropped = axes === undefined ? shape.flatMap((dim, axis) => (dim === 1 ? [axis] : [])) : axesOf(x, axes);
+  const dropped =
+    axes === undefined ? shape.flatMap((dim, axis) => (dim === 1 ? [axis] : [])) : axesOf('squeeze', x, axes);
   for (const axis of dropped)
     if (shape[axis] !== 1) refuse('squeeze', [x], `axis ${axis} of one element expected, it has ${shape[axis]}`);
   return new Tensor(here().reshape(x.value, { shape: shape.filter((_, axis) => !dropped.includes(axis)) }));
@@ -109,12 +115,10 @@ export function narrow<D extends DType>(
   length: number,
 ): Tensor<number[], D> {
   const { shape } = x.value.type;
-  const at = axisOf(x, axis);
-  return slice(
-    x,
-    shape.map((_, i) => (i === at ? start : 0)),
-    shape.map((dim, i) => (i === at ? start + length : dim)),
-  );
+  const at = axisOf('narrow', x, axis);
+  const starts = shape.map((_, i) => (i === at ? start : 0));
+  const limits = shape.map((dim, i) => (i === at ? start + length : dim));
+  return new Tensor(here('narrow').slice(x.value, { starts, limits, strides: shape.map(() => 1) }));
 }
 
 /** Every stride-th element from `starts` up to, not including, `limits` along each axis. */
@@ -129,8 +133,8 @@ export function slice<D extends DType>(
 
 /** Equal parts along an axis. */
 export function split<D extends DType>(x: Tensor<Shape, D>, parts: number, axis: number): Tensor<number[], D>[] {
-  const length = x.value.type.shape[axisOf(x, axis)]!;
-  if (length % parts !== 0)
+  const length = x.value.type.shape[axisOf('split', x, axis)]!;
+  if (!Number.isInteger(parts) || parts < 1 || length % parts !== 0)
     refuse('split', [x], `axis ${axis} of ${length} elements cannot be cut into ${parts} equal parts`);
   return Array.from({ length: parts }, (_, part) => narrow(x, axis, (part * length) / parts, length / parts));
 }
@@ -147,16 +151,17 @@ export function pad<D extends DType>(
     interior: widths.map(() => 0),
     value,
   };
+  checkNumber('pad', x.value.type.dtype, value);
   return new Tensor(here().pad(x.value, attrs));
 }
 
 export function reverse<S extends Shape, D extends DType>(x: Tensor<S, D>, axes?: AxesArgument): Tensor<S, D> {
-  return new Tensor(here().reverse(x.value, { axes: axesOf(x, axes) }));
+  return new Tensor(here().reverse(x.value, { axes: axesOf('reverse', x, axes) }));
 }
 
 /** Slices at integer indices along an axis: `[P.., N, S..]`, `[I..]` → `[P.., I.., S..]`. Indices are clamped; inputs used as indices are checked at each call. */
 export function gather<D extends DType>(x: Tensor<Shape, D>, indices: AnyTensor, axis = 0): Tensor<number[], D> {
-  return new Tensor(here().gather(x.value, indices.value, { axis: axisOf(x, axis), batch: 0 }));
+  return new Tensor(here().gather(x.value, indices.value, { axis: axisOf('gather', x, axis), batch: 0 }));
 }
 
 /** One element per index along an axis, all other axes paired: `[P.., N, S..]`, `[P.., K, S..]` → `[P.., K, S..]`. */
@@ -165,7 +170,12 @@ export function takeAlong<S extends Shape, D extends DType>(
   indices: Tensor<S, DType>,
   axis: number,
 ): Tensor<S, D> {
-  return new Tensor(takeAlongValues(here(), x.value, indices.value, axisOf(x, axis)));
+  const at = axisOf('takeAlong', x, axis);
+  const [from, to] = [x.value.type.shape, indices.value.type.shape];
+  checkIndices('takeAlong', [x, indices], indices);
+  if (from.length !== to.length || !from.every((dim, i) => i === at || dim === to[i]))
+    refuse('takeAlong', [x, indices], `shapes that differ on axis ${axis} only expected`);
+  return new Tensor(takeAlongValues(here('takeAlong'), x.value, indices.value, at));
 }
 
 /** `operand` with each update added at its index along an axis: the transpose of gather. */
@@ -176,7 +186,10 @@ export function scatterAdd<S extends Shape, D extends DType>(
   axis = 0,
 ): Tensor<S, D> {
   return new Tensor(
-    here().scatterAdd(operand.value, indices.value, updates.value, { axis: axisOf(operand, axis), batch: 0 }),
+    here().scatterAdd(operand.value, indices.value, updates.value, {
+      axis: axisOf('scatterAdd', operand, axis),
+      batch: 0,
+    }),
   );
 }
 
@@ -186,7 +199,9 @@ export function oneHot<const D extends DType = 'f32'>(
   count: number,
   dtype?: D,
 ): Tensor<number[], D> {
-  const b = here();
+  checkIndices('oneHot', [indices], indices);
+  checkType('oneHot', dtype ?? 'f32', [count]);
+  const b = here('oneHot');
   const { shape } = indices.value.type;
   const wide = [...shape, count];
   const position = b.iota({ dtype: indices.value.type.dtype, shape: wide, axis: shape.length });
@@ -195,25 +210,33 @@ export function oneHot<const D extends DType = 'f32'>(
 }
 
 type CumulativeKind = 'sum' | 'prod' | 'max' | 'min';
+interface CumulativeOptions {
+  readonly reverse?: boolean;
+  readonly exclusive?: boolean;
+}
 
 /** Running results along an axis. */
 export function cumulative<S extends Shape, D extends DType>(
   x: Tensor<S, D>,
   kind: CumulativeKind,
   axis: number,
-  options: { readonly reverse?: boolean; readonly exclusive?: boolean } = {},
+  options: CumulativeOptions = {},
 ): Tensor<S, D> {
-  return new Tensor(
-    here().cumulative(x.value, {
-      kind,
-      axis: axisOf(x, axis),
-      reverse: options.reverse ?? false,
-      exclusive: options.exclusive ?? false,
-    }),
-  );
+  return running('cumulative', x, kind, axis, options);
 }
 export function cumsum<S extends Shape, D extends DType>(x: Tensor<S, D>, axis: number): Tensor<S, D> {
-  return cumulative(x, 'sum', axis);
+  return running('cumsum', x, 'sum', axis, {});
+}
+
+function running<S extends Shape, D extends DType>(
+  callee: string,
+  x: Tensor<S, D>,
+  kind: CumulativeKind,
+  axis: number,
+  { reverse = false, exclusive = false }: CumulativeOptions,
+): Tensor<S, D> {
+  const attrs = { kind, axis: axisOf(callee, x, axis), reverse, exclusive };
+  return new Tensor(here(callee).cumulative(x.value, attrs));
 }
 
 /** Values sorted along an axis (stable, NaN greatest) and their old positions. */
@@ -222,7 +245,7 @@ export function sort<S extends Shape, D extends DType>(
   axis = -1,
   descending = false,
 ): { values: Tensor<S, D>; indices: Tensor<S, 'i32'> } {
-  const [values, indices] = here().sort(x.value, { axis: axisOf(x, axis), descending });
+  const [values, indices] = here().sort(x.value, { axis: axisOf('sort', x, axis), descending });
   return { values: new Tensor(values!), indices: new Tensor(indices!) };
 }
 
@@ -240,21 +263,28 @@ export function logSumExp<S extends Shape, D extends DType, const A extends Axes
   x: Tensor<S, D>,
   axes?: A,
 ): Tensor<Reduced<S, A, false>, D> {
-  const top: AnyTensor = reduceAxes(x, 'max', axes, { keepDims: true });
+  checkFloat('logSumExp', x);
+  const top: AnyTensor = reduceAxes(x, 'max', axes, { keepDims: true }, 'logSumExp');
   const shifted: AnyTensor = binary('sub', x, top);
   const sum: AnyTensor = reduceAxes(shifted.exp(), 'sum', axes);
   return binary('add', sum.log(), new Tensor(here().reshape(top.value, { shape: sum.value.type.shape })));
 }
 
+/** x − max x along an axis: what both softmaxes begin with. */
+function shiftedByMax(callee: string, x: AnyTensor, axis: number): AnyTensor {
+  checkFloat(callee, x);
+  return binary('sub', x, reduceAxes(x, 'max', axis, { keepDims: true }, callee));
+}
+
 /** eˣ/Σeˣ along an axis, shifted by the maximum. */
 export function softmax<S extends Shape, D extends DType>(x: Tensor<S, D>, axis = -1): Tensor<S, D> {
-  const exponentials: AnyTensor = binary<AnyTensor>('sub', x, reduceAxes(x, 'max', axis, { keepDims: true })).exp();
+  const exponentials: AnyTensor = shiftedByMax('softmax', x, axis).exp();
   return binary('div', exponentials, reduceAxes(exponentials, 'sum', axis, { keepDims: true }));
 }
 
 /** x − log Σeˣ along an axis, shifted by the maximum. */
 export function logSoftmax<S extends Shape, D extends DType>(x: Tensor<S, D>, axis = -1): Tensor<S, D> {
-  const shifted: AnyTensor = binary('sub', x, reduceAxes(x, 'max', axis, { keepDims: true }));
+  const shifted = shiftedByMax('logSoftmax', x, axis);
   const sum: AnyTensor = reduceAxes(shifted.exp(), 'sum', axis, { keepDims: true });
   return binary('sub', shifted, sum.log());
 }
@@ -264,6 +294,8 @@ export function norm<S extends Shape, D extends DType, const A extends AxesArgum
   x: Tensor<S, D>,
   axes?: A,
 ): Tensor<Reduced<S, A, false>, D> {
-  const sum: AnyTensor = reduceAxes(x.square(), 'sum', axes);
+  checkFloat('norm', x);
+  const over = axesOf('norm', x, axes);
+  const sum: AnyTensor = reduceAxes(x.square(), 'sum', over);
   return sum.sqrt() as Tensor<Reduced<S, A, false>, D>;
 }

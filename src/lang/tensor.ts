@@ -2,11 +2,24 @@
 // of expressions is compiled. Operations broadcast as NumPy does and remember the user's line.
 
 import type { Builder } from '../ir/builder.ts';
-import { formatSource, UserError } from '../ir/errors.ts';
+import { formatSource } from '../ir/errors.ts';
 import type { Value } from '../ir/graph.ts';
 import type { BinaryOp, ReduceKind, UnaryOp } from '../ir/opattrs.ts';
 import { builder } from '../ir/ops/index.ts';
-import { type DType, formatType, isFloat, sameShape } from '../ir/types.ts';
+import { type DType, sameShape } from '../ir/types.ts';
+import {
+  type AxesArgument,
+  axesOf,
+  axisOf,
+  broadcastShapes,
+  checkFloat,
+  checkNumber,
+  checkType,
+  describe,
+  fail,
+  refuse,
+  resolveShape,
+} from './checks.ts';
 import type {
   Broadcast,
   Broadcastable,
@@ -35,16 +48,10 @@ export interface ReduceOptions {
   readonly keepDims?: boolean;
 }
 type Keeps<O> = O extends { readonly keepDims: true } ? true : false;
-export type AxesArgument = number | readonly number[] | undefined;
 
-/** A builder whose nodes carry the user's line. */
-export function here(): Builder {
-  return builder.at(callerPosition());
-}
-
-export function describe(tensor: AnyTensor): string {
-  const type = formatType(tensor.value.type);
-  return tensor.value.name === null ? type : `${tensor.value.name}: ${type}`;
+/** A builder whose nodes carry the user's line, and whose refusals name the function that the user called. */
+export function here(callee?: string): Builder {
+  return builder.at(callerPosition(), callee);
 }
 
 export class Tensor<S extends Shape = Shape, D extends DType = DType> {
@@ -89,10 +96,10 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
   }
   /** The greater of both, elementwise; NaN if either is. */
   maximum<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
-    return binary('max', this, other);
+    return binary('max', this, other, 'maximum');
   }
   minimum<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
-    return binary('min', this, other);
+    return binary('min', this, other, 'minimum');
   }
   /** Logical and of bools, bitwise and of integers. */
   and<const T extends Operand<Shape, D>>(other: T & Fits<S, T>): Tensor<BinaryShape<S, T>, D> {
@@ -156,7 +163,7 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
     return unary('rsqrt', this);
   }
   square(): Tensor<S, D> {
-    return new Tensor(here().mul(this.value, this.value));
+    return new Tensor(here('square').mul(this.value, this.value));
   }
   exp(): Tensor<S, D> {
     return unary('exp', this);
@@ -223,16 +230,17 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
     return unary('not', this);
   }
   isNaN(): Tensor<S, 'bool'> {
-    return unary('isnan', this);
+    return unary('isnan', this, 'isNaN');
   }
   /** max(x, 0). */
   relu(): Tensor<S, D> {
-    const b = here();
+    const b = here('relu');
     return new Tensor(b.max(this.value, b.like(this.value, 0)));
   }
 
   /** Floats to integers saturate and NaN becomes 0; integers wrap. */
   cast<const E extends DType>(dtype: E): Tensor<S, E> {
+    checkType('cast', dtype, []);
     return new Tensor(here().castTo(this.value, dtype));
   }
 
@@ -266,13 +274,13 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
     axes?: A,
     options?: O,
   ): Tensor<Reduced<S, A, Keeps<O>>, D> {
-    return reduceAxes(this, 'and', axes, options);
+    return reduceAxes(this, 'and', axes, options, 'all');
   }
   any<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
     axes?: A,
     options?: O,
   ): Tensor<Reduced<S, A, Keeps<O>>, D> {
-    return reduceAxes(this, 'or', axes, options);
+    return reduceAxes(this, 'or', axes, options, 'any');
   }
   /** Arithmetic mean; floats only. */
   mean<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
@@ -286,18 +294,18 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
     axes?: A,
     options?: O,
   ): Tensor<Reduced<S, A, Keeps<O>>, D> {
-    const centre = meanOver(this, axes, { keepDims: true });
-    const b = here();
+    const centre = meanOver(this, axes, { keepDims: true }, 'variance');
+    const b = here('variance');
     const deviation = b.sub(this.value, b.broadcastTo(centre.value, this.value.type.shape));
-    return meanOver(new Tensor(b.mul(deviation, deviation)), axes, options);
+    return meanOver(new Tensor(b.mul(deviation, deviation)), axes, options, 'variance');
   }
 
   /** Position (i32) of the first greatest element along an axis. */
   argmax<const A extends number>(axis: A): Tensor<Reduced<S, A, false>, 'i32'> {
-    return new Tensor(here().argreduce(this.value, { kind: 'max', axis: axisOf(this, axis) }));
+    return new Tensor(here('argmax').argreduce(this.value, { kind: 'max', axis: axisOf('argmax', this, axis) }));
   }
   argmin<const A extends number>(axis: A): Tensor<Reduced<S, A, false>, 'i32'> {
-    return new Tensor(here().argreduce(this.value, { kind: 'min', axis: axisOf(this, axis) }));
+    return new Tensor(here('argmin').argreduce(this.value, { kind: 'min', axis: axisOf('argmin', this, axis) }));
   }
 
   /** Matrix product with NumPy's rules: `[.., M, K] · [.., K, N] → [.., M, N]`; vectors lose their axis. */
@@ -314,7 +322,7 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
   /** Axes from `from` on become one. */
   flatten(from = 0): Tensor<number[], D> {
     const { shape } = this.value.type;
-    const start = from < 0 ? from + shape.length : from;
+    const start = from === shape.length ? from : axisOf('flatten', this, from);
     const size = shape.slice(start).reduce((product, dim) => product * dim, 1);
     return new Tensor(here().reshape(this.value, { shape: [...shape.slice(0, start), size] }));
   }
@@ -323,7 +331,8 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
   transpose<const P extends readonly number[]>(permutation: P): Tensor<Permuted<S, P>, D>;
   transpose(permutation?: readonly number[]): AnyTensor {
     const order =
-      permutation?.map((axis) => axisOf(this, axis)) ?? this.value.type.shape.map((_, axis) => this.rank - 1 - axis);
+      permutation?.map((axis) => axisOf('transpose', this, axis)) ??
+      this.value.type.shape.map((_, axis) => this.rank - 1 - axis);
     return new Tensor(here().transpose(this.value, { permutation: order }));
   }
   /** The transposed tensor: axes reversed. */
@@ -332,72 +341,52 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
   }
   broadcastTo<const T extends readonly number[]>(shape: T): Tensor<T, D> {
     const from = this.value.type.shape;
+    checkType('broadcastTo', this.dtype, shape);
     const fits =
       from.length <= shape.length && from.every((dim, i) => dim === 1 || dim === shape[i + shape.length - from.length]);
-    const b = here();
-    if (!fits)
-      throw new UserError(`broadcastTo: ${describe(this)} cannot be stretched to [${shape}]`, callerPosition());
-    return new Tensor(b.broadcastTo(this.value, shape));
+    if (!fits) refuse('broadcastTo', [this], `axes of one element expected where [${shape}] differs from it`);
+    return new Tensor(here().broadcastTo(this.value, shape));
   }
 
   /** The expression in the text form's spelling of its type; `format` prints the whole expression. */
   toString(): string {
-    const { producer, name } = this.value;
-    const where = producer?.source ? ` at ${formatSource(producer.source)}` : '';
-    return `Tensor(${name === null ? '' : `${name}: `}${formatType(this.value.type)}${where})`;
+    const { producer } = this.value;
+    return `Tensor(${describe(this)}${producer?.source ? ` at ${formatSource(producer.source)}` : ''})`;
   }
 }
 
-export function unary<T extends AnyTensor>(op: UnaryOp, x: AnyTensor): T {
-  return new Tensor(here()[op](x.value)) as unknown as T;
+export function unary<T extends AnyTensor>(op: UnaryOp, x: AnyTensor, callee: string = op): T {
+  return new Tensor(here(callee)[op](x.value)) as unknown as T;
 }
 
-/** The shape two shapes broadcast to, or null. */
-export function broadcastShapes(a: Shape, b: Shape): number[] | null {
-  const rank = Math.max(a.length, b.length);
-  const shape: number[] = [];
-  for (let i = 0; i < rank; i++) {
-    const x = a[i - rank + a.length] ?? 1;
-    const y = b[i - rank + b.length] ?? 1;
-    if (x !== y && x !== 1 && y !== 1) return null;
-    shape.push(x === 1 ? y : x);
+/** Refuses what is no tensor, which only callers without types can pass. */
+export function expectTensor(callee: string, given: unknown, expected = 'a tensor'): void {
+  if (!(given instanceof Tensor))
+    fail(`${callee}: ${expected} expected, ${given === null ? 'null' : typeof given} given`);
+}
+
+export function binary<T extends AnyTensor>(
+  op: BinaryOp,
+  x: AnyTensor,
+  other: AnyTensor | number,
+  callee: string = op,
+): T {
+  const b = here(callee);
+  if (typeof other === 'number') {
+    checkNumber(`${callee}(${describe(x)}, ${other})`, x.value.type.dtype, other);
+    return new Tensor(b[op](x.value, b.like(x.value, other))) as unknown as T;
   }
-  return shape;
-}
-
-/** Throws the error of operands that do not fit, with both types, names and the user's line. */
-export function refuse(op: string, operands: readonly AnyTensor[], why: string): never {
-  throw new UserError(`${op}(${operands.map(describe).join(', ')}): ${why}`, callerPosition());
-}
-
-export function binary<T extends AnyTensor>(op: BinaryOp, x: AnyTensor, other: AnyTensor | number): T {
-  const b = here();
-  if (typeof other === 'number') return new Tensor(b[op](x.value, b.like(x.value, other))) as unknown as T;
+  expectTensor(`${callee}(${describe(x)}, ..)`, other, 'a tensor or a number');
   if (x.value.type.dtype !== other.value.type.dtype)
     refuse(
-      op,
+      callee,
       [x, other],
       `operands of one dtype expected; cast one of them, for example with .cast('${x.value.type.dtype}')`,
     );
   const shape = broadcastShapes(x.value.type.shape, other.value.type.shape);
   if (shape === null)
-    refuse(op, [x, other], 'shapes that broadcast expected: aligned at the last axis, dimensions equal or 1');
+    refuse(callee, [x, other], 'shapes that broadcast expected: aligned at the last axis, dimensions equal or 1');
   return new Tensor(b[op](b.broadcastTo(x.value, shape), b.broadcastTo(other.value, shape))) as unknown as T;
-}
-
-/** An axis counted from either end as one counted from the first. Throws UserError. */
-export function axisOf(x: AnyTensor, axis: number): number {
-  const { length } = x.value.type.shape;
-  const resolved = axis < 0 ? axis + length : axis;
-  if (!Number.isInteger(axis) || resolved < 0 || resolved >= length) {
-    throw new UserError(`axis ${axis} of ${describe(x)} does not exist: it has ${length} axes`, callerPosition());
-  }
-  return resolved;
-}
-
-export function axesOf(x: AnyTensor, axes: AxesArgument): number[] {
-  if (axes === undefined) return x.value.type.shape.map((_: number, axis: number) => axis);
-  return (typeof axes === 'number' ? [axes] : [...axes]).map((axis) => axisOf(x, axis)).sort((p, q) => p - q);
 }
 
 export function reduceAxes<T extends AnyTensor>(
@@ -405,35 +394,32 @@ export function reduceAxes<T extends AnyTensor>(
   kind: ReduceKind,
   axes: AxesArgument,
   options: ReduceOptions = {},
+  callee: string = kind,
 ): T {
-  const b = here();
-  const resolved = axesOf(x, axes);
+  const b = here(callee);
+  const resolved = axesOf(callee, x, axes);
   const reduced = b.reduce(x.value, { kind, axes: resolved });
   if (options.keepDims !== true) return new Tensor(reduced) as unknown as T;
   const shape = x.value.type.shape.map((dim: number, axis: number) => (resolved.includes(axis) ? 1 : dim));
   return new Tensor(b.reshape(reduced, { shape })) as unknown as T;
 }
 
-function meanOver<T extends AnyTensor>(x: AnyTensor, axes: AxesArgument, options: ReduceOptions = {}): T {
-  const { dtype, shape } = x.value.type;
-  if (!isFloat(dtype)) refuse('mean', [x], 'floats expected; cast first');
-  const sum = reduceAxes(x, 'sum', axes, options);
-  const count = axesOf(x, axes).reduce((product, axis) => product * shape[axis]!, 1);
+function meanOver<T extends AnyTensor>(
+  x: AnyTensor,
+  axes: AxesArgument,
+  options: ReduceOptions = {},
+  callee = 'mean',
+): T {
+  const { shape } = x.value.type;
+  checkFloat(callee, x);
+  const sum = reduceAxes(x, 'sum', axes, options, callee);
+  const count = axesOf(callee, x, axes).reduce((product, axis) => product * shape[axis]!, 1);
   return binary('div', sum, count);
 }
 
-function resolveShape(x: AnyTensor, shape: readonly number[]): number[] {
-  const size = x.value.type.shape.reduce((product: number, dim: number) => product * dim, 1);
-  const known = shape.reduce((product, dim) => (dim === -1 ? product : product * dim), 1);
-  const open = shape.filter((dim) => dim === -1).length;
-  if (open > 1) refuse('reshape', [x], `at most one −1 expected, [${shape}] given`);
-  const fits = open === 0 ? known === size : known !== 0 && size % known === 0;
-  if (!fits) refuse('reshape', [x], `${size} elements do not fit [${shape}]`);
-  return shape.map((dim) => (dim === -1 ? size / known : dim));
-}
-
 function matmulValues(x: AnyTensor, y: AnyTensor): Value {
-  const b = here();
+  expectTensor(`matmul(${describe(x)}, ..)`, y);
+  const b = here('matmul');
   const [a, c] = [x.value.type.shape, y.value.type.shape];
   if (x.value.type.dtype !== y.value.type.dtype)
     refuse('matmul', [x, y], 'operands of one dtype expected; cast one of them');

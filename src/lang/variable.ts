@@ -1,21 +1,15 @@
 // Leaves of expressions: inputs, variables (persistent state) and constants.
 
-import { UserError } from '../ir/errors.ts';
+import { type SourcePosition, UserError } from '../ir/errors.ts';
 import { parameter, type Value } from '../ir/graph.ts';
 import { type DType, formatType, isFloat, sizeOf, type TensorType } from '../ir/types.ts';
+import { checkNumber, checkType, fail } from './checks.ts';
 import type { Shape } from './shape-types.ts';
 import { callerPosition } from './source.ts';
 import { here, Tensor } from './tensor.ts';
 
 /** Nested arrays of numbers, or numbers row-major with a shape. */
 export type NumberData = number | readonly NumberData[] | ArrayLike<number>;
-
-function checkShape(what: string, shape: Shape): void {
-  for (const dim of shape) {
-    if (!Number.isSafeInteger(dim) || dim < 0)
-      throw new UserError(`${what}: dimensions of whole numbers expected, [${shape}] given`, callerPosition());
-  }
-}
 
 /** An argument of functions. */
 export class Input<Name extends string, S extends Shape, D extends DType> extends Tensor<S, D> {
@@ -32,7 +26,7 @@ export function input<const Name extends string, const S extends Shape, const D 
   shape: S,
   dtype?: D,
 ): Input<Name, S, D> {
-  checkShape(`input ${name}`, shape);
+  checkType(`input ${name}`, dtype ?? 'f32', shape);
   return new Input(name, parameter(name, { dtype: dtype ?? 'f32', shape: [...shape] }).value);
 }
 
@@ -64,12 +58,15 @@ export class Variable<S extends Shape = Shape, D extends DType = DType> extends 
   readonly type: TensorType;
   readonly trainable: boolean;
   readonly #initial: VariableOptions<D>['initial'];
+  readonly #declared: SourcePosition | null;
   constructor(name: string, type: TensorType, options: VariableOptions<D>) {
     super(parameter(name, type, 'state').value);
     this.name = name;
     this.type = type;
     this.trainable = options.trainable ?? isFloat(type.dtype);
     this.#initial = options.initial;
+    this.#declared = callerPosition();
+    if (typeof options.initial === 'object') this.initial();
     byValue.set(this.value, this);
   }
 
@@ -82,6 +79,7 @@ export class Variable<S extends Shape = Shape, D extends DType = DType> extends 
     if (given.length !== size)
       throw new UserError(
         `variable ${this.name} is ${formatType(this.type)}: ${size} first elements expected, ${given.length} given`,
+        this.#declared,
       );
     return given;
   }
@@ -93,7 +91,7 @@ export function variable<const S extends Shape, const D extends DType = 'f32'>(
   shape: S,
   options: VariableOptions<D> = {},
 ): Variable<S, D> {
-  checkShape(`variable ${name}`, shape);
+  checkType(`variable ${name}`, options.dtype ?? 'f32', shape);
   return new Variable<S, D>(name, { dtype: options.dtype ?? 'f32', shape: [...shape] }, options);
 }
 
@@ -102,16 +100,16 @@ export function constant<const S extends Shape = Shape, const D extends DType = 
   data: NumberData,
   options: { readonly shape?: S; readonly dtype?: D } = {},
 ): Tensor<S, D> {
-  const shape = options.shape ?? shapeOfData(data);
-  const elements = typeof data === 'number' ? [data] : flattenData(data);
+  const dtype = options.dtype ?? 'f32';
+  const given = shapeOfData(data);
+  const shape = options.shape ?? given;
+  checkType('constant', dtype, shape);
+  const elements = flattenData(data, given);
   const expected = sizeOf(shape);
-  if (elements.length !== expected) {
-    throw new UserError(
-      `constant: ${expected} elements expected for [${shape}], ${elements.length} given`,
-      callerPosition(),
-    );
-  }
-  return new Tensor(here().constant({ dtype: options.dtype ?? 'f32', shape: [...shape], data: elements }));
+  if (elements.length !== expected)
+    fail(`constant: ${expected} elements expected for [${shape}], ${elements.length} given`);
+  if (!isFloat(dtype)) for (const element of Array.from(elements)) checkNumber('constant', dtype, element);
+  return new Tensor(here().constant({ dtype, shape: [...shape], data: elements }));
 }
 
 function shapeOfData(data: NumberData): number[] {
@@ -120,14 +118,20 @@ function shapeOfData(data: NumberData): number[] {
   return [data.length, ...(typeof first === 'object' ? shapeOfData(first) : [])];
 }
 
-function flattenData(data: readonly NumberData[] | ArrayLike<number>): ArrayLike<number> {
-  if (ArrayBuffer.isView(data) || typeof data[0] === 'number' || data.length === 0) return data as ArrayLike<number>;
-  const width = (data[0] as ArrayLike<unknown>).length;
-  return Array.from(data as ArrayLike<NumberData>).flatMap((row) => {
-    if (typeof row === 'number' || row.length !== width)
-      throw new UserError('constant: rows of one length expected', callerPosition());
-    return Array.from(flattenData(row));
-  });
+/** The elements row-major. Refuses rows of different lengths and what is no number. */
+function flattenData(data: NumberData, shape: Shape): ArrayLike<number> {
+  if (ArrayBuffer.isView(data)) return data as ArrayLike<number>;
+  if (shape.length === 0) {
+    if (typeof data !== 'number')
+      fail(
+        `constant: numbers in rows of one length expected, ${typeof data === 'object' ? 'a row' : typeof data} given`,
+      );
+    return [data];
+  }
+  const rows = Array.from(data as ArrayLike<NumberData>);
+  if (typeof data !== 'object' || rows.length !== shape[0])
+    fail(`constant: numbers in rows of one length expected, ${shape[0]} and ${rows.length} elements given`);
+  return rows.flatMap((row) => Array.from(flattenData(row, shape.slice(1))));
 }
 
 export function full<const S extends Shape, const D extends DType = 'f32'>(
@@ -135,6 +139,8 @@ export function full<const S extends Shape, const D extends DType = 'f32'>(
   value: number,
   dtype?: D,
 ): Tensor<S, D> {
+  checkType('full', dtype ?? 'f32', shape);
+  checkNumber('full', dtype ?? 'f32', value);
   return new Tensor(here().fill({ dtype: dtype ?? 'f32', shape: [...shape] }, value));
 }
 export function zeros<const S extends Shape, const D extends DType = 'f32'>(shape: S, dtype?: D): Tensor<S, D> {
@@ -146,7 +152,8 @@ export function ones<const S extends Shape, const D extends DType = 'f32'>(shape
 
 /** `[0, 1, …, count − 1]`. */
 export function arange<const N extends number, const D extends DType = 'i32'>(count: N, dtype?: D): Tensor<[N], D> {
-  return new Tensor(here().iota({ dtype: dtype ?? 'i32', shape: [count], axis: 0 }));
+  checkType('arange', dtype ?? 'i32', [count]);
+  return new Tensor(here('arange').iota({ dtype: dtype ?? 'i32', shape: [count], axis: 0 }));
 }
 
 /** The index along an axis, in every position of a shape. */
@@ -155,5 +162,6 @@ export function iota<const S extends Shape, const D extends DType = 'i32'>(
   axis: number,
   dtype?: D,
 ): Tensor<S, D> {
-  return new Tensor(here().iota({ dtype: dtype ?? 'i32', shape: [...shape], axis }));
+  checkType('iota', dtype ?? 'i32', shape);
+  return new Tensor(here('iota').iota({ dtype: dtype ?? 'i32', shape: [...shape], axis }));
 }

@@ -1,7 +1,8 @@
 // What losses and metrics expect of their tensors. Without these checks tensors of other shapes would broadcast.
 
 import { isInteger, sameShape, sameType } from '../ir/types.ts';
-import { type AnyTensor, refuse } from '../lang/tensor.ts';
+import { refuse } from '../lang/checks.ts';
+import type { AnyTensor } from '../lang/tensor.ts';
 
 /** Throws UserError unless both tensors have one shape and dtype. */
 export function expectSameType(what: string, x: AnyTensor, y: AnyTensor): void {

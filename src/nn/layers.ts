@@ -2,6 +2,7 @@
 // `<name>.weight`, `<name>.bias`, where the name is given or is the kind numbered in order of creation.
 
 import { UserError } from '../ir/errors.ts';
+import { refuse } from '../lang/checks.ts';
 import {
   avgPool as avgPoolOf,
   type ConvOptions,
@@ -13,7 +14,7 @@ import {
 } from '../lang/convolution.ts';
 import type { Updates } from '../lang/func.ts';
 import { gather } from '../lang/functions.ts';
-import { type AnyTensor, refuse, type Tensor } from '../lang/tensor.ts';
+import type { AnyTensor, Tensor } from '../lang/tensor.ts';
 import { type AnyVariable, type Initializer, variable } from '../lang/variable.ts';
 import { heNormal, normal, ones, xavierUniform, zeros } from './initializers.ts';
 

@@ -1,8 +1,9 @@
 // Metrics as expressions: per example, so that an evaluation can sum them over batches exactly.
 
 import { sameShape } from '../ir/types.ts';
+import { refuse } from '../lang/checks.ts';
 import { oneHot, topk } from '../lang/functions.ts';
-import { type AnyTensor, refuse } from '../lang/tensor.ts';
+import type { AnyTensor } from '../lang/tensor.ts';
 import { expectLabels } from './expect.ts';
 
 /** 1 where the greatest logit is the label's, else 0: `[.., classes]`, `[..]` → f32 `[..]`. */
