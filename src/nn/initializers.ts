@@ -3,7 +3,7 @@
 
 import { UserError } from '../ir/errors.ts';
 import type { Initializer } from '../lang/variable.ts';
-import { type RandomStream, randomStream, takeSeed } from './random.ts';
+import { type RandomStream, randomStream, seedOr } from './random.ts';
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1);
 
@@ -19,7 +19,7 @@ function drawn(
   seed: number | undefined,
   draw: (random: RandomStream, shape: readonly number[]) => number,
 ): Initializer {
-  const fixed = seed ?? takeSeed();
+  const fixed = seedOr(seed);
   return (shape) => {
     const random = randomStream(fixed);
     return Float32Array.from({ length: sizeOf(shape) }, () => draw(random, shape));
@@ -32,7 +32,7 @@ export const constant =
   (value: number): Initializer =>
   () =>
     value;
-/** Uniform in [low, high). */
+/** Uniform in [low, high), then rounded to f32. */
 export const uniform = (low = -0.05, high = 0.05, seed?: number): Initializer =>
   drawn(seed, (random) => low + (high - low) * random.uniform());
 export const normal = (mean = 0, deviation = 0.05, seed?: number): Initializer =>
@@ -66,7 +66,7 @@ export const heNormal = (seed?: number): Initializer =>
 
 /** Orthonormal rows or columns, whichever are fewer, of the weight as [first axis, the rest]. A. Saxe et al., ICLR 2014. */
 export const orthogonal = (gain = 1, seed?: number): Initializer => {
-  const fixed = seed ?? takeSeed();
+  const fixed = seedOr(seed);
   return (shape) => {
     if (shape.length < 2) throw new UserError(`orthogonal: a weight of at least two axes expected, [${shape}] given`);
     const rows = shape[0]!;

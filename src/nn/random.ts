@@ -1,5 +1,6 @@
 // Numbers for initializers: a stream of a counter-based generator, so that a seed gives the same weights everywhere.
 
+import { UserError } from '../ir/errors.ts';
 import { keyOf, philox4x32, unitInterval } from '../ir/philox.ts';
 
 /** A stream of random numbers of one seed. */
@@ -31,9 +32,15 @@ let nextSeed = 1;
 
 /** Sets the seed of the next layer made without one of its own; each layer takes the next number. */
 export function setSeed(seed: number): void {
-  nextSeed = seed;
+  nextSeed = checkedSeed(seed);
 }
 
-export function takeSeed(): number {
-  return nextSeed++;
+/** The seed given, or the next number. Throws UserError for a seed that is no whole number. */
+export function seedOr(given: number | undefined): number {
+  return given === undefined ? nextSeed++ : checkedSeed(given);
+}
+
+function checkedSeed(seed: number): number {
+  if (!Number.isSafeInteger(seed)) throw new UserError(`a seed that is a whole number expected, ${seed} given`);
+  return seed;
 }
