@@ -57,6 +57,11 @@ describe('Philox 4x32-10', () => {
   });
 });
 
+it('normal numbers are Box and Muller’s √(−2 log(1 − u)) cos(2π u′) of two uniform ones', () => {
+  // Of the first known answer above, in Python.
+  expectClose([randomStream(0).normal()], [-0.09047305844120267], 1e-15);
+});
+
 type Initializer = ReturnType<typeof initializers.zeros>;
 
 function elementsOf(initializer: Initializer, shape: readonly number[]): Float64Array {

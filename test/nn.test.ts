@@ -223,6 +223,8 @@ describe('regression losses', () => {
   it('huber is d²/2 within δ and δ(|d| − δ/2) beyond, with slope d cut to ±δ', () => {
     expectClose(valuesOf(nn.huber(prediction, target)), [0, 2.5, 3.5, 0.125]);
     expectClose(valuesOf(nn.huber(prediction, target, 3)), [0, 4.5, 7.5, 0.125]);
+    expectClose(valuesOf(nn.huber(vector(2, -1), vector(0, 0), 3)), [2, 0.5]);
+    expectClose(valuesOf(nn.huber(vector(2, -1), vector(0, 0), 0.5)), [0.875, 0.375]);
     expectClose(
       slopesOf((x) => nn.huber(x, target), [1, -2, 5, 0]),
       [0, -1, 1, -0.5],
