@@ -1,6 +1,7 @@
 // From a function to something that can be called: compile, load, bind state, check inputs.
 
-import { printProgram } from '../codegen/c/program.ts';
+import { rmSync } from 'node:fs';
+import { type CSource, printProgram } from '../codegen/c/program.ts';
 import { UserError } from '../ir/errors.ts';
 import type { Func } from '../ir/graph.ts';
 import type { Program, ProgramBuffer } from '../ir/program.ts';
@@ -66,12 +67,23 @@ export async function compile<Inputs, Outputs>(
   });
   const source = printProgram(program);
   options.print?.('c', source.code);
-  const call = loadLibrary(cachedLibrary(source, compiler), source, program);
+  const call = loadCached(source, compiler, program);
   const state = options.state ?? new StateStore();
   for (const variable of definition.variables) state.declare(variable.name, variable.type, () => variable.initial());
   const threads = threadCount(options.threads);
   const run = runner(program, call, state, threads);
   return Object.assign(run, { state, program, source: source.code }) as unknown as Executable<Inputs, Outputs>;
+}
+
+/** A library in the cache that cannot be loaded (damaged, or of another system) is compiled again. */
+function loadCached(source: CSource, compiler: Compiler, program: Program): NativeCall {
+  const library = cachedLibrary(source, compiler);
+  try {
+    return loadLibrary(library, source, program);
+  } catch {
+    rmSync(library, { force: true });
+    return loadLibrary(cachedLibrary(source, compiler), source, program);
+  }
 }
 
 function printer(print: CompileTargetOptions['print']): { print?: (stage: string, text: string) => void } {
@@ -85,7 +97,8 @@ function scheduleFor({ vectorBytes }: Compiler): typeof defaultTarget {
 }
 
 function threadCount(requested: number | undefined): number {
-  const threads = requested ?? Number(process.env.OMP_NUM_THREADS ?? 1);
+  // OpenMP's own variable may hold a list, one number per level of nesting.
+  const threads = requested ?? Number((process.env.OMP_NUM_THREADS || '1').split(',')[0]);
   if (!Number.isInteger(threads) || threads < 1)
     throw new UserError(`threads: a whole number of at least 1 expected, ${threads} given`);
   return threads;
@@ -110,9 +123,39 @@ function runner(program: Program, call: NativeCall, state: StateStore, threads: 
     const results = program.outputs.map((buffer) =>
       outputs[buffer.name] === undefined ? allocate(buffer.type) : checked('output', buffer, outputs[buffer.name]),
     );
+    refuseOverlap(program, given, results, outputs);
     call(states, given, results, threads);
     return Object.fromEntries(program.outputs.map(({ name }, i) => [name, results[i]!]));
   };
+}
+
+/** Kernels write outputs while they read inputs: memory given for an output must be its own. */
+function refuseOverlap(
+  program: Program,
+  inputs: readonly TypedArray[],
+  results: readonly TypedArray[],
+  given: Readonly<Record<string, TypedArray>>,
+): void {
+  program.outputs.forEach(({ name }, i) => {
+    if (given[name] === undefined) return;
+    const clash = (kind: string, other: string): never => {
+      throw new UserError(
+        `output ${JSON.stringify(name)} shares memory with ${kind} ${JSON.stringify(other)}: an output needs an array of its own`,
+      );
+    };
+    inputs.forEach((input, k) => {
+      if (overlaps(input, results[i]!)) clash('input', program.inputs[k]!.name);
+    });
+    results.forEach((other, k) => {
+      if (k !== i && overlaps(other, results[i]!)) clash('output', program.outputs[k]!.name);
+    });
+  });
+}
+
+function overlaps(a: TypedArray, b: TypedArray): boolean {
+  return (
+    a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength
+  );
 }
 
 function unknown(kind: string, name: string, names: ReadonlySet<string>): never {

@@ -1,7 +1,6 @@
 // Export: a function as two C files that need nothing of Ashlar. Weights are constants in the code; a C compiler and
 // the C library are all that is needed to build and run it.
 
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { printProgram } from '../codegen/c/program.ts';
 import { writeAside } from '../io/write-aside.ts';
@@ -43,7 +42,6 @@ export function exportC(definition: Definition, options: ExportOptions): Exporte
   const source = printProgram(program);
   const files = { code: join(directory, `${source.name}.c`), header: join(directory, `${source.name}.h`) };
   try {
-    mkdirSync(directory, { recursive: true });
     writeAside(files.header, source.header);
     writeAside(files.code, source.code);
   } catch (error) {

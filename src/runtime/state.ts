@@ -2,7 +2,7 @@
 // training step and an evaluation see the same weights without copies.
 
 import { UserError } from '../ir/errors.ts';
-import { formatType, sameType, sizeOf, type TensorType } from '../ir/types.ts';
+import { type ArrayOf, type DType, formatType, sameType, sizeOf, type TensorType } from '../ir/types.ts';
 import { arrayConstructor, arrayFrom, type TypedArray } from './arrays.ts';
 
 interface Entry {
@@ -35,13 +35,16 @@ export class StateStore {
     return this.#entry(name).type;
   }
 
-  /** A copy of the state, row-major. Throws UserError for an unknown name. */
-  get(name: string): TypedArray {
-    return this.#entry(name).data.slice();
+  /** A copy of the state, row-major, by its variable or by name. Throws UserError for an unknown name. */
+  get<D extends Exclude<DType, 'f16'>>(variable: { readonly name: string; readonly dtype: D }): ArrayOf[D];
+  get(name: string): TypedArray;
+  get(key: string | { readonly name: string }): TypedArray {
+    return this.#entry(typeof key === 'string' ? key : key.name).data.slice();
   }
 
   /** Overwrites a state. Throws UserError for an unknown name, another array type or another length. */
-  set(name: string, value: TypedArray | readonly number[]): void {
+  set(key: string | { readonly name: string }, value: TypedArray | readonly number[]): void {
+    const name = typeof key === 'string' ? key : key.name;
     const { type, data } = this.#entry(name);
     if (value.length !== data.length) {
       throw new UserError(

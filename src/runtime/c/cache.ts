@@ -2,10 +2,11 @@
 // that decides their content, written aside and renamed so that no process ever sees half a file.
 
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { CSource } from '../../codegen/c/program.ts';
+import { makeDirectory } from '../../io/write-aside.ts';
 import { type Compiler, compileLibrary } from './compiler.ts';
 
 let fallback: string | null = null;
@@ -14,7 +15,9 @@ let fallback: string | null = null;
 export function cacheDirectory(
   note: (message: string) => void = (message) => process.stderr.write(`${message}\n`),
 ): string {
-  const wanted = process.env.ASHLAR_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'ashlar');
+  const wanted = resolve(
+    process.env.ASHLAR_CACHE || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'ashlar'),
+  );
   const problem = prepare(wanted);
   if (problem === null) return wanted;
   if (fallback === null) {
@@ -27,7 +30,7 @@ export function cacheDirectory(
 /** Null where the directory is ours alone; else what is wrong with it. */
 function prepare(directory: string): string | null {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory, 0o700);
     const probe = join(directory, `.probe-${process.pid}`);
     const status = lstatSync(directory);
     if (!status.isDirectory()) return 'it is not a directory';

@@ -1,11 +1,12 @@
 // The system's C compiler: which one, with which flags, and what to say when there is none.
 
 import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { LimitationError, UserError } from '../../ir/errors.ts';
 
 export interface Compiler {
   readonly command: string;
-  /** `--version`'s first line: part of the cache key. */
+  /** `--version`'s first line and a hash of every macro it predefines for this machine: part of the cache key. */
   readonly version: string;
   readonly flags: readonly string[];
   readonly openmp: boolean;
@@ -52,7 +53,7 @@ function probe(command: string): Compiler | null {
   const openmp = links(command, ['-fopenmp'], '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }');
   return {
     command,
-    version: version.stdout.split('\n')[0] ?? '',
+    version: `${version.stdout.split('\n')[0]} ${createHash('sha256').update(macros).digest('hex').slice(0, 16)}`,
     flags: [...portableFlags, ...native, ...wide, ...(openmp ? ['-fopenmp'] : [])],
     openmp,
     vectorBytes,

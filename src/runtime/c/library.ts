@@ -17,6 +17,7 @@ export type NativeCall = (
 const stackBytes = 8 * 2 ** 20;
 let configured = false;
 
+/** Loads a compiled program. Throws the loader's error where the file is not a library of this machine. */
 export function loadLibrary(path: string, source: CSource, program: Program): NativeCall {
   if (!configured) {
     configured = true;
