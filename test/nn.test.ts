@@ -120,9 +120,9 @@ describe('activations', () => {
     expectClose(slopesOf(of, points), slopes);
   });
 
-  it('relu, whose derivative is 0 below and 1 above 0', () => {
+  it('relu, whose derivative is 0 up to 0 and 1 above', () => {
     expectClose(valuesOf(nn.relu(vector(...points))), [0, 0, 0, 0, 0.5, 2, 1000]);
-    expectClose(slopesOf(nn.relu, [-1000, -0.5, 0.5, 1000]), [0, 0, 1, 1]);
+    expectClose(slopesOf(nn.relu, [-1000, -0.5, 0, 0.5, 1000]), [0, 0, 0, 1, 1]);
   });
 
   it('leakyRelu has slope 0.01 unless told, elu scales by α', () => {

@@ -23,12 +23,18 @@ import {
 import type {
   Broadcast,
   Broadcastable,
+  Flattened,
+  HasAxes,
+  HasPlace,
   MatMul,
   MatMulable,
+  Permutable,
   Permuted,
   Reduced,
+  Reshapable,
   Reversed,
   Shape,
+  Stretchable,
 } from './shape-types.ts';
 import { callerPosition } from './source.ts';
 
@@ -38,10 +44,12 @@ export type AnyTensor = Tensor<any, any>;
 /** A tensor of the same dtype, or a number that takes it. */
 export type Operand<S extends Shape, D extends DType> = Tensor<S, D> | number;
 
-type ShapeOf<T> = T extends Tensor<infer S, DType> ? S : [];
-type BinaryShape<S extends Shape, T> = T extends number ? S : Broadcast<S, ShapeOf<T>>;
+export type ShapeOf<T> = T extends { readonly shape: infer S extends Shape } ? S : [];
+/** S itself, in a form that the compiler prefers not to infer S from: a tensor's shape is what its property says. */
+type Same<S extends Shape> = { [I in keyof S]: S[I] };
+type BinaryShape<S extends Shape, T> = T extends number ? Same<S> : Broadcast<S, ShapeOf<T>>;
 /** The argument of a binary operation: any tensor of dtype D that can be broadcast with S. */
-type Fits<S extends Shape, T> = T extends number ? unknown : Broadcastable<S, ShapeOf<T>>;
+export type Fits<S extends Shape, T> = T extends number ? unknown : Broadcastable<S, ShapeOf<T>>;
 
 export interface ReduceOptions {
   /** Reduced axes stay with one element. Default false. */
@@ -232,10 +240,9 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
   isNaN(): Tensor<S, 'bool'> {
     return unary('isnan', this, 'isNaN');
   }
-  /** max(x, 0). */
+  /** max(x, 0); NaN stays NaN, and the derivative at 0 is 0. */
   relu(): Tensor<S, D> {
-    const b = here('relu');
-    return new Tensor(b.max(this.value, b.like(this.value, 0)));
+    return unary('relu', this);
   }
 
   /** Floats to integers saturate and NaN becomes 0; integers wrap. */
@@ -246,52 +253,52 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
 
   /** Sum over `axes` (default: all), counted from either end. */
   sum<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
-    axes?: A,
+    axes?: A & HasAxes<S, A>,
     options?: O,
   ): Tensor<Reduced<S, A, Keeps<O>>, D> {
     return reduceAxes(this, 'sum', axes, options);
   }
   prod<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
-    axes?: A,
+    axes?: A & HasAxes<S, A>,
     options?: O,
   ): Tensor<Reduced<S, A, Keeps<O>>, D> {
     return reduceAxes(this, 'prod', axes, options);
   }
   max<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
-    axes?: A,
+    axes?: A & HasAxes<S, A>,
     options?: O,
   ): Tensor<Reduced<S, A, Keeps<O>>, D> {
     return reduceAxes(this, 'max', axes, options);
   }
   min<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
-    axes?: A,
+    axes?: A & HasAxes<S, A>,
     options?: O,
   ): Tensor<Reduced<S, A, Keeps<O>>, D> {
     return reduceAxes(this, 'min', axes, options);
   }
   /** True where all elements are; bool only. */
   all<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
-    axes?: A,
+    axes?: A & HasAxes<S, A>,
     options?: O,
   ): Tensor<Reduced<S, A, Keeps<O>>, D> {
     return reduceAxes(this, 'and', axes, options, 'all');
   }
   any<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
-    axes?: A,
+    axes?: A & HasAxes<S, A>,
     options?: O,
   ): Tensor<Reduced<S, A, Keeps<O>>, D> {
     return reduceAxes(this, 'or', axes, options, 'any');
   }
   /** Arithmetic mean; floats only. */
   mean<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
-    axes?: A,
+    axes?: A & HasAxes<S, A>,
     options?: O,
   ): Tensor<Reduced<S, A, Keeps<O>>, D> {
     return meanOver(this, axes, options);
   }
   /** Mean of squared deviations (divisor N). */
   variance<const A extends AxesArgument = undefined, const O extends ReduceOptions = object>(
-    axes?: A,
+    axes?: A & HasAxes<S, A>,
     options?: O,
   ): Tensor<Reduced<S, A, Keeps<O>>, D> {
     const centre = meanOver(this, axes, { keepDims: true }, 'variance');
@@ -301,10 +308,10 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
   }
 
   /** Position (i32) of the first greatest element along an axis. */
-  argmax<const A extends number>(axis: A): Tensor<Reduced<S, A, false>, 'i32'> {
+  argmax<const A extends number>(axis: A & HasAxes<S, A>): Tensor<Reduced<S, A, false>, 'i32'> {
     return new Tensor(here('argmax').argreduce(this.value, { kind: 'max', axis: axisOf('argmax', this, axis) }));
   }
-  argmin<const A extends number>(axis: A): Tensor<Reduced<S, A, false>, 'i32'> {
+  argmin<const A extends number>(axis: A & HasAxes<S, A>): Tensor<Reduced<S, A, false>, 'i32'> {
     return new Tensor(here('argmin').argreduce(this.value, { kind: 'min', axis: axisOf('argmin', this, axis) }));
   }
 
@@ -315,12 +322,13 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
 
   /** The same elements under another shape; one dimension may be −1. */
   reshape<const T extends readonly number[]>(
-    shape: T,
+    shape: T & Reshapable<S, T>,
   ): Tensor<{ -readonly [I in keyof T]: T[I] extends -1 ? number : T[I] }, D> {
     return new Tensor(here().reshape(this.value, { shape: resolveShape(this, shape) }));
   }
   /** Axes from `from` on become one. */
-  flatten(from = 0): Tensor<number[], D> {
+  flatten<const F extends number = 0>(axis?: F & HasPlace<S, F>): Tensor<Flattened<S, F>, D> {
+    const from = axis ?? 0;
     const { shape } = this.value.type;
     const start = from === shape.length ? from : axisOf('flatten', this, from);
     const size = shape.slice(start).reduce((product, dim) => product * dim, 1);
@@ -328,7 +336,7 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
   }
   /** Axes in another order: result axis i is axis `permutation[i]`. Default: reversed. */
   transpose(): Tensor<Reversed<S>, D>;
-  transpose<const P extends readonly number[]>(permutation: P): Tensor<Permuted<S, P>, D>;
+  transpose<const P extends readonly number[]>(permutation: P & Permutable<S, P>): Tensor<Permuted<S, P>, D>;
   transpose(permutation?: readonly number[]): AnyTensor {
     const order =
       permutation?.map((axis) => axisOf('transpose', this, axis)) ??
@@ -339,7 +347,7 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
   get T(): Tensor<Reversed<S>, D> {
     return this.transpose();
   }
-  broadcastTo<const T extends readonly number[]>(shape: T): Tensor<T, D> {
+  broadcastTo<const T extends readonly number[]>(shape: T & Stretchable<S, T>): Tensor<T, D> {
     const from = this.value.type.shape;
     checkType('broadcastTo', this.dtype, shape);
     const fits =

@@ -32,6 +32,8 @@ export interface UnaryRecord {
   readonly evaluate: (x: number, dtype: DType) => number;
   /** d result / d operand, given the operand and the result. */
   readonly derivative: 'zero' | ((b: Builder, x: Value, y: Value) => Value);
+  /** derivative · v, where it is better written than as a product. */
+  readonly scale?: (b: Builder, v: Value, y: Value) => Value;
   readonly scalar: (x: Expr) => Expr;
   readonly domain?: readonly [number, number];
   readonly cheap?: boolean;
@@ -40,10 +42,11 @@ export interface UnaryRecord {
 /** Makes the table entry of a unary elementwise operation from its record. */
 export function unary(name: string, record: UnaryRecord): OpDef<UnaryOp> {
   const { derivative } = record;
-  const scale = (b: Builder, node: Node<UnaryOp>, v: Value | null | undefined): Value | null =>
-    derivative === 'zero' || v === null || v === undefined
-      ? null
-      : b.mul(v, derivative(b, node.operands[0]!, node.results[0]!));
+  const scale = (b: Builder, node: Node<UnaryOp>, v: Value | null | undefined): Value | null => {
+    if (derivative === 'zero' || v === null || v === undefined) return null;
+    const [y] = node.results as [Value];
+    return record.scale === undefined ? b.mul(v, derivative(b, node.operands[0]!, y)) : record.scale(b, v, y);
+  };
   return {
     doc: record.doc,
     infer: (operands) => {

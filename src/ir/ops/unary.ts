@@ -4,7 +4,7 @@
 
 import type { Builder } from '../builder.ts';
 import type { Value } from '../graph.ts';
-import { apply, type Expr, literal } from '../kernel.ts';
+import { apply, choose, type Expr, literal } from '../kernel.ts';
 import type { UnaryRecord } from './element-record.ts';
 import { erf, roundHalfEven } from './special.ts';
 
@@ -201,6 +201,16 @@ export class UnaryOperations {
     derivative: (b, x) => b.div(one(b, x), b.sub(one(b, x), square(b, x))),
     scalar: direct('atanh'),
     domain: [-0.8, 0.8],
+  };
+  readonly relu: UnaryRecord = {
+    doc: 'max(x, 0); NaN stays NaN, and the derivative at 0 is 0.',
+    dtypes: 'number',
+    cheap: true,
+    evaluate: (x) => (x <= 0 ? 0 : x),
+    // In terms of the result, so that the operand need not be kept for the way back.
+    derivative: (b, _x, y) => b.select(b.gt(y, b.like(y, 0)), b.like(y, 1), b.like(y, 0)),
+    scale: (b, v, y) => b.select(b.gt(y, b.like(y, 0)), v, b.like(v, 0)),
+    scalar: (x) => choose(apply('le', x, constantLike(x, 0)), constantLike(x, 0), x),
   };
   readonly sigmoid: UnaryRecord = {
     doc: '1/(1 + e⁻ˣ).',
