@@ -16,8 +16,32 @@ import {
   fail,
   refuse,
 } from './checks.ts';
-import type { ConcatAll, Reduced, Shape, ShapeError } from './shape-types.ts';
-import { type AnyTensor, binary, expectTensor, here, reduceAxes, Tensor, unary } from './tensor.ts';
+import type {
+  Broadcast,
+  ConcatAll,
+  Concatenable,
+  HasAxes,
+  HasPlace,
+  Inserted,
+  OpenDims,
+  Reduced,
+  Replaced,
+  Shape,
+  ShapeError,
+  Spliced,
+  Squeezed,
+} from './shape-types.ts';
+import {
+  type AnyTensor,
+  binary,
+  expectTensor,
+  type Fits,
+  here,
+  reduceAxes,
+  type ShapeOf,
+  Tensor,
+  unary,
+} from './tensor.ts';
 
 /**
  * Any unary elementwise operation of the operation table by its name: `elementwise('tanh', x)` is `x.tanh()`. Throws
@@ -30,22 +54,36 @@ export function elementwise<Op extends UnaryOp, S extends Shape, D extends DType
   return unary(op, x);
 }
 
+type ChosenShape<C extends Shape, X, Y> =
+  Broadcast<C, ShapeOf<X>> extends infer S extends Shape ? Broadcast<S, ShapeOf<Y>> : never;
+type ChosenDType<X, Y> = X extends Tensor<Shape, infer D> ? D : Y extends Tensor<Shape, infer D> ? D : never;
+type SameDType<X, Y> = X extends AnyTensor
+  ? Y extends AnyTensor
+    ? Y['dtype'] extends X['dtype']
+      ? unknown
+      : ShapeError<`where: values of ${X['dtype']} and ${Y['dtype']}; cast one of them`>
+    : unknown
+  : unknown;
+
 /** Elements of `then` where the condition is true, else of `otherwise`; all three broadcast. */
-export function where<S extends Shape, D extends DType>(
-  condition: Tensor<Shape, 'bool'>,
-  then: Tensor<S, D> | number,
-  otherwise: Tensor<S, D> | number,
-): Tensor<S, D> {
+export function where<C extends Shape, const X extends AnyTensor | number, const Y extends AnyTensor | number>(
+  condition: Tensor<C, 'bool'>,
+  then: X & Fits<C, X>,
+  otherwise: Y & Fits<Broadcast<C, ShapeOf<X>>, Y> & SameDType<X, Y>,
+): Tensor<ChosenShape<C, X, Y>, ChosenDType<X, Y>> {
   const b = here('where');
-  const sample = typeof then === 'number' ? (typeof otherwise === 'number' ? null : otherwise) : then;
-  if (sample === null) fail('where: at least one of the two values must be a tensor, so that its dtype is known');
+  const branches: readonly (AnyTensor | number)[] = [then as X, otherwise as Y];
+  const sample = branches.find((branch): branch is AnyTensor => typeof branch !== 'number');
+  if (sample === undefined) fail('where: at least one of the two values must be a tensor, so that its dtype is known');
+  for (const tensor of [condition, ...branches])
+    if (typeof tensor !== 'number') expectTensor('where', tensor, 'tensors or numbers');
   const { dtype } = sample.value.type;
-  const asValue = (x: AnyTensor | number): Value => {
-    if (typeof x !== 'number') return x.value;
-    checkNumber('where', dtype, x);
-    return b.fill({ dtype, shape: [] }, x);
+  const asValue = (branch: AnyTensor | number): Value => {
+    if (typeof branch !== 'number') return branch.value;
+    checkNumber('where', dtype, branch);
+    return b.fill({ dtype, shape: [] }, branch);
   };
-  const values = [condition.value, asValue(then), asValue(otherwise)];
+  const values = [condition.value, ...branches.map(asValue)];
   let shape: number[] | null = [];
   for (const value of values) shape = shape && broadcastShapes(shape, value.type.shape);
   if (shape === null)
@@ -58,15 +96,12 @@ export function where<S extends Shape, D extends DType>(
   return new Tensor(b.select(c, x, y));
 }
 
-type ShapesOf<T extends readonly AnyTensor[]> = { [I in keyof T]: T[I] extends Tensor<infer S, DType> ? S : never };
+type ShapesOf<T extends readonly AnyTensor[]> = { [I in keyof T]: ShapeOf<T[I]> };
 
 /** Tensors one after another along an axis; all other axes must be equal. */
 export function concat<const T extends readonly [AnyTensor, ...AnyTensor[]], const Axis extends number>(
-  tensors: T &
-    ([ConcatAll<ShapesOf<T>, Axis>] extends [never]
-      ? ShapeError<'concat: shapes differ on another axis than the joined one'>
-      : unknown),
-  axis: Axis,
+  tensors: T & Concatenable<ShapesOf<T>, Axis>,
+  axis: Axis & HasAxes<ShapeOf<T[0]>, Axis>,
 ): Tensor<ConcatAll<ShapesOf<T>, Axis>, T[0]['dtype']> {
   const list = tensors as readonly AnyTensor[];
   if (list.length === 0) fail('concat: at least one tensor expected, none given');
@@ -75,14 +110,14 @@ export function concat<const T extends readonly [AnyTensor, ...AnyTensor[]], con
 }
 
 /** Tensors of one shape along a new axis. */
-export function stack<S extends Shape, D extends DType>(
+export function stack<S extends Shape, D extends DType, const A extends number = 0>(
   tensors: readonly Tensor<S, D>[],
-  axis = 0,
-): Tensor<number[], D> {
+  axis?: A & HasPlace<S, A>,
+): Tensor<Inserted<S, A, [number]>, D> {
   const [first] = tensors;
   if (first === undefined) fail('stack: at least one tensor expected, none given');
   const { shape } = first.value.type;
-  const at = axisOf('stack', first, axis, shape.length + 1);
+  const at = axisOf('stack', first, axis ?? 0, shape.length + 1);
   if (!tensors.every(({ value }) => sameType(value.type, first.value.type)))
     refuse('stack', tensors, 'tensors of one shape and dtype expected');
   const b = here('stack');
@@ -91,14 +126,20 @@ export function stack<S extends Shape, D extends DType>(
 }
 
 /** A new axis of one element at `axis`. */
-export function expandDims<D extends DType>(x: Tensor<Shape, D>, axis: number): Tensor<number[], D> {
+export function expandDims<S extends Shape, D extends DType, const A extends number>(
+  x: Tensor<S, D>,
+  axis: A & HasPlace<S, A>,
+): Tensor<Inserted<S, A, [1]>, D> {
   const { shape } = x.value.type;
   const at = axisOf('expandDims', x, axis, shape.length + 1);
   return new Tensor(here().reshape(x.value, { shape: [...shape.slice(0, at), 1, ...shape.slice(at)] }));
 }
 
 /** Without axes of one element: those given, or all. */
-export function squeeze<D extends DType>(x: Tensor<Shape, D>, axes?: AxesArgument): Tensor<number[], D> {
+export function squeeze<S extends Shape, D extends DType, const A extends AxesArgument = undefined>(
+  x: Tensor<S, D>,
+  axes?: A & HasAxes<S, A>,
+): Tensor<Squeezed<S, A>, D> {
   const { shape } = x.value.type;
   const dropped =
     axes === undefined ? shape.flatMap((dim, axis) => (dim === 1 ? [axis] : [])) : axesOf('squeeze', x, axes);
@@ -108,12 +149,12 @@ export function squeeze<D extends DType>(x: Tensor<Shape, D>, axes?: AxesArgumen
 }
 
 /** Elements `start` up to, not including, `start + length` along an axis. */
-export function narrow<D extends DType>(
-  x: Tensor<Shape, D>,
-  axis: number,
+export function narrow<S extends Shape, D extends DType, const A extends number, const N extends number>(
+  x: Tensor<S, D>,
+  axis: A & HasAxes<S, A>,
   start: number,
-  length: number,
-): Tensor<number[], D> {
+  length: N,
+): Tensor<Replaced<S, A, N>, D> {
   const { shape } = x.value.type;
   const at = axisOf('narrow', x, axis);
   const starts = shape.map((_, i) => (i === at ? start : 0));
@@ -122,29 +163,34 @@ export function narrow<D extends DType>(
 }
 
 /** Every stride-th element from `starts` up to, not including, `limits` along each axis. */
-export function slice<D extends DType>(
-  x: Tensor<Shape, D>,
+export function slice<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
   starts: readonly number[],
   limits: readonly number[],
   strides?: readonly number[],
-): Tensor<number[], D> {
+): Tensor<OpenDims<S>, D> {
   return new Tensor(here().slice(x.value, { starts, limits, strides: strides ?? starts.map(() => 1) }));
 }
 
 /** Equal parts along an axis. */
-export function split<D extends DType>(x: Tensor<Shape, D>, parts: number, axis: number): Tensor<number[], D>[] {
+export function split<S extends Shape, D extends DType, const A extends number>(
+  x: Tensor<S, D>,
+  parts: number,
+  axis: A & HasAxes<S, A>,
+): Tensor<Replaced<S, A, number>, D>[] {
   const length = x.value.type.shape[axisOf('split', x, axis)]!;
   if (!Number.isInteger(parts) || parts < 1 || length % parts !== 0)
     refuse('split', [x], `axis ${axis} of ${length} elements cannot be cut into ${parts} equal parts`);
-  return Array.from({ length: parts }, (_, part) => narrow(x, axis, (part * length) / parts, length / parts));
+  const cut = (part: number): AnyTensor => narrow(x, axis as number, (part * length) / parts, length / parts);
+  return Array.from({ length: parts }, (_, part) => cut(part));
 }
 
 /** Cells of `value` before and after each axis. */
-export function pad<D extends DType>(
-  x: Tensor<Shape, D>,
+export function pad<S extends Shape, D extends DType>(
+  x: Tensor<S, D>,
   widths: readonly (readonly [number, number])[],
   value = 0,
-): Tensor<number[], D> {
+): Tensor<OpenDims<S>, D> {
   const attrs = {
     low: widths.map(([low]) => low),
     high: widths.map(([, high]) => high),
@@ -155,13 +201,20 @@ export function pad<D extends DType>(
   return new Tensor(here().pad(x.value, attrs));
 }
 
-export function reverse<S extends Shape, D extends DType>(x: Tensor<S, D>, axes?: AxesArgument): Tensor<S, D> {
+export function reverse<S extends Shape, D extends DType, const A extends AxesArgument = undefined>(
+  x: Tensor<S, D>,
+  axes?: A & HasAxes<S, A>,
+): Tensor<S, D> {
   return new Tensor(here().reverse(x.value, { axes: axesOf('reverse', x, axes) }));
 }
 
 /** Slices at integer indices along an axis: `[P.., N, S..]`, `[I..]` → `[P.., I.., S..]`. Indices are clamped; inputs used as indices are checked at each call. */
-export function gather<D extends DType>(x: Tensor<Shape, D>, indices: AnyTensor, axis = 0): Tensor<number[], D> {
-  return new Tensor(here().gather(x.value, indices.value, { axis: axisOf('gather', x, axis), batch: 0 }));
+export function gather<S extends Shape, D extends DType, const I extends AnyTensor, const A extends number = 0>(
+  x: Tensor<S, D>,
+  indices: I,
+  axis?: A & HasAxes<S, A>,
+): Tensor<Spliced<S, A, ShapeOf<I>>, D> {
+  return new Tensor(here().gather(x.value, indices.value, { axis: axisOf('gather', x, axis ?? 0), batch: 0 }));
 }
 
 /** One element per index along an axis, all other axes paired: `[P.., N, S..]`, `[P.., K, S..]` → `[P.., K, S..]`. */
@@ -194,11 +247,11 @@ export function scatterAdd<S extends Shape, D extends DType>(
 }
 
 /** `[I..]` → `[I.., count]`: 1 at the index, else 0; a row of zeros for an index out of range. */
-export function oneHot<const D extends DType = 'f32'>(
-  indices: AnyTensor,
-  count: number,
+export function oneHot<const I extends AnyTensor, const N extends number, const D extends DType = 'f32'>(
+  indices: I,
+  count: N,
   dtype?: D,
-): Tensor<number[], D> {
+): Tensor<Inserted<ShapeOf<I>, -1, [N]>, D> {
   checkIndices('oneHot', [indices], indices);
   checkType('oneHot', dtype ?? 'f32', [count]);
   const b = here('oneHot');
@@ -250,10 +303,10 @@ export function sort<S extends Shape, D extends DType>(
 }
 
 /** The k greatest along the last axis, in descending order, and their positions. */
-export function topk<D extends DType>(
-  x: Tensor<Shape, D>,
-  k: number,
-): { values: Tensor<number[], D>; indices: Tensor<number[], 'i32'> } {
+export function topk<S extends Shape, D extends DType, const K extends number>(
+  x: Tensor<S, D>,
+  k: K,
+): { values: Tensor<Replaced<S, -1, K>, D>; indices: Tensor<Replaced<S, -1, K>, 'i32'> } {
   const [values, indices] = here().topk(x.value, { k });
   return { values: new Tensor(values!), indices: new Tensor(indices!) };
 }
@@ -261,7 +314,7 @@ export function topk<D extends DType>(
 /** log Σ exp along axes, without overflow. */
 export function logSumExp<S extends Shape, D extends DType, const A extends AxesArgument = undefined>(
   x: Tensor<S, D>,
-  axes?: A,
+  axes?: A & HasAxes<S, A>,
 ): Tensor<Reduced<S, A, false>, D> {
   checkFloat('logSumExp', x);
   const top: AnyTensor = reduceAxes(x, 'max', axes, { keepDims: true }, 'logSumExp');
@@ -292,7 +345,7 @@ export function logSoftmax<S extends Shape, D extends DType>(x: Tensor<S, D>, ax
 /** √Σx² over axes. */
 export function norm<S extends Shape, D extends DType, const A extends AxesArgument = undefined>(
   x: Tensor<S, D>,
-  axes?: A,
+  axes?: A & HasAxes<S, A>,
 ): Tensor<Reduced<S, A, false>, D> {
   checkFloat('norm', x);
   const over = axesOf('norm', x, axes);

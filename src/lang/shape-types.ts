@@ -1,6 +1,8 @@
 // Shapes at the type level. Everything here recurses over axes, of which there are few, and never over elements; a
 // dimension that is only `number` stays `number`, and a shape of unknown rank stays `readonly number[]`.
 
+import type { AddDims, Elements, Size, SubtractDims } from './shape-arithmetic.ts';
+
 export type Shape = readonly number[];
 
 /** A type that no argument has: the compiler shows its text where an argument does not fit. */
@@ -101,10 +103,33 @@ export type MatMulable<A extends Shape, B extends Shape> = [MatMul<A, B>] extend
   ? ShapeError<`cannot multiply ${Show<A>} by ${Show<B>}: the last axis of the first must equal the last but one of the second`>
   : unknown;
 
-/** Whether an axis number, counted from either end, means position `At` of a shape of length `Rank`. */
-type Names<Axis extends number, At extends number, FromEnd extends number> = `${Axis}` extends `${At}` | `-${FromEnd}`
-  ? true
-  : false;
+/** Whether one of the axis numbers, counted from either end, means position `At` with `FromEnd` axes left. */
+type Names<Axes extends number, At extends number, FromEnd extends number> = [
+  Extract<`${At}` | `-${FromEnd}`, `${Axes}`>,
+] extends [never]
+  ? false
+  : true;
+
+/** Every number, as text, that names an axis of a shape. */
+type AxisNames<S extends Shape, Before extends Shape = []> = S extends readonly [
+  infer D extends number,
+  ...infer Rest extends Shape,
+]
+  ? `${Before['length']}` | `-${S['length']}` | AxisNames<Rest, [...Before, D]>
+  : never;
+
+type AxisList<A> = A extends number ? A : A extends readonly number[] ? A[number] : never;
+type Missing<Axes extends number, S extends Shape> = Exclude<`${Axes}`, AxisNames<S>>;
+
+/** `unknown` where every axis exists, else an error that names the shape and the axes that do not. */
+export type HasAxes<S extends Shape, A> =
+  IsOpen<S> extends true
+    ? unknown
+    : number extends AxisList<A>
+      ? unknown
+      : [Missing<AxisList<A>, S>] extends [never]
+        ? unknown
+        : ShapeError<`axis ${Missing<AxisList<A>, S>} of ${Show<S>} does not exist`>;
 
 type ReduceTuple<
   S extends Shape,
@@ -138,21 +163,43 @@ export type Reduced<S extends Shape, Axes extends number | readonly number[] | u
             : ReduceTuple<S, Axes[number], Keep, [], []>
           : readonly number[];
 
+/** The dimension of an axis counted from either end. */
+type DimOf<S extends Shape, Axis extends number, Before extends Shape = []> = S extends readonly [
+  infer D extends number,
+  ...infer Rest extends Shape,
+]
+  ? Names<Axis, Before['length'], S['length']> extends true
+    ? D
+    : DimOf<Rest, Axis, [...Before, D]>
+  : never;
+
 /** Result axis i is operand axis P[i]. */
 export type Permuted<S extends Shape, P extends readonly number[]> =
   IsOpen<S> extends true
     ? readonly number[]
     : number extends P['length']
       ? readonly number[]
-      : {
-          -readonly [I in keyof P]: P[I] extends keyof S
-            ? S[P[I]] extends number
-              ? S[P[I]]
-              : never
-            : `${P[I] & number}` extends keyof S
-              ? S[`${P[I] & number}` & keyof S] & number
-              : never;
-        };
+      : { -readonly [I in keyof P]: number extends P[I] ? number : DimOf<S, P[I]> };
+
+type Repeats<P extends readonly number[]> = P extends readonly [infer A extends number, ...infer R extends Shape]
+  ? number extends A
+    ? false
+    : A extends R[number]
+      ? true
+      : Repeats<R>
+  : false;
+
+/** `unknown` where P names every axis of S once, else an error that shows both. */
+export type Permutable<S extends Shape, P extends readonly number[]> =
+  IsOpen<S> extends true
+    ? unknown
+    : number extends P['length']
+      ? unknown
+      : P['length'] extends S['length']
+        ? Repeats<P> extends true
+          ? ShapeError<`the permutation ${Show<P>} of ${Show<S>} names an axis twice`>
+          : HasAxes<S, P>
+        : ShapeError<`the permutation ${Show<P>} of ${Show<S>} must name every axis once`>;
 
 export type Reversed<S extends Shape> =
   IsOpen<S> extends true
@@ -161,47 +208,112 @@ export type Reversed<S extends Shape> =
       ? [...Reversed<R>, A]
       : [];
 
-type Digits = {
-  0: [];
-  1: [0];
-  2: [0, 0];
-  3: [0, 0, 0];
-  4: [0, 0, 0, 0];
-  5: [0, 0, 0, 0, 0];
-  6: [0, 0, 0, 0, 0, 0];
-  7: [0, 0, 0, 0, 0, 0, 0];
-  8: [0, 0, 0, 0, 0, 0, 0, 0];
-  9: [0, 0, 0, 0, 0, 0, 0, 0, 0];
-};
-type Ten<T extends 0[]> = [...T, ...T, ...T, ...T, ...T, ...T, ...T, ...T, ...T, ...T];
-type TupleOf<N extends string, R extends 0[] = []> = N extends `${infer D extends keyof Digits & number}${infer Rest}`
-  ? TupleOf<Rest, [...Ten<R>, ...Digits[D]]>
-  : R;
-/** Dimensions of up to three digits are added exactly; larger ones become `number`. */
-type IsSmall<N extends number> = number extends N
-  ? false
-  : `${N}` extends `${string}${string}${string}${infer Rest}`
-    ? Rest extends ''
-      ? true
-      : false
-    : true;
+/** A shape of the same rank with every dimension unknown. */
+export type OpenDims<S extends Shape> =
+  IsOpen<S> extends true ? readonly number[] : { -readonly [I in keyof S]: number };
 
-export type AddDims<A extends number, B extends number> =
-  IsSmall<A> extends true
-    ? IsSmall<B> extends true
-      ? [...TupleOf<`${A}`>, ...TupleOf<`${B}`>]['length'] & number
-      : number
-    : number;
+type ReplaceTuple<S extends Shape, Axis extends number, N extends number, Done extends Shape> = S extends readonly [
+  infer D extends number,
+  ...infer Rest extends Shape,
+]
+  ? Names<Axis, Done['length'], S['length']> extends true
+    ? [...Done, N, ...Rest]
+    : ReplaceTuple<Rest, Axis, N, [...Done, D]>
+  : Done;
 
-/** A − B for A ≥ B. */
-export type SubtractDims<A extends number, B extends number> =
-  IsSmall<A> extends true
-    ? IsSmall<B> extends true
-      ? TupleOf<`${A}`> extends [...TupleOf<`${B}`>, ...infer R extends 0[]]
-        ? R['length']
-        : never
-      : number
-    : number;
+/** A shape with another dimension on one axis. */
+export type Replaced<S extends Shape, Axis extends number, N extends number> =
+  IsOpen<S> extends true ? readonly number[] : number extends Axis ? OpenDims<S> : ReplaceTuple<S, Axis, N, []>;
+
+type InsertTuple<S extends Shape, Axis extends number, New extends Shape, Done extends Shape> =
+  Names<Axis, Done['length'], [...S, 0]['length']> extends true
+    ? [...Done, ...New, ...S]
+    : S extends readonly [infer D extends number, ...infer Rest extends Shape]
+      ? InsertTuple<Rest, Axis, New, [...Done, D]>
+      : never;
+
+/** A shape with new axes before one, which is counted from either end of the result: what expandDims and stack make. */
+export type Inserted<S extends Shape, Axis extends number, New extends Shape> =
+  IsOpen<S> extends true ? readonly number[] : number extends Axis ? readonly number[] : InsertTuple<S, Axis, New, []>;
+
+/** `unknown` where a shape can have a new axis there. */
+export type HasPlace<S extends Shape, Axis extends number> = HasAxes<[...S, 1], Axis>;
+
+type SpliceTuple<S extends Shape, Axis extends number, New extends Shape, Done extends Shape> = S extends readonly [
+  infer D extends number,
+  ...infer Rest extends Shape,
+]
+  ? Names<Axis, Done['length'], S['length']> extends true
+    ? [...Done, ...New, ...Rest]
+    : SpliceTuple<Rest, Axis, New, [...Done, D]>
+  : Done;
+
+/** A shape with an axis replaced by others: what gather makes. */
+export type Spliced<S extends Shape, Axis extends number, New extends Shape> =
+  IsOpen<S> extends true
+    ? readonly number[]
+    : IsOpen<New> extends true
+      ? readonly number[]
+      : number extends Axis
+        ? readonly number[]
+        : SpliceTuple<S, Axis, New, []>;
+
+type WithoutOnes<S extends Shape> = S extends readonly [infer D extends number, ...infer Rest extends Shape]
+  ? D extends 1
+    ? WithoutOnes<Rest>
+    : [D, ...WithoutOnes<Rest>]
+  : [];
+
+/** A shape without the given axes, or without all of one element. */
+export type Squeezed<S extends Shape, A extends number | readonly number[] | undefined> = A extends undefined
+  ? number extends S[number]
+    ? readonly number[]
+    : WithoutOnes<S>
+  : Reduced<S, A, false>;
+
+type FlattenTuple<S extends Shape, From extends number, Done extends Shape> = S extends readonly [
+  infer D extends number,
+  ...infer Rest extends Shape,
+]
+  ? Names<From, Done['length'], S['length']> extends true
+    ? [...Done, Elements<S>]
+    : FlattenTuple<Rest, From, [...Done, D]>
+  : [...Done, 1];
+
+/** Axes from one on as one. */
+export type Flattened<S extends Shape, From extends number> =
+  IsOpen<S> extends true ? readonly number[] : number extends From ? readonly number[] : FlattenTuple<S, From, []>;
+
+/** Dimensions that only look like ones: −1 has a meaning, other negative or fractional numbers have none. */
+type NoDimension<T extends Shape> = Extract<`${Exclude<T[number], -1>}`, `-${string}` | `${string}.${string}`>;
+
+/** `unknown` where T has as many elements as S (or one −1), else an error that shows both. */
+export type Reshapable<S extends Shape, T extends Shape> =
+  IsOpen<S> extends true
+    ? unknown
+    : IsOpen<T> extends true
+      ? unknown
+      : number extends S[number] | T[number]
+        ? unknown
+        : [NoDimension<T>] extends [never]
+          ? -1 extends T[number]
+            ? unknown
+            : Size<S> extends Size<T>
+              ? unknown
+              : ShapeError<`cannot reshape ${Show<S>} of ${Size<S>} elements to ${Show<T>} of ${Size<T>}`>
+          : ShapeError<`cannot reshape ${Show<S>} to ${Show<T>}: ${NoDimension<T>} is no dimension`>;
+
+/** `unknown` where S can be stretched to T. */
+export type Stretchable<S extends Shape, T extends Shape> =
+  IsOpen<S> extends true
+    ? unknown
+    : IsOpen<T> extends true
+      ? unknown
+      : [Broadcast<S, T>] extends [never]
+        ? ShapeError<`cannot stretch ${Show<S>} to ${Show<T>}`>
+        : Broadcast<S, T> extends T
+          ? unknown
+          : ShapeError<`cannot stretch ${Show<S>} to ${Show<T>}`>;
 
 type ConcatTuple<A extends Shape, B extends Shape, Axis extends number, Done extends Shape> = A extends readonly [
   infer X extends number,
@@ -240,6 +352,19 @@ export type ConcatAll<Shapes extends readonly Shape[], Axis extends number> = Sh
     ? A
     : readonly number[];
 
+type ShowAll<Shapes extends readonly Shape[]> = Shapes extends readonly [infer A extends Shape]
+  ? Show<A>
+  : Shapes extends readonly [infer A extends Shape, ...infer Rest extends readonly Shape[]]
+    ? `${Show<A>}, ${ShowAll<Rest>}`
+    : '..';
+
+/** `unknown` where shapes differ on the joined axis only, else an error that shows them. */
+export type Concatenable<Shapes extends readonly Shape[], Axis extends number> = [ConcatAll<Shapes, Axis>] extends [
+  never,
+]
+  ? ShapeError<`cannot concatenate ${ShowAll<Shapes>} along axis ${Axis}: another axis differs`>
+  : unknown;
+
 /** Spatial dimensions of a convolution of stride 1 without padding: S − K + 1. */
 type ValidDims<S extends Shape, K extends Shape> = S extends readonly [
   infer A extends number,
@@ -249,8 +374,6 @@ type ValidDims<S extends Shape, K extends Shape> = S extends readonly [
     ? [number extends A ? number : number extends B ? number : AddDims<SubtractDims<A, B>, 1>, ...ValidDims<SR, KR>]
     : []
   : [];
-
-type OpenDims<S extends Shape> = { [I in keyof S]: number };
 
 /** How a convolution's spatial dimensions follow from its options. */
 export type ConvMode = 'same' | 'valid' | 'open';
