@@ -35,9 +35,7 @@ import {
   where,
   zeros,
 } from '../src/lang/index.ts';
-import type { Shape } from '../src/lang/shape-types.ts';
-
-type Plain<S extends Shape> = { -readonly [I in keyof S]: S[I] };
+import type { Plain, Shape } from '../src/lang/shape-types.ts';
 
 /** A tensor's shape as the compiler knows it, without readonly; when run, what it really is. */
 const shapeOf = <S extends Shape>(tensor: Tensor<S, DType>): Plain<S> => [...tensor.shape] as unknown as Plain<S>;
@@ -186,6 +184,26 @@ describe('the static shape is the shape', () => {
     expectTypeOf(shapeOf(conv(input('t', [1, 2, 9]), input('u', [4, 2, 3])))).toEqualTypeOf<[1, 4, 7]>();
     expectTypeOf(shapeOf(maxPool(image, 2))).toEqualTypeOf<[8, 3, number, number]>();
     expect(shapeOf(conv(image, kernels))).toEqual([8, 16, 24, 24]);
+  });
+
+  it('of what is generic in a dimension', () => {
+    const rowSums = <N extends number>(x: Tensor<[N, 3], 'f32'>) => x.square().sum(1, { keepDims: true });
+    const product = <N extends number>(x: Tensor<[N, 3], 'f32'>) =>
+      x
+        .matmul(b)
+        .add(input('bias', [4]))
+        .relu();
+    expectTypeOf(shapeOf(rowSums(a))).toEqualTypeOf<[2, 1]>();
+    expectTypeOf(shapeOf(product(a))).toEqualTypeOf<[2, 4]>();
+  });
+
+  it('of annotated tensors, which need no readonly', () => {
+    let sum: Tensor<[2, 3], 'f32'> = a;
+    sum = sum.add(variable('v', [2, 3])).mul(2);
+    sum = zeros([3]).broadcastTo([2, 3]);
+    expectTypeOf(sum.shape).toEqualTypeOf<[2, 3]>();
+    const any: Tensor = sum;
+    expectTypeOf(any.shape).toEqualTypeOf<Shape>();
   });
 
   it('of gradients, which have the shape of what they are by', () => {

@@ -5,6 +5,9 @@ import type { AddDims, Elements, Size, SubtractDims } from './shape-arithmetic.t
 
 export type Shape = readonly number[];
 
+/** A shape as people write it: without the readonly that literals bring. */
+export type Plain<S extends Shape> = { -readonly [I in keyof S]: S[I] };
+
 /** A type that no argument has: the compiler shows its text where an argument does not fit. */
 export interface ShapeError<Message extends string> {
   readonly 'shape error': Message;
@@ -110,13 +113,19 @@ type Names<Axes extends number, At extends number, FromEnd extends number> = [
   ? false
   : true;
 
-/** Every number, as text, that names an axis of a shape. */
-type AxisNames<S extends Shape, Before extends Shape = []> = S extends readonly [
-  infer D extends number,
-  ...infer Rest extends Shape,
-]
-  ? `${Before['length']}` | `-${S['length']}` | AxisNames<Rest, [...Before, D]>
-  : never;
+/** Every number, as text, that names an axis of a shape of so many axes; by rank alone, so that dimensions may be generic. */
+interface AxesByRank {
+  0: never;
+  1: '0' | '-1';
+  2: AxesByRank[1] | '1' | '-2';
+  3: AxesByRank[2] | '2' | '-3';
+  4: AxesByRank[3] | '3' | '-4';
+  5: AxesByRank[4] | '4' | '-5';
+  6: AxesByRank[5] | '5' | '-6';
+  7: AxesByRank[6] | '6' | '-7';
+  8: AxesByRank[7] | '7' | '-8';
+}
+type AxisNames<S extends Shape> = S['length'] extends keyof AxesByRank ? AxesByRank[S['length']] : string;
 
 type AxisList<A> = A extends number ? A : A extends readonly number[] ? A[number] : never;
 type Missing<Axes extends number, S extends Shape> = Exclude<`${Axes}`, AxisNames<S>>;

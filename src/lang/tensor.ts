@@ -30,6 +30,7 @@ import type {
   MatMulable,
   Permutable,
   Permuted,
+  Plain,
   Reduced,
   Reshapable,
   Reversed,
@@ -347,7 +348,7 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
   get T(): Tensor<Reversed<S>, D> {
     return this.transpose();
   }
-  broadcastTo<const T extends readonly number[]>(shape: T & Stretchable<S, T>): Tensor<T, D> {
+  broadcastTo<const T extends readonly number[]>(shape: T & Stretchable<S, T>): Tensor<Plain<T>, D> {
     const from = this.value.type.shape;
     checkType('broadcastTo', this.dtype, shape);
     const fits =

@@ -4,7 +4,7 @@ import { type SourcePosition, UserError } from '../ir/errors.ts';
 import { parameter, type Value } from '../ir/graph.ts';
 import { type DType, formatType, isFloat, sizeOf, type TensorType } from '../ir/types.ts';
 import { checkNumber, checkType, fail } from './checks.ts';
-import type { Shape } from './shape-types.ts';
+import type { Plain, Shape } from './shape-types.ts';
 import { callerPosition } from './source.ts';
 import { here, Tensor } from './tensor.ts';
 
@@ -25,7 +25,7 @@ export function input<const Name extends string, const S extends Shape, const D 
   name: Name,
   shape: S,
   dtype?: D,
-): Input<Name, S, D> {
+): Input<Name, Plain<S>, D> {
   checkType(`input ${name}`, dtype ?? 'f32', shape);
   return new Input(name, parameter(name, { dtype: dtype ?? 'f32', shape: [...shape] }).value);
 }
@@ -90,16 +90,16 @@ export function variable<const S extends Shape, const D extends DType = 'f32'>(
   name: string,
   shape: S,
   options: VariableOptions<D> = {},
-): Variable<S, D> {
+): Variable<Plain<S>, D> {
   checkType(`variable ${name}`, options.dtype ?? 'f32', shape);
-  return new Variable<S, D>(name, { dtype: options.dtype ?? 'f32', shape: [...shape] }, options);
+  return new Variable<Plain<S>, D>(name, { dtype: options.dtype ?? 'f32', shape: [...shape] }, options);
 }
 
 /** A tensor known when the graph is built: nested arrays, or row-major elements with a shape. */
 export function constant<const S extends Shape = Shape, const D extends DType = 'f32'>(
   data: NumberData,
   options: { readonly shape?: S; readonly dtype?: D } = {},
-): Tensor<S, D> {
+): Tensor<Plain<S>, D> {
   const dtype = options.dtype ?? 'f32';
   const given = shapeOfData(data);
   const shape = options.shape ?? given;
@@ -138,15 +138,15 @@ export function full<const S extends Shape, const D extends DType = 'f32'>(
   shape: S,
   value: number,
   dtype?: D,
-): Tensor<S, D> {
+): Tensor<Plain<S>, D> {
   checkType('full', dtype ?? 'f32', shape);
   checkNumber('full', dtype ?? 'f32', value);
   return new Tensor(here().fill({ dtype: dtype ?? 'f32', shape: [...shape] }, value));
 }
-export function zeros<const S extends Shape, const D extends DType = 'f32'>(shape: S, dtype?: D): Tensor<S, D> {
+export function zeros<const S extends Shape, const D extends DType = 'f32'>(shape: S, dtype?: D): Tensor<Plain<S>, D> {
   return full(shape, 0, dtype);
 }
-export function ones<const S extends Shape, const D extends DType = 'f32'>(shape: S, dtype?: D): Tensor<S, D> {
+export function ones<const S extends Shape, const D extends DType = 'f32'>(shape: S, dtype?: D): Tensor<Plain<S>, D> {
   return full(shape, 1, dtype);
 }
 
@@ -161,7 +161,7 @@ export function iota<const S extends Shape, const D extends DType = 'i32'>(
   shape: S,
   axis: number,
   dtype?: D,
-): Tensor<S, D> {
+): Tensor<Plain<S>, D> {
   checkType('iota', dtype ?? 'i32', shape);
   return new Tensor(here('iota').iota({ dtype: dtype ?? 'i32', shape: [...shape], axis }));
 }
