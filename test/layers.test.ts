@@ -255,6 +255,10 @@ describe('flatten, sequential and names', () => {
     expect([...model.updates()].map(([{ name }]) => name)).toEqual(['n.mean', 'n.variance']);
   });
 
+  it('sequential gives a function the tensor alone, not the mode', () => {
+    expectResult(nn.sequential(nn.softmax)(constant([[0, Math.log(3)]])), [1, 2], [0.25, 0.75]);
+  });
+
   it('sequential takes an embedding first', () => {
     const model = nn.sequential(nn.embedding(3, 2, given(1, 2, 3, 4, 5, 6)), nn.flatten());
     expectResult(model(constant([2, 0], { shape: [1, 2], dtype: 'i32' }) as AnyTensor), [1, 4], [5, 6, 1, 2]);

@@ -339,7 +339,8 @@ export function sequential(...layers: readonly (Layer | ((x: F32) => F32))[]): L
   return layer(
     'sequential',
     [...new Set(owned.flatMap((next) => next.variables))],
-    (x, mode) => layers.reduce<F32>((value, next) => next(value, mode), x),
+    // A function may have further parameters of its own (softmax has its axes): it is given the tensor alone.
+    (x, mode) => layers.reduce<F32>((value, next) => ('variables' in next ? next(value, mode) : next(value)), x),
     () => owned.flatMap((next) => [...next.updates()]),
   );
 }
