@@ -1,5 +1,11 @@
 // Derivatives, formulas as text, functions with their variables, and the positions that operations remember.
 
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   captureSources,
@@ -183,6 +189,26 @@ describe('positions', () => {
     const { source } = ones([2]).add(1).value.producer!;
     expect(source?.file).toBe('test/lang-functions.test.ts');
     expect(String(ones([2]))).toMatch(/^Tensor\(f32\[2\] at test\/lang-functions\.test\.ts:\d+:\d+\)$/);
+  });
+
+  it('are found in folders whose names have spaces and parentheses, in modules of either kind', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'ashlar (a b) '));
+    try {
+      const tsx = createRequire(import.meta.url).resolve('tsx/cli');
+      const language = JSON.stringify(fileURLToPath(new URL('../src/lang/index.ts', import.meta.url)));
+      for (const name of ['model.mts', 'model.cts']) {
+        const lines = ["const x = input('x', [2]);", 'const later = async () => { await null; return x.add(1); };'];
+        const print = 'later().then((y) => console.log(String(y), String([1].map(() => x.neg())[0])));';
+        writeFileSync(join(folder, name), [`import { input } from ${language};`, ...lines, print].join('\n'));
+        const { stdout, stderr } = spawnSync(process.execPath, [tsx, name], { cwd: folder, encoding: 'utf8' });
+        expect(stderr).toBe('');
+        expect(stdout).toMatch(
+          new RegExp(`^Tensor\\(f32\\[2\\] at .*${name}:3:\\d+\\) Tensor\\(f32\\[2\\] at .*${name}:4:\\d+\\)\n$`),
+        );
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('captureSources(false) saves the stack traces', () => {

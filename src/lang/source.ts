@@ -3,13 +3,19 @@
 import type { SourcePosition } from '../ir/errors.ts';
 
 /** The folder of Ashlar's own modules: frames inside it are not the user's. */
-const own = import.meta.url.replace(/[^/]*\/[^/]*$/, '');
+const own = pathOf(import.meta.url).replace(/[^/]*\/[^/]*$/, '');
 const framesLookedAt = 24;
 let enabled = true;
 
 /** Switches the capture of positions off (or on), for graphs of very many nodes: a stack trace costs more than a node. */
 export function captureSources(on: boolean): void {
   enabled = on;
+}
+
+/** A module's place as a path: Node names modules by URL, in which a space is %20, or by path. */
+function pathOf(place: string): string {
+  const named = place.replace(/\?.*$/, '');
+  return named.startsWith('file://') ? decodeURIComponent(named.slice('file://'.length)) : named;
 }
 
 interface StackHolder {
@@ -31,16 +37,18 @@ export function callerPosition(): SourcePosition | null {
   return firstForeign(text);
 }
 
-const frame = /(?:\(|at |@)((?:file:\/\/|https?:\/\/)?[^\s()]+?):(\d+):(\d+)\)?$/;
+/** `at name (place:line:column)`; a place may hold spaces and parentheses itself. */
+const namedFrame = /^at .*? \((.+):(\d+):(\d+)\)$/;
+/** `at place:line:column`, or `name@place:line:column` of engines other than V8. */
+const plainFrame = /^(?:at (?:async )?|[^@]*@)(.+):(\d+):(\d+)$/;
+const unknownPlace = /^(?:node:|native|eval at |<anonymous>)/;
 
 function firstForeign(stack: string): SourcePosition | null {
-  const ownPath = own.replace(/^file:\/\//, '');
   for (const line of stack.split('\n')) {
-    const match = frame.exec(line.trim());
-    if (match === null) continue;
-    const file = match[1]!.replace(/^file:\/\//, '').replace(/\?.*$/, '');
-    if (file.startsWith(ownPath) || file.startsWith('node:') || file.startsWith('native')) continue;
-    return { file: relative(file), line: Number(match[2]), column: Number(match[3]) };
+    const match = namedFrame.exec(line.trim()) ?? plainFrame.exec(line.trim());
+    if (match === null || unknownPlace.test(match[1]!)) continue;
+    const file = pathOf(match[1]!);
+    if (!file.startsWith(own)) return { file: relative(file), line: Number(match[2]), column: Number(match[3]) };
   }
   return null;
 }
