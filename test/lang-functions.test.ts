@@ -199,7 +199,7 @@ describe('positions', () => {
         `import { input } from ${language};`,
         "const x = input('x', []);",
         'const later = async () => { await null; return x.add(1); };',
-        'console.log(`${await later()} and ${[x].map((y) => y.neg())[0]}`);',
+        'console.log(String(await later()), "and", String([x].map((y) => y.neg())[0]));',
       ];
       writeFileSync(join(folder, 'model.mts'), program.join('\n'));
       const tsx = createRequire(import.meta.url).resolve('tsx/cli');

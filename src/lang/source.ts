@@ -2,8 +2,8 @@
 
 import type { SourcePosition } from '../ir/errors.ts';
 
-/** The folder of Ashlar's own modules: frames inside it are not the user's. */
-const own = pathOf(import.meta.url).replace(/[^/]*\/[^/]*$/, '');
+/** The folder of Ashlar's own modules, sources or built: frames inside it are not the user's. */
+const own = pathOf(import.meta.url).replace(/(lang\/)?[^/]*$/, '');
 const framesLookedAt = 24;
 let enabled = true;
 
