@@ -8,6 +8,7 @@ import {
   constant,
   cumsum,
   cumulative,
+  elementwise,
   full,
   input,
   interpret,
@@ -170,6 +171,11 @@ describe('elementwise operations', () => {
     close(constant([0, Math.log(3)]).sigmoid(), [0.5, 0.75]);
     close(constant([0, 1000]).softplus(), [Math.LN2, 1000]);
     close(constant([0, 0.5]).erf(), [0, 0.520499877813047]);
+  });
+
+  it('elementwise takes the operation by its name', () => {
+    expect(shown(elementwise('relu', constant([-1, 2])))).toBe('[0, 2]');
+    expect(elementwise('isnan', constant([1])).dtype).toBe('bool');
   });
 
   it('casts saturate from floats, wrap between integers and keep a tensor of the same dtype', () => {
