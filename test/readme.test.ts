@@ -59,8 +59,9 @@ describe('the README', () => {
     expect(messages).toEqual([]);
   });
 
-  programs.forEach(({ title, runs, printed }, i) => {
-    it.runIf(runs)(title, () => {
+  for (const [i, { title, runs, printed }] of programs.entries()) {
+    if (!runs) continue;
+    it(title, () => {
       const tsx = createRequire(import.meta.url).resolve('tsx/cli');
       const { stdout, stderr } = spawnSync(process.execPath, [tsx, fileOf(i)], {
         cwd: folder,
@@ -71,7 +72,7 @@ describe('the README', () => {
       expect(stderr).toBe('');
       expect(stdout).toBe(printed);
     });
-  });
+  }
 
   it('names files and commands that exist', () => {
     const { scripts } = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8')) as { scripts: object };
