@@ -3,7 +3,18 @@
 // without atomic additions: each is the other's transpose, and both only gather.
 
 import type { Value } from '../graph.ts';
-import { add, fixed, flatten, floorDiv, type IndexExpr, multiply, subtract, unflatten } from '../index-expr.ts';
+import {
+  add,
+  fixed,
+  flatten,
+  floorDiv,
+  type IndexExpr,
+  modulo,
+  multiply,
+  of,
+  subtract,
+  unflatten,
+} from '../index-expr.ts';
 import { apply, type Expr, indexValue, literal } from '../kernel.ts';
 import type { WindowAttrs } from '../opattrs.ts';
 import { type OpTable, TypeMismatch } from '../optable.ts';
@@ -86,6 +97,7 @@ function expectTaps(taps: TensorType, shape: Shape): void {
 
 const plain = 'window=[2,2], strides=[2,2], padding=[[0,0],[0,0]], dilation=[1,1]';
 const ragged = 'window=[3,2], strides=[1,2], padding=[[1,1],[0,1]], dilation=[1,1]';
+const gaps = 'window=[2], strides=[4], padding=[[0,0]], dilation=[1]';
 const spread = 'window=[3], strides=[2], padding=[[1,2]], dilation=[2]';
 
 export const windowOps: Pick<OpTable, 'reduceWindow' | 'windowArg' | 'windowTake' | 'windowPut'> = {
@@ -243,12 +255,9 @@ export const windowOps: Pick<OpTable, 'reduceWindow' | 'windowArg' | 'windowTake
       cost: 'cheap',
       element: (s, index, { attrs, operands }) => {
         const { dtype, shape } = operands[0]!.type;
-        const last = sizeOf(attrs.window) - 1;
-        const clamped = apply('min', apply('max', s.operand(1, index), literal('i32', 0)), literal('i32', last));
-        const tap = unflatten(
-          { terms: [{ atom: { kind: 'dynamic', expr: clamped, lower: 0, upper: last }, coefficient: 1 }], constant: 0 },
-          attrs.window,
-        );
+        const upper = sizeOf(attrs.window) - 1;
+        const expr = clampedTap(s.operand(1, index), attrs);
+        const tap = unflatten(of({ kind: 'dynamic', expr, lower: 0, upper }), attrs.window);
         return cellExpr((cell) => s.operand(0, cell), shape, index, tap, attrs, literal(dtype, 0));
       },
     },
@@ -288,25 +297,24 @@ export const windowOps: Pick<OpTable, 'reduceWindow' | 'windowArg' | 'windowTake
     vjp: (b, { attrs, operands }, [c]) => [b.windowTake(c!, operands[1]!, windowOf(attrs)), null],
     lowering: {
       class: 'reduction',
-      extents: ({ attrs }) => attrs.window,
+      extents: ({ attrs }) => attrs.window.map((_, d) => coveringWindows(attrs, d)),
       monoid: () => 'sum',
       position: false,
-      element: (s, index, tap, { attrs, operands }) => {
+      element: (s, index, covering, { attrs, operands }) => {
         const { dtype, shape } = operands[0]!.type;
-        const offset = shape.length - tap.length;
-        let condition: Expr | null = null;
-        const at = index.map((i, axis) => {
-          const d = axis - offset;
-          if (d < 0) return i;
-          const start = subtract(add(i, fixed(attrs.padding[d]![0])), multiply(tap[d]!, attrs.dilation[d]!));
-          condition = both(condition, within(start, 0, (shape[axis]! - 1) * attrs.strides[d]! + 1));
-          condition = both(condition, divides(start, attrs.strides[d]!));
-          return floorDiv(start, attrs.strides[d]!);
-        });
+        const offset = shape.length - covering.length;
+        const found = covering.map((nth, d) => covered(index[offset + d]!, nth, shape[offset + d]!, attrs, d));
+        const at = [...index.slice(0, offset), ...found.map(({ window }) => window)];
+        const condition = found.reduce<Expr | null>((all, next) => both(all, next.condition), null);
+        const here = indexValue(
+          flatten(
+            found.map(({ tap }) => tap),
+            attrs.window,
+          ),
+        );
         const zero = literal(dtype, 0);
-        const chosen = (): Expr =>
-          guarded(apply('eq', s.operand(1, at), indexValue(flatten(tap, attrs.window))), () => s.operand(0, at), zero);
-        return guarded(condition, chosen, zero);
+        const holds = (): Expr => apply('eq', clampedTap(s.operand(1, at), attrs), here);
+        return guarded(condition, () => guarded(holds(), () => s.operand(0, at), zero), zero);
       },
     },
     examples: [
@@ -316,9 +324,52 @@ export const windowOps: Pick<OpTable, 'reduceWindow' | 'windowArg' | 'windowTake
       {
         text: `func @f(%x: f32[2,3,5], %c: f32[2,3,3]) {\n  %i = windowArg(%x) {kind=max, ${ragged}}\n  %0 = windowPut(%c, %i) {${ragged}, spatial=[3,5]}\n  return y = %0\n}`,
       },
+      {
+        text: `func @f(%x: f32[2,6], %c: f32[2,3]) {\n  %i = windowArg(%x) {kind=max, ${spread}}\n  %0 = windowPut(%c, %i) {${spread}, spatial=[6]}\n  return y = %0\n}`,
+      },
+      {
+        text: `func @f(%x: f32[2,11], %c: f32[2,3]) {\n  %i = windowArg(%x) {kind=max, ${gaps}}\n  %0 = windowPut(%c, %i) {${gaps}, spatial=[11]}\n  return y = %0\n}`,
+      },
+      {
+        text: `func @f(%t: i32[2,3,3], %c: f32[2,3,3]) {\n  %0 = windowPut(%c, %t) {${ragged}, spatial=[3,5]}\n  return y = %0\n}`,
+      },
     ],
   },
 };
+
+/** A tap from memory, brought into the window. */
+function clampedTap(tap: Expr, { window }: WindowAttrs): Expr {
+  return apply('min', apply('max', tap, literal('i32', 0)), literal('i32', sizeOf(window) - 1));
+}
+
+/** How many windows along axis d may cover one cell; under a dilation they are counted by taps, which are fewer. */
+function coveringWindows({ window, strides, dilation }: WindowAttrs, d: number): number {
+  return dilation[d]! === 1 ? Math.ceil(window[d]! / strides[d]!) : window[d]!;
+}
+
+/**
+ * The `nth` window along axis d that may cover a cell, the tap under which it does, and the condition that both exist:
+ * window · stride + tap · dilation = cell + padding. Without a dilation the windows are counted back from the last one
+ * that begins at or before the cell; where windows neither overlap nor leave gaps that one needs no condition.
+ */
+function covered(
+  cell: IndexExpr,
+  nth: IndexExpr,
+  windows: number,
+  attrs: WindowAttrs,
+  d: number,
+): { window: IndexExpr; tap: IndexExpr; condition: Expr | null } {
+  const stride = attrs.strides[d]!;
+  const padded = add(cell, fixed(attrs.padding[d]![0]));
+  if (attrs.dilation[d]! === 1) {
+    const window = subtract(floorDiv(padded, stride), nth);
+    const tap = add(modulo(padded, stride), multiply(nth, stride));
+    return { window, tap, condition: both(within(window, 0, windows), within(tap, 0, attrs.window[d]!)) };
+  }
+  const start = subtract(padded, multiply(nth, attrs.dilation[d]!));
+  const reached = both(within(start, 0, (windows - 1) * stride + 1), divides(start, stride));
+  return { window: floorDiv(start, stride), tap: nth, condition: reached };
+}
 
 function tapAt(position: number, window: readonly number[]): number[] {
   const clamped = Math.min(Math.max(position, 0), sizeOf(window) - 1);
