@@ -98,6 +98,53 @@ const cases: readonly (readonly [string, string])[] = [
       'strides=[1,1], padding=[[1,1],[1,1]], lhsDilation=[1,1], rhsDilation=[1,1], groups=16',
     ),
   ],
+  ['direct: features in whole panels, pixels ragged', conv('2,8,9,9', '32,8,3,3', plain2d)],
+  ['direct: features ragged, one result row-major', conv('1,5,10,10', '50,5,3,3', plain2d)],
+  [
+    'direct: no padding, read where it lies',
+    conv('2,12,7,7', '24,12,1,1', plain2d.replaceAll('[1,1],[1,1]', '[0,0],[0,0]')),
+  ],
+  [
+    'direct: two layers with channels last between them, strided',
+    `func @f(%x: f32[2,3,15,15], %w: f32[16,3,3,3], %v: f32[24,16,3,3], %b: f32[24]) {
+      %0 = conv(%x, %w) {strides=[2,2], padding=[[1,1],[1,1]], lhsDilation=[1,1], rhsDilation=[1,1], groups=1}
+      %1 = relu(%0)
+      %2 = conv(%1, %v) {${plain2d}}
+      %3 = broadcast(%b) {shape=[2,24,8,8], axes=[1]}
+      %4 = add(%2, %3)
+      %5 = transpose(%4) {permutation=[0,2,3,1]}
+      %6 = exp(%5)
+      %7 = reduce(%2) {kind=max, axes=[2,3]}
+      %8 = reshape(%4) {shape=[2,1536]}
+      %9 = neg(%8)
+      return y = %6, z = %7, f = %9
+    }`,
+  ],
+  [
+    'direct: weights in several blocks',
+    `func @f(%x: f32[1,700,4,4], %w: f32[40,700,3,3]) {\n%0 = conv(%x, %w) {${plain2d}}\nreturn y = %0\n}`,
+  ],
+  [
+    'direct: gradients of both operands',
+    `func @f(%x: f32[3,16,9,9], %w: f32[32,16,3,3], %c: f32[3,32,9,9]) {
+      %0 = transpose(%x) {permutation=[1,0,2,3]}
+      %1 = transpose(%c) {permutation=[1,0,2,3]}
+      %2 = conv(%0, %1) {${plain2d}}
+      %3 = transpose(%2) {permutation=[1,0,2,3]}
+      %4 = transpose(%w) {permutation=[1,0,2,3]}
+      %5 = reverse(%4) {axes=[2,3]}
+      %6 = conv(%c, %5) {${plain2d}}
+      return w = %3, x = %6
+    }`,
+  ],
+  [
+    'direct: grouped, dilated, in three dimensions',
+    conv(
+      '1,8,6,6,5',
+      '32,4,2,2,2',
+      'strides=[1,1,2], padding=[[1,1],[0,1],[0,0]], lhsDilation=[1,1,1], rhsDilation=[2,1,1], groups=2',
+    ),
+  ],
 ];
 
 describe('contractions in C', () => {

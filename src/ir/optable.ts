@@ -36,6 +36,16 @@ export interface ContractionForm {
   rhs(s: ElementContext): Expr;
   /** The result's index, one per axis of the result, in terms of batch, rows and columns. */
   readonly result: readonly IndexExpr[];
+  /** Where rhs is a window over a padded array: rhs is `element` at `index`. */
+  readonly window?: PaddedWindow;
+}
+
+/** An operand with its padding and the zeros between its elements, as an array of its own. */
+export interface PaddedWindow {
+  readonly shape: readonly number[];
+  element(s: ElementContext, index: readonly IndexExpr[]): Expr;
+  /** Where the contraction reads it: linear in the contraction's axes. */
+  readonly index: readonly IndexExpr[];
 }
 
 /** Results as buffers for operations that write their own loop nest. */

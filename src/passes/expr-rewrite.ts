@@ -3,11 +3,13 @@
 
 import { InternalError } from '../ir/errors.ts';
 import { type Axis, type IndexExpr, substitute } from '../ir/index-expr.ts';
-import type { Buffer, Expr, Stmt } from '../ir/kernel.ts';
+import type { Buffer, Expr, Local, Stmt } from '../ir/kernel.ts';
 
 export interface Replacement {
   axis(axis: Axis): IndexExpr | null;
   buffer(buffer: Buffer): Buffer;
+  /** Where a body is copied: the copy's own names. */
+  local?(local: Local): Local;
 }
 
 const keepBuffer = (buffer: Buffer): Buffer => buffer;
@@ -31,8 +33,9 @@ export function rewriteExpr(expr: Expr, replacement: Replacement): Expr {
   const visit = (inner: Expr): Expr => rewriteExpr(inner, replacement);
   switch (expr.kind) {
     case 'literal':
-    case 'local':
       return expr;
+    case 'local':
+      return replacement.local === undefined ? expr : { ...expr, local: replacement.local(expr.local) };
     case 'index':
       return { ...expr, value: rewriteIndex(expr.value, replacement) };
     case 'load':
@@ -47,6 +50,10 @@ export function rewriteExpr(expr: Expr, replacement: Replacement): Expr {
   }
 }
 
+function rewriteLocal(local: Local, { local: rename }: Replacement): Local {
+  return rename === undefined ? local : rename(local);
+}
+
 export function rewriteStmts(body: readonly Stmt[], replacement: Replacement): Stmt[] {
   return body.map((stmt) => rewriteStmt(stmt, replacement));
 }
@@ -58,9 +65,17 @@ function rewriteStmt(stmt: Stmt, replacement: Replacement): Stmt {
     case 'let':
     case 'accumulate':
     case 'assign':
-      return { ...stmt, value: rewriteExpr(stmt.value, replacement) };
+      return {
+        ...stmt,
+        local: rewriteLocal(stmt.local, replacement),
+        value: rewriteExpr(stmt.value, replacement),
+      };
     case 'accumulator':
-      return { ...stmt, initial: rewriteExpr(stmt.initial, replacement) };
+      return {
+        ...stmt,
+        local: rewriteLocal(stmt.local, replacement),
+        initial: rewriteExpr(stmt.initial, replacement),
+      };
     case 'store':
     case 'update':
       return {
@@ -161,6 +176,15 @@ export function indicesOf(expr: Expr): IndexExpr[] {
     if (inner.kind === 'index') collect(inner.value);
   });
   return found;
+}
+
+/** Every index expression of a body in which an axis may stand. */
+export function allIndices(body: readonly Stmt[]): IndexExpr[] {
+  const indices: IndexExpr[] = [];
+  walkStmts(body, (stmt) => {
+    for (const expr of exprsOf(stmt)) indices.push(...indicesOf(expr));
+  });
+  return indices;
 }
 
 /** The loads of global buffers in a body, with the buffers it stores to. */

@@ -210,8 +210,8 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
   const groups: OpenGroup[] = [];
   const home = new Map<Node, OpenGroup>();
   const latest = new Map<Node, number>();
-  // Element operations that wait for their one reader, with the length of the chain that waits behind each.
-  const waiting = new Map<Node, number>();
+  const waiting = new Map<Node, Waiting>();
+  const isStored = storedAnyway(func, table, inlined, uses);
   const join = (group: OpenGroup, node: Node): void => {
     for (const { producer } of node.operands) {
       if (producer !== null && waiting.delete(producer)) join(group, producer);
@@ -226,14 +226,16 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
       continue;
     }
     const isElement = table[node.op].lowering.class === 'element';
-    const found = isElement ? joinable(node, table, groups, home, latest) : null;
-    if (found !== null) {
+    const found = isElement ? joinable(node, table, groups, home, latest, waiting) : null;
+    const waits = isElement && waitsForReader(node, table, inlined, uses);
+    if (found !== null && !(waits && isRecomputed(node, table, isStored))) {
       join(found, node);
       continue;
     }
-    const chain = 1 + Math.max(0, ...node.operands.map(({ producer }) => (producer && waiting.get(producer)) ?? 0));
-    if (isElement && chain < longestInlinedChain && waitsForReader(node, table, inlined, uses)) {
-      waiting.set(node, chain);
+    const behind = node.operands.map(({ producer }) => (producer && waiting.get(producer)?.chain) ?? 0);
+    const chain = 1 + Math.max(0, ...behind);
+    if (waits && chain < longestInlinedChain) {
+      waiting.set(node, { chain, joins: found });
       latest.set(node, latestRank(node, home, latest));
       continue;
     }
@@ -248,6 +250,40 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
     else home.set(node, group);
   }
   return groups.map((group) => ({ ...group, stored: storedOf(group, home, inlined, uses) }));
+}
+
+/** An element operation that waits for its one reader. */
+interface Waiting {
+  /** The length of the chain that waits with it. */
+  readonly chain: number;
+  /** The group that it could have joined, and still joins if its reader does. */
+  readonly joins: OpenGroup | null;
+}
+
+/**
+ * Values that are in memory, or cost nothing, whatever kernel reads them: parameters, constants, results, and what a
+ * kernel of its own or a moved index reads.
+ */
+function storedAnyway(func: Func, table: OpTable, inlined: ReadonlySet<Node>, uses: Uses): (value: Value) => boolean {
+  const stored = new Set<Value>();
+  for (const node of func.nodes) {
+    for (const value of node.results) {
+      const leaves = (reader: Node): boolean => inlined.has(reader) || table[reader.op].lowering.class !== 'element';
+      const moved = inlined.has(node) && node.operands.every(isStored);
+      const kept = !inlined.has(node) && (uses.results.has(value) || (uses.readers.get(value) ?? []).some(leaves));
+      if (moved || kept || isConstantBuffer(node)) stored.add(value);
+    }
+  }
+  function isStored(value: Value): boolean {
+    return value.producer === null || stored.has(value);
+  }
+  return isStored;
+}
+
+/** True where storing the result for its one reader would cost more than computing it there. */
+function isRecomputed(node: Node, table: OpTable, isStored: (value: Value) => boolean): boolean {
+  const { lowering } = table[node.op];
+  return lowering.class === 'element' && lowering.cost === 'cheap' && node.operands.every(isStored);
 }
 
 /**
@@ -278,6 +314,7 @@ function joinable(
   groups: readonly OpenGroup[],
   home: ReadonlyMap<Node, OpenGroup>,
   latest: ReadonlyMap<Node, number>,
+  waiting: ReadonlyMap<Node, Waiting>,
 ): OpenGroup | null {
   const rank = latestRank(node, home, latest);
   const group = groups[rank];
@@ -287,7 +324,8 @@ function joinable(
   // Only an operation that reads its operands at its own index may read a value of the group it joins.
   if (!readsOwnIndex(node, table)) return null;
   for (const operand of node.operands) {
-    const inGroup = operand.producer !== null && home.get(operand.producer) === group;
+    const { producer } = operand;
+    const inGroup = producer !== null && (home.get(producer) === group || waiting.get(producer)?.joins === group);
     if (!inGroup && rankOf(operand, home, latest) === rank) return null;
   }
   return group;

@@ -3,7 +3,7 @@
 
 import { InternalError } from '../ir/errors.ts';
 import type { Node, Value } from '../ir/graph.ts';
-import { flatten, type IndexExpr } from '../ir/index-expr.ts';
+import type { IndexExpr } from '../ir/index-expr.ts';
 import type { Buffer, Expr, Local, Stmt } from '../ir/kernel.ts';
 import type { ElementContext, OpTable } from '../ir/optable.ts';
 import type { DType } from '../ir/types.ts';
@@ -17,7 +17,13 @@ export interface GroupContext {
   readonly group: Group;
   /** A value at an index: a load, an inlined expression, or what `locals` says. */
   at(value: Value, index: readonly IndexExpr[], locals: ReadonlyMap<Value, Expr>): Expr;
+  /** The anchor's operands at an index. */
+  readonly operandOf: ElementContext;
   bufferFor(value: Value): Buffer;
+  /** Where an element of a value lies in its buffer. */
+  offsetOf(value: Value, index: readonly IndexExpr[]): IndexExpr;
+  /** The domain's axes from the slowest to the fastest in memory. */
+  readonly order: readonly number[];
   /** A buffer that lives from one kernel of the group to the next. */
   scratch(name: string, dtype: DType, size: number): Buffer;
 }
@@ -55,10 +61,13 @@ export function memberStmts(
   const locals = new Map(anchored);
   const stored = new Set(group.stored);
   const stmts: Stmt[] = [];
-  const offset = flatten(index, group.domain);
-  for (const [value, expr] of anchored) {
-    if (stored.has(value)) stmts.push({ kind: 'store', buffer: context.bufferFor(value), offset, value: expr });
-  }
+  const store = (value: Value, expr: Expr): Stmt => ({
+    kind: 'store',
+    buffer: context.bufferFor(value),
+    offset: context.offsetOf(value, index),
+    value: expr,
+  });
+  for (const [value, expr] of anchored) if (stored.has(value)) stmts.push(store(value, expr));
   group.members.forEach((node, position) => {
     const value = node.results[0]!;
     const expr = elementOf(table, node, index, (operand, at) => context.at(operand, at, locals));
@@ -66,7 +75,7 @@ export function memberStmts(
     const reference: Expr = { kind: 'local', dtype: local.dtype, local };
     stmts.push({ kind: 'let', local, value: expr });
     locals.set(value, reference);
-    if (stored.has(value)) stmts.push({ kind: 'store', buffer: context.bufferFor(value), offset, value: reference });
+    if (stored.has(value)) stmts.push(store(value, reference));
   });
   return stmts;
 }

@@ -13,20 +13,12 @@ import {
   unflatten,
 } from '../ir/index-expr.ts';
 import type { AxisKind, Expr, Stmt } from '../ir/kernel.ts';
-import { exprsOf, indicesOf, rewriteStmts, walkStmts } from './expr-rewrite.ts';
+import { type Nest, splitDividedAxes } from './axis-split.ts';
+import { allIndices, indicesOf, rewriteStmts } from './expr-rewrite.ts';
 import { flatBlock, parallelThreshold } from './schedule.ts';
 
 export function loop(over: Axis, axisKind: AxisKind, body: readonly Stmt[]): Stmt {
   return { kind: 'loop', axis: over, axisKind, body };
-}
-
-/** Every index expression of a body in which an axis may stand. */
-export function allIndices(body: readonly Stmt[]): IndexExpr[] {
-  const indices: IndexExpr[] = [];
-  walkStmts(body, (stmt) => {
-    for (const expr of exprsOf(stmt)) indices.push(...indicesOf(expr));
-  });
-  return indices;
 }
 
 /** Groups of adjacent axes that every index treats as one: outer coefficient = inner extent × inner coefficient. */
@@ -69,16 +61,21 @@ export function substituteStmts(body: readonly Stmt[], map: ReadonlyMap<Axis, In
   return rewriteStmts(body, { axis: (old) => map.get(old) ?? null, buffer: (buffer) => buffer });
 }
 
+/** The nest with mergeable neighbours as one axis. */
+function merge({ axes, body }: Nest): Nest {
+  const { merged, map } = mergeAxes(axes, allIndices(body));
+  return { axes: merged, body: map.size === 0 ? body : substituteStmts(body, map) };
+}
+
 /**
- * Runs an element body over its axes. `work` is the cost of one element in additions. Axes merge where they can; a flat loop is
- * cut into blocks so that threads have something to share.
+ * Runs an element body over its axes. `work` is the cost of one element in additions. Axes merge where they can, and split
+ * where that removes divisions; a flat loop is cut into blocks so that threads have something to share.
  */
 export function elementLoops(axes: readonly Axis[], body: readonly Stmt[], work: number): Stmt[] {
-  const { merged, map } = mergeAxes(axes, allIndices(body));
-  const inner = map.size === 0 ? [...body] : substituteStmts(body, map);
-  const size = merged.reduce((product, next) => product * next.extent, 1);
+  const size = axes.reduce((product, next) => product * next.extent, 1);
+  const { axes: merged, body: inner } = merge(splitDividedAxes(merge({ axes, body })));
   const parallel = size * work >= parallelThreshold;
-  if (merged.length === 0) return inner;
+  if (merged.length === 0) return [...inner];
   if (merged.length === 1) return flatLoop(merged[0]!, inner, parallel);
   const last = merged[merged.length - 1]!;
   let nest: Stmt[] = [loop(last, 'vector', inner)];

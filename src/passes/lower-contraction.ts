@@ -18,10 +18,12 @@ import {
   load,
   type Stmt,
 } from '../ir/kernel.ts';
+import type { PaddedWindow } from '../ir/optable.ts';
 import { bytesPerElement, type DType, isFloat } from '../ir/types.ts';
 import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { contiguousAxis, loop, substituteStmts } from './loops.ts';
+import { lowerDirect } from './lower-direct.ts';
 import { extentOf, reductionKernels } from './lower-reduction.ts';
 import {
   type ContractionSchedule,
@@ -43,6 +45,7 @@ interface Problem {
   readonly lhs: Expr;
   readonly rhs: Expr;
   readonly result: readonly IndexExpr[];
+  readonly window?: PaddedWindow;
 }
 
 export function lowerContraction(context: GroupContext, anchor: Node): KernelBody[] {
@@ -52,7 +55,16 @@ export function lowerContraction(context: GroupContext, anchor: Node): KernelBod
   const work = rows * columns * extentOf(problem.inner);
   const thin = Math.min(rows, columns) < fewestPackedRows;
   if (thin || work < packingThreshold || !isPackable(problem)) return asReduction(context, anchor, problem);
+  if (isDirect(problem, context)) {
+    const { rows: features, columns: pixels, lhs: weights, rhs: image, window } = problem;
+    return lowerDirect(context, anchor, { ...problem, features, pixels, weights, image, window: window! });
+  }
   return packed(context, anchor, oriented(problem, context));
+}
+
+/** A window over an image, with features enough to fill the lanes. */
+function isDirect({ window, rows, lhs }: Problem, { target }: GroupContext): boolean {
+  return window !== undefined && extentOf(rows) * 2 * bytesPerElement[lhs.dtype] >= target.vectorBytes;
 }
 
 /** Whole vectors need 4- or 8-byte elements that multiply and add as such. */
@@ -64,16 +76,13 @@ function problemOf(context: GroupContext, anchor: Node): Problem {
   const { lowering } = context.table[anchor.op];
   if (lowering.class !== 'contraction') throw new InternalError(`${anchor.op} is no contraction`);
   const form = lowering.form(anchor as never);
-  const none = new Map();
-  const s = {
-    operand: (position: number, at: readonly IndexExpr[]) => context.at(anchor.operands[position]!, at, none),
-  };
-  return { ...form, outer: [], lhs: form.lhs(s), rhs: form.rhs(s) };
+  const { operandOf } = context;
+  return { ...form, outer: [], lhs: form.lhs(operandOf), rhs: form.rhs(operandOf) };
 }
 
 function asReduction(context: GroupContext, anchor: Node, problem: Problem): KernelBody[] {
   // The reduction's axes are the result's own, in the result's order.
-  const domain = resultAxes(problem);
+  const domain = resultAxes(problem, context.order);
   return reductionKernels(context, {
     domain,
     reduced: problem.inner,
@@ -85,11 +94,11 @@ function asReduction(context: GroupContext, anchor: Node, problem: Problem): Ker
 }
 
 /** The axes of the result from the slowest to the fastest. */
-function resultAxes({ batch, rows, columns, result }: Problem): Axis[] {
+function resultAxes({ batch, rows, columns, result }: Problem, order: readonly number[]): Axis[] {
   const all = new Set([...batch, ...rows, ...columns]);
   const ordered: Axis[] = [];
-  for (const index of result) {
-    for (const { atom } of index.terms) {
+  for (const position of order) {
+    for (const { atom } of result[position]!.terms) {
       if (atom.kind === 'axis' && all.delete(atom)) ordered.push(atom);
     }
   }

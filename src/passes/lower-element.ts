@@ -11,8 +11,9 @@ export function lowerElement(context: GroupContext): KernelBody[] {
   const { domain } = context.group;
   const axes = domain.map((extent, position) => axis(`i${position}`, extent));
   const body = memberStmts(context, axes.map(of), new Map());
+  const loops = context.order.map((position) => axes[position]!);
   const work = workOf(body);
-  return [{ suffix: '', body: elementLoops(axes, body, work), flops: work * sizeOf(domain) }];
+  return [{ suffix: '', body: elementLoops(loops, body, work), flops: work * sizeOf(domain) }];
 }
 
 const slowOps: ReadonlySet<string> = new Set([

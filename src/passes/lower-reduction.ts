@@ -49,7 +49,7 @@ export function lowerReduction(context: GroupContext, anchor: Node): KernelBody[
     operand: (position: number, at: readonly IndexExpr[]) => context.at(anchor.operands[position]!, at, none),
   };
   const reduction: Reduction = {
-    domain,
+    domain: context.order.map((position) => domain[position]!),
     reduced,
     monoid: lowering.monoid(anchor as never),
     position: lowering.position,

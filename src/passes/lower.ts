@@ -4,13 +4,14 @@
 
 import { InternalError, type SourcePosition } from '../ir/errors.ts';
 import type { Func, Node, Value } from '../ir/graph.ts';
-import { flatten, type IndexExpr } from '../ir/index-expr.ts';
+import type { IndexExpr } from '../ir/index-expr.ts';
 import { type Buffer, type Expr, type Kernel, load } from '../ir/kernel.ts';
 import type { OpTable } from '../ir/optable.ts';
 import { bytesPerElement, type DType, sizeOf } from '../ir/types.ts';
 import { accessesOf } from './expr-rewrite.ts';
 import { type FusionPlan, type Group, isConstantBuffer } from './fuse.ts';
 import { elementOf, type GroupContext, type KernelBody } from './group.ts';
+import { chooseLayouts, type Layouts, offsetIn } from './layout.ts';
 import { lowerContraction } from './lower-contraction.ts';
 import { lowerElement } from './lower-element.ts';
 import { lowerNest } from './lower-nest.ts';
@@ -47,17 +48,21 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, target: Sche
     return buffer;
   };
   for (const { value } of func.parameters) bufferFor(value);
+  const layouts = chooseLayouts(func, table);
+  const offsetOf = (value: Value, index: readonly IndexExpr[]): IndexExpr =>
+    offsetIn(layouts.get(value), value.type.shape, index);
 
   const at = (value: Value, index: readonly IndexExpr[], locals: ReadonlyMap<Value, Expr>): Expr => {
     const local = locals.get(value);
     if (local !== undefined) return local;
     const { producer } = value;
     if (producer === null || !plan.inlined.has(producer)) {
-      return load(bufferFor(value), flatten(index, value.type.shape));
+      return load(bufferFor(value), offsetOf(value, index));
     }
     return elementOf(table, producer, index, (operand, operandIndex) => at(operand, operandIndex, locals));
   };
 
+  const none: ReadonlyMap<Value, Expr> = new Map();
   const kernels: Kernel[] = [];
   for (const group of plan.groups) {
     const context: GroupContext = {
@@ -65,12 +70,21 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, target: Sche
       target,
       group,
       at,
+      operandOf: { operand: (position, index) => at(group.anchor!.operands[position]!, index, none) },
       bufferFor,
+      offsetOf,
+      order: orderOf(group, layouts),
       scratch: (name, dtype, size) => makeBuffer(name, dtype, size, null),
     };
     for (const body of lowerGroup(context)) kernels.push(finishKernel(group, body));
   }
   return { kernels, buffers, bufferOf };
+}
+
+/** Loops follow the first value that the group writes. */
+function orderOf(group: Group, layouts: Layouts): readonly number[] {
+  const [first] = group.stored;
+  return (first && layouts.get(first)) ?? group.domain.map((_, axis) => axis);
 }
 
 function lowerGroup(context: GroupContext): KernelBody[] {

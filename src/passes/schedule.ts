@@ -83,3 +83,50 @@ export function paddedWork(rows: number, columns: number, elementBytes: number, 
   const width = lanes * columnVectors;
   return Math.ceil(rows / rowTile) * rowTile * Math.ceil(columns / width) * width;
 }
+
+export interface DirectSchedule {
+  readonly lanes: number;
+  /** Vectors of features and pixels of the register tile. */
+  readonly vectors: number;
+  readonly pixels: number;
+  /** Summed elements whose weights fill the part of the second-level cache that is theirs. */
+  readonly mostInner: number;
+  readonly tilesPerTask: number;
+}
+
+/** Bytes of one panel's weights between two uses: a quarter of a second-level cache of 1 MB, as AMD's Zen 4 has. */
+const weightBytes = 262_144;
+/** Registers beside the accumulators' 24 of 32 (or 12 of 16) that a direct tile needs not: it holds no packed row. */
+const spareAccumulators = 4;
+/** Fused multiply-adds in flight that hide their latency of four cycles on two ports. */
+const fewestAccumulators = 8;
+const tilesPerTask = 16;
+
+/** The tile that wastes least: lanes beyond the features, pixels beyond the last, and loads that multiply-adds do not cover. */
+export function directSchedule(
+  features: number,
+  pixels: number,
+  elementBytes: number,
+  target: ScheduleTarget,
+): DirectSchedule {
+  const lanes = target.vectorBytes / elementBytes;
+  const most = target.accumulators + (target.accumulators >= 24 ? spareAccumulators : 0);
+  let best = { vectors: 1, pixels: 1, cost: Number.POSITIVE_INFINITY };
+  for (let vectors = 1; vectors <= Math.min(8, Math.ceil(features / lanes)); vectors++) {
+    for (let tile = Math.min(14, Math.floor(most / vectors), pixels); tile >= 1; tile--) {
+      const cells = vectors * tile;
+      const work = Math.ceil(features / (lanes * vectors)) * vectors * Math.ceil(pixels / tile) * tile;
+      const loads = (vectors + tile / 2 + 1) / cells;
+      const cost = work * Math.max(1, loads, fewestAccumulators / cells) * (1 + 0.5 / cells);
+      if (cost < best.cost) best = { vectors, pixels: tile, cost };
+    }
+  }
+  const { vectors, pixels: tile } = best;
+  return {
+    lanes,
+    vectors,
+    pixels: tile,
+    mostInner: Math.floor(weightBytes / (lanes * vectors * elementBytes)),
+    tilesPerTask,
+  };
+}

@@ -3,10 +3,21 @@
 
 import type { Builder } from '../builder.ts';
 import type { Node, Value } from '../graph.ts';
-import { type Axis, add, axis, fixed, floorDiv, type IndexExpr, multiply, of, subtract } from '../index-expr.ts';
+import {
+  type Axis,
+  add,
+  axis,
+  boundsOf,
+  fixed,
+  floorDiv,
+  type IndexExpr,
+  multiply,
+  of,
+  subtract,
+} from '../index-expr.ts';
 import { type Expr, literal } from '../kernel.ts';
 import type { OpAttrs } from '../opattrs.ts';
-import { type ContractionForm, type OpTable, TypeMismatch } from '../optable.ts';
+import { type ContractionForm, type OpTable, type PaddedWindow, TypeMismatch } from '../optable.ts';
 import { formatType, type TensorType } from '../types.ts';
 import { expectDistinctAxes, expectLength, expectOperands, forEachIndex, offsetOf, tabulate } from './rules.ts';
 import { both, divides, guarded, within } from './shape.ts';
@@ -223,19 +234,13 @@ function convForm(node: Node<'conv'>): ContractionForm {
   const positions = shape.slice(2).map((extent, d) => axis(`at${d}`, extent));
   const taps = rhs.type.shape.slice(2).map((extent, d) => axis(`tap${d}`, extent));
   const outIndex = add(multiply(of(group), outPerGroup), of(out));
-  const lhsExpr = (read: (index: readonly IndexExpr[]) => Expr): Expr => {
-    let condition: Expr | null = null;
-    const spatial = positions.map((position, d) => {
-      const cell = subtract(
-        add(multiply(of(position), attrs.strides[d]!), multiply(of(taps[d]!), attrs.rhsDilation[d]!)),
-        fixed(attrs.padding[d]![0]),
-      );
-      condition = both(condition, within(cell, 0, dilated(lhs.type.shape[d + 2]!, attrs.lhsDilation[d]!)));
-      condition = both(condition, divides(cell, attrs.lhsDilation[d]!));
-      return floorDiv(cell, attrs.lhsDilation[d]!);
-    });
-    const channelIndex = add(multiply(of(group), inPerGroup), of(channel));
-    return guarded(condition, () => read([of(image), channelIndex, ...spatial]), literal(lhs.type.dtype, 0));
+  const spatial = positions.map((position, d) =>
+    add(multiply(of(position), attrs.strides[d]!), multiply(of(taps[d]!), attrs.rhsDilation[d]!)),
+  );
+  const window: PaddedWindow = {
+    shape: [shape[0]!, lhs.type.shape[1]!, ...spatial.map((cell) => boundsOf(cell).upper + 1)],
+    element: (s, [n, c, ...cells]) => paddedElement(node, (at) => s.operand(0, [n!, c!, ...at]), cells),
+    index: [of(image), add(multiply(of(group), inPerGroup), of(channel)), ...spatial],
   };
   return {
     batch: [group],
@@ -243,9 +248,27 @@ function convForm(node: Node<'conv'>): ContractionForm {
     columns: [image, ...positions],
     inner: [channel, ...taps],
     lhs: (s) => s.operand(1, [outIndex, of(channel), ...taps.map(of)]),
-    rhs: (s) => lhsExpr((index) => s.operand(0, index)),
+    rhs: (s) => window.element(s, window.index),
     result: [of(image), outIndex, ...positions.map(of)],
+    window,
   };
+}
+
+/** The image at cells that count from the start of the padding: zero there and between spread elements. */
+function paddedElement(
+  { attrs, operands }: Node<'conv'>,
+  read: (cells: readonly IndexExpr[]) => Expr,
+  cells: readonly IndexExpr[],
+): Expr {
+  const { dtype, shape } = operands[0]!.type;
+  let condition: Expr | null = null;
+  const inside = cells.map((cell, d) => {
+    const at = subtract(cell, fixed(attrs.padding[d]![0]));
+    condition = both(condition, within(at, 0, dilated(shape[d + 2]!, attrs.lhsDilation[d]!)));
+    condition = both(condition, divides(at, attrs.lhsDilation[d]!));
+    return floorDiv(at, attrs.lhsDilation[d]!);
+  });
+  return guarded(condition, () => read(inside), literal(dtype, 0));
 }
 
 const bilinearJvp =

@@ -1,0 +1,83 @@
+// Splits of axes that make index arithmetic linear again. A reshape or a window leaves quotients and remainders of loop
+// axes in a body; where axis = c · outer + inner makes them all disappear, the axis becomes two. A short inner part is
+// written out, so that what its copies share is computed once; a long one becomes the innermost loop.
+
+import { type Axis, add, axis, fixed, type IndexExpr, multiply, of } from '../ir/index-expr.ts';
+import type { Local, Stmt } from '../ir/kernel.ts';
+import { allIndices, rewriteStmts, substituteIndex } from './expr-rewrite.ts';
+
+/** The longest inner part that is written out along the innermost axis, and along others: windows step by 2 or 3. */
+const mostInnermostCopies = 8;
+const mostOuterCopies = 4;
+/** Most statements after copying: longer bodies spill registers and take compilers longer than they save. */
+const mostStatements = 64;
+/** An innermost loop of fewer elements than this does not fill a vector. */
+const fewestInnermost = 8;
+
+export interface Nest {
+  readonly axes: readonly Axis[];
+  readonly body: readonly Stmt[];
+}
+
+/** The same iterations with as many divisions of axes removed as splits can. The last axis is the innermost. */
+export function splitDividedAxes({ axes, body }: Nest): Nest {
+  let nest: Nest = { axes, body };
+  for (const next of [...axes].reverse()) nest = splitAxis(nest, next, next === axes[axes.length - 1]);
+  return nest;
+}
+
+function splitAxis({ axes, body }: Nest, over: Axis, isInnermost: boolean): Nest {
+  const divided = allIndices(body).filter((index) => divides(index, over));
+  if (divided.length === 0) return { axes, body };
+  const most = isInnermost ? mostInnermostCopies : mostOuterCopies;
+  for (let by = 2; by <= over.extent; by++) {
+    if (over.extent % by !== 0) continue;
+    const outer = axis(over.name, over.extent / by);
+    const start = multiply(of(outer), by);
+    const linear = (inner: IndexExpr, innerAxis: Axis | null): boolean =>
+      divided.every((index) => {
+        const split = substituteIndex(index, new Map([[over, add(start, inner)]]));
+        return !divides(split, outer) && (innerAxis === null || !divides(split, innerAxis));
+      });
+    if (by <= most) {
+      if (by * body.length > mostStatements) continue;
+      const starts = Array.from({ length: by }, (_, phase) => fixed(phase));
+      if (!starts.every((phase) => linear(phase, null))) continue;
+      const copies = starts.flatMap((phase) => copyAt(body, over, add(start, phase)));
+      return { axes: axes.map((next) => (next === over ? outer : next)), body: copies };
+    }
+    const inner = axis(over.name, by);
+    if (!isInnermost || by < fewestInnermost || !linear(of(inner), inner)) continue;
+    const split = rewriteStmts(body, {
+      axis: (old) => (old === over ? add(start, of(inner)) : null),
+      buffer: (buffer) => buffer,
+    });
+    return { axes: axes.flatMap((next) => (next === over ? [outer, inner] : [next])), body: split };
+  }
+  return { axes, body };
+}
+
+/** The body at one value of an axis, with names of its own. */
+function copyAt(body: readonly Stmt[], over: Axis, at: IndexExpr): Stmt[] {
+  const names = new Map<Local, Local>();
+  const local = (old: Local): Local => {
+    const found = names.get(old) ?? { ...old };
+    names.set(old, found);
+    return found;
+  };
+  return rewriteStmts(body, { axis: (old) => (old === over ? at : null), buffer: (buffer) => buffer, local });
+}
+
+/** True where a quotient or remainder in the index depends on the axis. */
+function divides(index: IndexExpr, over: Axis): boolean {
+  return index.terms.some(
+    ({ atom }) => (atom.kind === 'quotient' || atom.kind === 'remainder') && mentions(atom.value, over),
+  );
+}
+
+function mentions(index: IndexExpr, over: Axis): boolean {
+  return index.terms.some(
+    ({ atom }) =>
+      atom === over || ((atom.kind === 'quotient' || atom.kind === 'remainder') && mentions(atom.value, over)),
+  );
+}

@@ -1,0 +1,380 @@
+// Direct convolution: out[pixel, feature] = Σ_k image[pixel, k] · weights[k, feature], with features in lanes. The image is
+// read where it lies: every pixel of the register tile has a base offset, computed once per tile, and the summed axes add to
+// it what they add for every pixel, so nothing is gathered into panels. Only the weights are packed, and an image with
+// padding is copied once with it. The group's members run on each finished tile.
+
+import type { Node } from '../ir/graph.ts';
+import {
+  type Atom,
+  type Axis,
+  add,
+  axis,
+  coefficientOf,
+  fixed,
+  flatten,
+  type IndexExpr,
+  multiply,
+  of,
+  unflatten,
+} from '../ir/index-expr.ts';
+import {
+  apply,
+  type Buffer,
+  choose,
+  type Expr,
+  indexValue,
+  type Local,
+  literal,
+  load,
+  type Stmt,
+} from '../ir/kernel.ts';
+import type { PaddedWindow } from '../ir/optable.ts';
+import { bytesPerElement } from '../ir/types.ts';
+import { indicesOf, substituteAxes, substituteIndex } from './expr-rewrite.ts';
+import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
+import { elementLoops, loop, mergeAxes, substituteStmts } from './loops.ts';
+import { extentOf } from './lower-reduction.ts';
+import { type DirectSchedule, directSchedule, parallelThreshold } from './schedule.ts';
+
+/** A contraction whose rhs is read where it lies. */
+export interface DirectProblem {
+  readonly batch: readonly Axis[];
+  readonly features: readonly Axis[];
+  readonly pixels: readonly Axis[];
+  readonly inner: readonly Axis[];
+  readonly weights: Expr;
+  readonly image: Expr;
+  readonly window: PaddedWindow;
+  readonly result: readonly IndexExpr[];
+}
+
+type Load = Extract<Expr, { kind: 'load' }>;
+
+/** Everything the statements of one direct contraction share. */
+interface Plan extends DirectProblem {
+  readonly schedule: DirectSchedule;
+  readonly featureCount: number;
+  readonly pixelCount: number;
+  readonly innerCount: number;
+  readonly panels: number;
+  readonly panelWidth: number;
+  /** Where the image is read: for a pixel, and what the summed axes add. */
+  readonly buffer: Buffer;
+  readonly base: IndexExpr;
+  readonly step: IndexExpr;
+  /** The summed axes as loops, those of a block inside. */
+  readonly blocks: readonly Axis[];
+  readonly inside: readonly Axis[];
+  readonly packedWeights: Buffer;
+}
+
+/** The kernels: the padded image where there is padding, the packed weights, the contraction. */
+export function lowerDirect(context: GroupContext, anchor: Node, problem: DirectProblem): KernelBody[] {
+  const staged = isReadable(problem.image, problem.inner) ? null : stageImage(context, problem);
+  const image = (staged?.image ?? problem.image) as Load;
+  const plan = planOf(context, problem, image);
+  const flops = 2 * extentOf(problem.batch) * plan.featureCount * plan.pixelCount * plan.innerCount;
+  return [
+    ...(staged === null ? [] : [{ suffix: '_pad', body: staged.body, flops: 0 }]),
+    { suffix: '_pack', body: packWeights(plan), flops: 0 },
+    { suffix: '', body: contract(context, anchor, plan), flops },
+  ];
+}
+
+/** True for a bare load whose offset is a sum of what the summed axes add and of the rest. */
+function isReadable(image: Expr, inner: readonly Axis[]): boolean {
+  if (image.kind !== 'load') return false;
+  return image.offset.terms.every(({ atom }) => atom.kind === 'axis' || !mentions(atom, inner));
+}
+
+function mentions(atom: Atom, axes: readonly Axis[]): boolean {
+  switch (atom.kind) {
+    case 'axis':
+      return axes.includes(atom);
+    case 'quotient':
+    case 'remainder':
+      return atom.value.terms.some((term) => mentions(term.atom, axes));
+    case 'dynamic':
+      return true;
+  }
+}
+
+/** Copies the image with its padding, axes in the order that it has in memory. */
+function stageImage(context: GroupContext, { image, window }: DirectProblem): { image: Expr; body: Stmt[] } {
+  const axes = window.shape.map((extent, position) => axis(`p${position}`, extent));
+  const element = window.element(context.operandOf, axes.map(of));
+  const speed = (position: number): number =>
+    Math.max(0, ...indicesOf(element).map((index) => Math.abs(coefficientOf(index, axes[position]!))));
+  const order = axes.map((_, position) => position).sort((a, b) => speed(b) - speed(a));
+  const extents = order.map((position) => window.shape[position]!);
+  const padded = context.scratch(
+    'padded',
+    image.dtype,
+    extents.reduce((size, extent) => size * extent, 1),
+  );
+  const at = (index: readonly IndexExpr[]): IndexExpr =>
+    flatten(
+      order.map((position) => index[position]!),
+      extents,
+    );
+  const store: Stmt = { kind: 'store', buffer: padded, offset: at(axes.map(of)), value: element };
+  return {
+    image: load(padded, at(window.index)),
+    body: elementLoops(
+      order.map((position) => axes[position]!),
+      [store],
+      1,
+    ),
+  };
+}
+
+function planOf(context: GroupContext, problem: DirectProblem, image: Load): Plan {
+  const { offset } = image;
+  const isInner = ({ atom }: { atom: Atom }): boolean => atom.kind === 'axis' && problem.inner.includes(atom);
+  const step: IndexExpr = { terms: offset.terms.filter(isInner), constant: 0 };
+  const base: IndexExpr = { terms: offset.terms.filter((term) => !isInner(term)), constant: offset.constant };
+  const sorted = [...problem.inner].sort((a, b) => coefficientOf(step, b) - coefficientOf(step, a));
+  const { merged, map } = mergeAxes(sorted, [step]);
+  const featureCount = extentOf(problem.features);
+  const pixelCount = extentOf(problem.pixels);
+  const innerCount = extentOf(problem.inner);
+  const bytes = bytesPerElement[image.dtype];
+  const schedule = directSchedule(featureCount, pixelCount, bytes, context.target);
+  const panelWidth = schedule.lanes * schedule.vectors;
+  const panels = Math.ceil(featureCount / panelWidth);
+  const blocked = blockedAxes(merged, schedule.mostInner);
+  return {
+    ...problem,
+    inner: sorted,
+    schedule,
+    featureCount,
+    pixelCount,
+    innerCount,
+    panels,
+    panelWidth,
+    buffer: image.buffer,
+    base,
+    step: substituteIndex(step, map),
+    blocks: merged.slice(0, blocked),
+    inside: merged.slice(blocked),
+    packedWeights: context.scratch(
+      'packed_weights',
+      image.dtype,
+      extentOf(problem.batch) * panels * innerCount * panelWidth,
+    ),
+  };
+}
+
+/** How many of the outermost summed axes become blocks, so that a block of weights stays in the second-level cache. */
+function blockedAxes(axes: readonly Axis[], most: number): number {
+  let count = 0;
+  while (count < axes.length - 1 && extentOf(axes.slice(count)) > most) count++;
+  return count;
+}
+
+function axisMap(axes: readonly Axis[], flat: IndexExpr): [Axis, IndexExpr][] {
+  const indices = unflatten(
+    flat,
+    axes.map((next) => next.extent),
+  );
+  return axes.map((next, i) => [next, indices[i]!]);
+}
+
+/** `[batch][panel][k][feature]` */
+function weightOffset(plan: Plan, batch: IndexExpr, panel: IndexExpr, k: IndexExpr, feature: IndexExpr): IndexExpr {
+  return flatten([batch, panel, k, feature], [extentOf(plan.batch), plan.panels, plan.innerCount, plan.panelWidth]);
+}
+
+function packWeights(plan: Plan): Stmt[] {
+  const batch = axis('batch', extentOf(plan.batch));
+  const panel = axis('panel', plan.panels);
+  const k = axis('k', plan.innerCount);
+  const lane = axis('feature', plan.panelWidth);
+  const feature = add(multiply(of(panel), plan.panelWidth), of(lane));
+  const map = new Map([
+    ...axisMap(plan.batch, of(batch)),
+    ...axisMap(plan.features, feature),
+    ...axisMap(plan.inner, of(k)),
+  ]);
+  const weight = substituteAxes(plan.weights, map);
+  const beyond = plan.panels * plan.panelWidth > plan.featureCount;
+  const value = beyond
+    ? choose(apply('lt', indexValue(feature), literal('i32', plan.featureCount)), weight, literal(weight.dtype, 0))
+    : weight;
+  const offset = weightOffset(plan, of(batch), of(panel), of(k), of(lane));
+  const body: Stmt[] = [
+    loop(k, 'serial', [loop(lane, 'vector', [{ kind: 'store', buffer: plan.packedWeights, offset, value }])]),
+  ];
+  const kind = plan.packedWeights.size * 2 >= parallelThreshold ? 'parallel' : 'serial';
+  return nest([batch, panel], kind, body);
+}
+
+function nest(axes: readonly Axis[], kind: 'parallel' | 'serial', body: Stmt[]): Stmt[] {
+  return axes.reduceRight<Stmt[]>((inside, next) => (next.extent === 1 ? inside : [loop(next, kind, inside)]), body);
+}
+
+/** The loop variables of one task: a run of tiles of one panel. */
+interface Task {
+  readonly batch: Axis;
+  readonly panel: Axis;
+  readonly task: Axis;
+  readonly tile: Axis;
+  readonly tileIndex: IndexExpr;
+  readonly sums: Buffer;
+}
+
+function contract(context: GroupContext, anchor: Node, plan: Plan): Stmt[] {
+  const { pixels, tilesPerTask } = plan.schedule;
+  const tiles = Math.ceil(plan.pixelCount / pixels);
+  const together = Math.min(tilesPerTask, tiles);
+  const batch = axis('batch', extentOf(plan.batch));
+  const panel = axis('panel', plan.panels);
+  const task = axis('task', Math.ceil(tiles / together));
+  const tile = axis('tile', together);
+  const kept = plan.blocks.length === 0 ? 1 : together;
+  const shared: Task = {
+    batch,
+    panel,
+    task,
+    tile,
+    tileIndex: add(multiply(of(task), together), of(tile)),
+    sums: { name: 'sums', dtype: plan.image.dtype, size: kept * pixels * plan.panelWidth, space: 'stack' },
+  };
+  const ragged = task.extent * together > tiles;
+  const overTiles = (body: Stmt[]): Stmt[] => {
+    const inside = apply('lt', indexValue(shared.tileIndex), literal('i32', tiles));
+    const guarded: Stmt[] = ragged ? [{ kind: 'if', condition: inside, then: body, otherwise: [] }] : body;
+    return together === 1 ? substituteStmts(guarded, new Map([[tile, fixed(0)]])) : [loop(tile, 'serial', guarded)];
+  };
+  const body: Stmt[] = [
+    { kind: 'allocate', buffer: shared.sums },
+    ...(plan.blocks.length === 0
+      ? overTiles([...registerTile(plan, shared), ...finish(context, anchor, plan, shared)])
+      : [
+          ...clear(shared.sums),
+          ...nest(plan.blocks, 'serial', overTiles(registerTile(plan, shared))),
+          ...overTiles(finish(context, anchor, plan, shared)),
+        ]),
+  ];
+  const work = batch.extent * plan.featureCount * plan.pixelCount * plan.innerCount;
+  return nest([batch, panel, task], work >= parallelThreshold ? 'parallel' : 'serial', body);
+}
+
+function clear(sums: Buffer): Stmt[] {
+  const cell = axis('cell', sums.size);
+  return [loop(cell, 'vector', [{ kind: 'store', buffer: sums, offset: of(cell), value: literal(sums.dtype, 0) }])];
+}
+
+/** Where a tile's sums lie: every tile has its own where several blocks add to them. */
+function sumOffset(plan: Plan, { tile }: Task, row: IndexExpr, column: IndexExpr): IndexExpr {
+  const { pixels } = plan.schedule;
+  const rowInTask = plan.blocks.length === 0 ? row : add(multiply(of(tile), pixels), row);
+  return add(multiply(rowInTask, plan.panelWidth), column);
+}
+
+function registerTile(plan: Plan, task: Task): Stmt[] {
+  const { pixels, vectors, lanes } = plan.schedule;
+  const { dtype } = plan.image;
+  const bases = Array.from({ length: pixels }, (_, row) => baseOf(plan, task, row));
+  const cells = bases.flatMap((_, row) =>
+    Array.from({ length: vectors }, (__, vector) => ({
+      row,
+      vector,
+      local: { name: `sum${row}_${vector}`, dtype, lanes } satisfies Local,
+      offset: sumOffset(plan, task, fixed(row), fixed(vector * lanes)),
+    })),
+  );
+  const k = flatten(
+    [...plan.blocks, ...plan.inside].map(of),
+    [...plan.blocks, ...plan.inside].map((next) => next.extent),
+  );
+  const weights = Array.from({ length: vectors }, (_, vector): { local: Local; value: Expr } => ({
+    local: { name: `weight${vector}`, dtype, lanes },
+    value: {
+      kind: 'load',
+      dtype,
+      buffer: plan.packedWeights,
+      offset: weightOffset(plan, of(task.batch), of(task.panel), k, fixed(vector * lanes)),
+      lanes,
+    },
+  }));
+  const multiplyAdds = cells.map(({ local, row, vector }): Stmt => {
+    const value: Expr = { kind: 'splat', dtype, lanes, value: load(plan.buffer, add(bases[row]!.index, plan.step)) };
+    const weight: Expr = { kind: 'local', dtype, local: weights[vector]!.local };
+    return { kind: 'accumulate', local, monoid: 'sum', value: apply('mul', value, weight) };
+  });
+  const initial = (offset: IndexExpr): Expr =>
+    plan.blocks.length === 0
+      ? { kind: 'splat', dtype, value: literal(dtype, 0), lanes }
+      : { kind: 'load', dtype, buffer: task.sums, offset, lanes };
+  return [
+    ...bases.map(({ local, value }): Stmt => ({ kind: 'let', local, value: indexValue(value) })),
+    ...cells.map(({ local, offset }): Stmt => ({ kind: 'accumulator', local, initial: initial(offset) })),
+    ...nest(plan.inside, 'serial', [
+      ...weights.map(({ local, value }): Stmt => ({ kind: 'let', local, value })),
+      ...multiplyAdds,
+    ]),
+    ...cells.map(
+      ({ local, offset }): Stmt => ({
+        kind: 'store',
+        buffer: task.sums,
+        offset,
+        value: { kind: 'local', dtype, local },
+      }),
+    ),
+  ];
+}
+
+/** The offset of a pixel of the tile, as a named value; pixels beyond the last read the last. */
+function baseOf(plan: Plan, task: Task, row: number): { local: Local; value: IndexExpr; index: IndexExpr } {
+  const pixel = clamped(plan, add(multiply(task.tileIndex, plan.schedule.pixels), fixed(row)));
+  const map = new Map([...axisMap(plan.batch, of(task.batch)), ...axisMap(plan.pixels, pixel)]);
+  const local: Local = { name: `pixel${row}`, dtype: 'i32', lanes: 1 };
+  const upper = plan.buffer.size - 1;
+  const expr: Expr = { kind: 'local', dtype: 'i32', local };
+  return {
+    local,
+    value: substituteIndex(plan.base, map),
+    index: of({ kind: 'dynamic', expr, lower: 0, upper }),
+  };
+}
+
+function clamped(plan: Plan, pixel: IndexExpr): IndexExpr {
+  if (plan.pixelCount % plan.schedule.pixels === 0) return pixel;
+  const last = plan.pixelCount - 1;
+  const expr = apply('min', indexValue(pixel), literal('i32', last));
+  return of({ kind: 'dynamic', expr, lower: 0, upper: last });
+}
+
+/** The group's members on a finished tile, in lanes along whichever of features and pixels is contiguous in the result. */
+function finish(context: GroupContext, anchor: Node, plan: Plan, task: Task): Stmt[] {
+  const { pixels } = plan.schedule;
+  const row = axis('row', pixels);
+  const column = axis('column', Math.min(plan.panelWidth, plan.featureCount));
+  const pixel = add(multiply(task.tileIndex, pixels), of(row));
+  const feature = add(multiply(of(task.panel), plan.panelWidth), of(column));
+  const map = new Map([
+    ...axisMap(plan.batch, of(task.batch)),
+    ...axisMap(plan.features, feature),
+    ...axisMap(plan.pixels, pixel),
+  ]);
+  const index = plan.result.map((position) => substituteIndex(position, map));
+  const sum = load(task.sums, sumOffset(plan, task, of(row), of(column)));
+  const members = memberStmts(context, index, new Map([[anchor.results[0]!, sum]]));
+  const fastest = plan.result[context.order.at(-1)!]!;
+  const featuresInLanes = fastest.terms.some(({ atom }) => atom.kind === 'axis' && plan.features.includes(atom));
+  const raggedPixels = plan.pixelCount % pixels !== 0;
+  const inPixels = apply('lt', indexValue(pixel), literal('i32', plan.pixelCount));
+  const guarded = (body: Stmt[]): Stmt[] =>
+    raggedPixels ? [{ kind: 'if', condition: inPixels, then: body, otherwise: [] }] : body;
+  const loops = (over: Axis): Stmt[] => {
+    const body = over === column ? members : substituteStmts(members, new Map([[column, of(over)]]));
+    return featuresInLanes
+      ? [loop(row, 'serial', guarded([loop(over, 'vector', body)]))]
+      : [loop(over, 'serial', [loop(row, 'vector', guarded(body))])];
+  };
+  const rest = plan.featureCount % plan.panelWidth;
+  if (plan.panels === 1 || rest === 0) return loops(column);
+  const isLast = apply('eq', indexValue(of(task.panel)), literal('i32', plan.panels - 1));
+  return [{ kind: 'if', condition: isLast, then: loops(axis('column', rest)), otherwise: loops(column) }];
+}
