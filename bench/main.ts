@@ -1,9 +1,11 @@
-// npm run bench [-- NAME …]: measures, prints tables and keeps them in bench/results/.
+// npm run bench [-- PART …]: measures, prints tables and keeps them in bench/results/. Parts that compare with other
+// libraries need the packages of bench/ and run when they are named: npm run bench inference [-- MODEL …].
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { compileTime } from './compile-time.ts';
+import { inference } from './inference.ts';
 import { matmul } from './matmul.ts';
 import { trainingSteps } from './training-steps.ts';
 import { typeCheck } from './type-check.ts';
@@ -14,19 +16,29 @@ const parts: Readonly<Record<string, () => string | Promise<string>>> = {
   'type-check': typeCheck,
   matmul,
 };
+/** Named first, with arguments of their own after them. */
+const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Promise<string>>> = { inference };
 
 const wanted = process.argv.slice(2);
-const unknown = wanted.find((name) => !(name in parts));
+const ofModels = partsOfModels[wanted[0] ?? ''];
+const unknown = ofModels === undefined ? wanted.find((name) => !(name in parts)) : undefined;
 if (unknown !== undefined) {
-  process.stderr.write(`bench: no part ${unknown}; there are ${Object.keys(parts).join(', ')}\n`);
+  const names = [...Object.keys(parts), ...Object.keys(partsOfModels)];
+  process.stderr.write(`bench: no part ${unknown}; there are ${names.join(', ')}\n`);
   process.exit(2);
 }
 const results = fileURLToPath(new URL('./results/', import.meta.url));
 mkdirSync(results, { recursive: true });
 const machine = `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`;
-for (const [name, part] of Object.entries(parts)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue;
-  const text = await part();
+
+function keep(name: string, text: string): void {
   process.stdout.write(`${text}\n\n`);
   writeFileSync(`${results}${name}.md`, `${text}\n\nMeasured on ${machine}.\n`);
+}
+
+if (ofModels !== undefined) keep(wanted[0]!, await ofModels(wanted.slice(1)));
+else {
+  for (const [name, part] of Object.entries(parts)) {
+    if (wanted.length === 0 || wanted.includes(name)) keep(name, await part());
+  }
 }

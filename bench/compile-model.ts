@@ -1,0 +1,14 @@
+// The one place where a model that is measured is compiled: what inference and the profile measure is decided here.
+
+import { compile, type Executable, type StateStore } from 'ashlar/node';
+import type { ashlarModel } from './models/index.ts';
+
+export type ModelDefinition = ReturnType<typeof ashlarModel>['definition'];
+type Arrays = Record<string, Float32Array | Int32Array>;
+
+export async function compileModel(
+  definition: ModelDefinition,
+  options: { readonly threads: number; readonly state: StateStore },
+): Promise<Executable<Arrays, Arrays>> {
+  return (await compile(definition, options)) as unknown as Executable<Arrays, Arrays>;
+}

@@ -1,0 +1,269 @@
+// Inference at batch 1 against onnxruntime-node: the same network and weights on both sides, outputs compared before
+// anything is timed, then both in turn, on one thread and on all.
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { fmaPeak } from './fma-peak.ts';
+import type { CompileFigures, SideAnswer, SideOrder, SideRequest } from './inference-side.ts';
+import { median, progress, table } from './measure.ts';
+import { models, onnxModel } from './models/index.ts';
+import { encodeOnnx } from './onnx-file.ts';
+import { benchPackage } from './packages.ts';
+
+/** Turns that each side has, and how long one is: enough runs for a median, short enough that both meet the same weather. */
+const turns = 9;
+const turnMilliseconds = 100;
+const mostRunsPerTurn = 500;
+/** Long enough for the threads of a finished turn to go to sleep. */
+const pauseMilliseconds = 30;
+/** Largest difference of outputs over the largest output that is accepted. */
+const tolerance = 1e-3;
+
+interface SideFigures {
+  readonly milliseconds: number;
+  readonly fastest: number;
+  readonly loadSeconds: number;
+  readonly peakBytes: number;
+}
+
+interface ThreadFigures {
+  readonly threads: number;
+  readonly ours: SideFigures;
+  readonly theirs: SideFigures;
+  /** Their time over ours: above 1, Ashlar is faster. */
+  readonly ratio: number;
+  readonly gflops: number;
+  readonly ofPeak: number;
+}
+
+interface ModelFigures {
+  readonly title: string;
+  readonly flops: number;
+  readonly difference: number;
+  /** GFLOP/s of one core, measured between the timings of this model. */
+  readonly peak: number;
+  readonly compiled: CompileFigures;
+  readonly measured: readonly ThreadFigures[];
+  readonly machine: string;
+}
+
+const results = fileURLToPath(new URL('./results/', import.meta.url));
+const machine = `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`;
+
+/** Measures the models that are named, or all; figures of the others stay as they were measured last. */
+export async function inference(wanted: readonly string[]): Promise<string> {
+  const unknown = wanted.find((name) => !(name in models));
+  if (unknown !== undefined) throw new Error(`no model ${unknown}; there are ${Object.keys(models).join(', ')}`);
+  benchPackage('onnxruntime-node');
+  const path = `${results}inference.json`;
+  const kept = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, ModelFigures>) : {};
+  mkdirSync(results, { recursive: true });
+  for (const name of wanted.length === 0 ? Object.keys(models) : wanted) {
+    kept[name] = await measureModel(name);
+    const ordered = Object.fromEntries(Object.keys(models).flatMap((key) => (kept[key] ? [[key, kept[key]]] : [])));
+    writeFileSync(path, `${JSON.stringify(ordered, null, 2)}\n`);
+  }
+  return report(Object.keys(models).flatMap((name) => kept[name] ?? []));
+}
+
+async function measureModel(name: string): Promise<ModelFigures> {
+  const model = models[name]!;
+  const folder = mkdtempSync(join(tmpdir(), 'ashlar-inference-'));
+  try {
+    progress(`${model.title}: writing the ONNX file`);
+    const { graph, flops } = onnxModel(model, name);
+    const onnx = join(folder, `${name}.onnx`);
+    writeFileSync(onnx, encodeOnnx(graph));
+    const order = { model: name, onnx, inputShape: graph.inputs[0]!.shape };
+    const measured: ThreadFigures[] = [];
+    let peak = 0;
+    let difference = 0;
+    let compiled: CompileFigures | null = null;
+    for (const threads of new Set([1, availableParallelism()])) {
+      progress(`${model.title}: ${threads} thread${threads === 1 ? '' : 's'}`);
+      peak = Math.max(peak, fmaPeak());
+      const pair = await comparePair({ ...order, threads }, folder);
+      compiled ??= pair.compiled;
+      difference = Math.max(difference, pair.difference);
+      const gflops = flops / pair.ours.milliseconds / 1e6;
+      const ratio = pair.theirs.milliseconds / pair.ours.milliseconds;
+      const { ours, theirs } = pair;
+      measured.push({ threads, ours, theirs, ratio, gflops, ofPeak: gflops / (peak * threads) });
+    }
+    return { title: model.title, flops, difference, peak, compiled: compiled!, measured, machine };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function comparePair(order: Omit<SideOrder, 'side'>, cache: string) {
+  const ours = await Side.start({ ...order, side: 'ashlar' }, cache);
+  const theirs = await Side.start({ ...order, side: 'onnxruntime' }, cache);
+  try {
+    const difference = largestDifference(order.model, ours.ready.output, theirs.ready.output);
+    const sides = [ours, theirs];
+    const times: number[][] = [[], []];
+    for (let turn = -1; turn < turns; turn++) {
+      for (const [i, side] of sides.entries()) {
+        await pause(pauseMilliseconds);
+        const milliseconds = await side.time();
+        if (turn >= 0) times[i]!.push(...milliseconds);
+      }
+    }
+    const figures = await Promise.all(
+      sides.map(
+        async (side, i): Promise<SideFigures> => ({
+          milliseconds: median(times[i]!),
+          fastest: Math.min(...times[i]!),
+          loadSeconds: side.ready.loadSeconds,
+          peakBytes: await side.peakBytes(),
+        }),
+      ),
+    );
+    return { difference, ours: figures[0]!, theirs: figures[1]!, compiled: ours.ready.compiled };
+  } finally {
+    ours.end();
+    theirs.end();
+  }
+}
+
+/** A process that runs one side. */
+class Side {
+  readonly #process: ChildProcess;
+  readonly ready: Extract<SideAnswer, { kind: 'ready' }>;
+  #runs = 1;
+  private constructor(child: ChildProcess, ready: Extract<SideAnswer, { kind: 'ready' }>) {
+    this.#process = child;
+    this.ready = ready;
+  }
+
+  static async start(order: SideOrder, cache: string): Promise<Side> {
+    const child = fork(fileURLToPath(new URL('./inference-side.ts', import.meta.url)), [JSON.stringify(order)], {
+      serialization: 'advanced',
+      env: { ...process.env, ASHLAR_CACHE: cache },
+    });
+    return new Side(child, await answerOf(child, 'ready'));
+  }
+
+  /** The milliseconds of as many runs as fill a turn. */
+  async time(): Promise<readonly number[]> {
+    const { milliseconds } = await this.#ask({ kind: 'time', runs: this.#runs }, 'timed');
+    const fitting = Math.round(turnMilliseconds / median(milliseconds));
+    this.#runs = Math.max(1, Math.min(mostRunsPerTurn, fitting));
+    return milliseconds;
+  }
+  async peakBytes(): Promise<number> {
+    return (await this.#ask({ kind: 'memory' }, 'memory')).peakBytes;
+  }
+  end(): void {
+    this.#process.kill();
+  }
+
+  #ask<K extends SideAnswer['kind']>(request: SideRequest, kind: K): Promise<Extract<SideAnswer, { kind: K }>> {
+    const answer = answerOf(this.#process, kind);
+    this.#process.send(request);
+    return answer;
+  }
+}
+
+function answerOf<K extends SideAnswer['kind']>(
+  child: ChildProcess,
+  kind: K,
+): Promise<Extract<SideAnswer, { kind: K }>> {
+  return new Promise((resolve, reject) => {
+    const ended = (code: number | null, signal: string | null): void =>
+      reject(new Error(`the process measured ended with ${signal ?? `code ${code}`} before it was ${kind}`));
+    child.once('exit', ended);
+    child.once('message', (message: SideAnswer) => {
+      child.off('exit', ended);
+      resolve(message as Extract<SideAnswer, { kind: K }>);
+    });
+  });
+}
+
+/** Over the largest output. Throws where outputs are not finite or differ by more than the tolerance. */
+function largestDifference(model: string, ours: Float32Array, theirs: Float32Array): number {
+  if (ours.length !== theirs.length)
+    throw new Error(`${model}: Ashlar gives ${ours.length} outputs, onnxruntime ${theirs.length}`);
+  let difference = 0;
+  let largest = 0;
+  for (let i = 0; i < theirs.length; i++) {
+    if (!Number.isFinite(ours[i]) || !Number.isFinite(theirs[i]))
+      throw new Error(`${model}: output ${i} is ${ours[i]}, onnxruntime's is ${theirs[i]}`);
+    difference = Math.max(difference, Math.abs(ours[i]! - theirs[i]!));
+    largest = Math.max(largest, Math.abs(theirs[i]!));
+  }
+  if (!(difference <= tolerance * largest))
+    throw new Error(`${model}: outputs differ from onnxruntime's by ${difference}, the largest is ${largest}`);
+  return difference / largest;
+}
+
+function report(rows: readonly ModelFigures[]): string {
+  const threadCounts = [...new Set(rows.flatMap(({ measured }) => measured.map(({ threads }) => threads)))];
+  return [
+    '## Inference at batch 1 against onnxruntime-node',
+    '',
+    'Medians, both sides in turn; a ratio above 1 means that Ashlar is faster.',
+    ...threadCounts.flatMap((threads) => ['', ...threadTable(rows, threads)]),
+    '',
+    '### Compiling, memory and agreement',
+    '',
+    compileTable(rows),
+  ].join('\n');
+}
+
+function threadTable(rows: readonly ModelFigures[], threads: number): string[] {
+  const found = rows.flatMap(({ title, measured }) =>
+    measured.filter((figures) => figures.threads === threads).map((figures) => ({ title, figures })),
+  );
+  const ratios = found.map(({ figures }) => figures.ratio);
+  const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
+  const cells = found.map(({ title, figures: { ours, theirs, ratio, gflops, ofPeak } }) => [
+    title,
+    ours.milliseconds.toFixed(3),
+    theirs.milliseconds.toFixed(3),
+    ratio.toFixed(2),
+    (theirs.fastest / ours.fastest).toFixed(2),
+    gflops.toFixed(1),
+    `${(100 * ofPeak).toFixed(0)} %`,
+  ]);
+  return [
+    `### ${threads} thread${threads === 1 ? '' : 's'}: geometric mean ${mean.toFixed(2)}`,
+    '',
+    table(['model', 'ms', 'ms onnxruntime', 'ratio', 'of the fastest', 'GFLOP/s', 'of FMA peak'], cells),
+  ];
+}
+
+function compileTable(rows: readonly ModelFigures[]): string {
+  const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
+  return table(
+    [
+      'model',
+      'GFLOP',
+      'kernels',
+      's to C',
+      's C compiler',
+      'C KB',
+      'arena MB',
+      'peak MB',
+      'peak MB onnxruntime',
+      'difference',
+    ],
+    rows.map(({ title, flops, compiled, measured: [single], difference }) => [
+      title,
+      (flops / 1e9).toFixed(3),
+      compiled.kernels,
+      compiled.graphToCSeconds.toFixed(2),
+      compiled.compilerSeconds.toFixed(1),
+      (compiled.sourceBytes / 1000).toFixed(0),
+      (compiled.arenaBytes / 1e6).toFixed(1),
+      megabytes(single!.ours.peakBytes),
+      megabytes(single!.theirs.peakBytes),
+      difference.toExponential(0),
+    ]),
+  );
+}

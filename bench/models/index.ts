@@ -1,0 +1,47 @@
+// The networks that inference is measured with, by the name that selects them.
+
+import { func, type Tensor } from 'ashlar';
+import type { OnnxGraph } from '../onnx-file.ts';
+import { AshlarBackend } from './ashlar-net.ts';
+import { fashionSimpleNet, mlp } from './mlp.ts';
+import { Net, seededUniform } from './net.ts';
+import { OnnxBackend } from './onnx-net.ts';
+import { resnet18, resnet50 } from './resnet.ts';
+
+type Operand = { readonly shape: readonly number[] };
+
+export interface Model {
+  readonly title: string;
+  readonly build: <T extends Operand>(net: Net<T>) => T;
+  /** For an input of indices: how many there are to choose from. */
+  readonly vocabulary?: number;
+}
+
+export const models: Readonly<Record<string, Model>> = {
+  mlp: { title: 'MLP 784-512-512-10', build: mlp },
+  fashionsimplenet: { title: 'FashionSimpleNet', build: fashionSimpleNet },
+  resnet18: { title: 'ResNet-18', build: resnet18 },
+  resnet50: { title: 'ResNet-50', build: resnet50 },
+};
+
+/** The model as a function of Ashlar, with its arithmetic. */
+export function ashlarModel({ build }: Model, name: string) {
+  const backend = new AshlarBackend();
+  const net = new Net(backend);
+  const y: Tensor = build(net);
+  return { definition: func({ name, inputs: backend.inputs, outputs: { y } }), flops: net.flops };
+}
+
+export function onnxModel({ build }: Model, name: string): { graph: OnnxGraph; flops: number } {
+  const backend = new OnnxBackend();
+  const net = new Net(backend);
+  const y = build(net);
+  return { graph: backend.graph(name, y), flops: net.flops };
+}
+
+/** Numbers in [−1, 1), or indices below the vocabulary's size: the same in every process. */
+export function exampleInput({ vocabulary }: Model, count: number): Float32Array | Int32Array {
+  const seed = 987_654;
+  if (vocabulary === undefined) return seededUniform(seed, count, 1);
+  return Int32Array.from(seededUniform(seed, count, vocabulary / 2, vocabulary / 2), Math.floor);
+}
