@@ -3,22 +3,37 @@
 // buffer. Aliased buffers become one parameter of the kernel, so `restrict` keeps its meaning.
 
 import { type IndexExpr, sameIndex } from '../ir/index-expr.ts';
-import type { Buffer, Kernel, KernelParameter, Stmt } from '../ir/kernel.ts';
+import { type Buffer, type Kernel, type KernelParameter, lanesOf, type Stmt } from '../ir/kernel.ts';
 import { accessesOf, exprsOf, rewriteStmts, walkExpr } from './expr-rewrite.ts';
 
 /** True where each load of `read` is at the index that a later statement of the same block stores to `written`. */
 export function canReplace(kernel: Kernel, read: Buffer, written: Buffer): boolean {
-  const state = { allowed: true, stored: false };
+  // As many stores as elements, and all elements are written: each by one store, so no other one can come before it.
+  const once = storesTo(kernel.body, written) === written.size;
+  const state: Check = { allowed: true, stored: false, once };
   checkBlock(kernel.body, read, written, state);
   return state.allowed && state.stored;
 }
 
-function checkBlock(
-  block: readonly Stmt[],
-  read: Buffer,
-  written: Buffer,
-  state: { allowed: boolean; stored: boolean },
-): void {
+interface Check {
+  allowed: boolean;
+  stored: boolean;
+  /** Each element of the written buffer is stored by one statement in one iteration. */
+  readonly once: boolean;
+}
+
+/** How many elements a body stores to a buffer; NaN where a condition decides. */
+function storesTo(body: readonly Stmt[], buffer: Buffer): number {
+  let count = 0;
+  for (const stmt of body) {
+    if (stmt.kind === 'store' && stmt.buffer === buffer) count += lanesOf(stmt.value);
+    if (stmt.kind === 'loop') count += stmt.axis.extent * storesTo(stmt.body, buffer);
+    if (stmt.kind === 'if' && storesTo([...stmt.then, ...stmt.otherwise], buffer) !== 0) return Number.NaN;
+  }
+  return count;
+}
+
+function checkBlock(block: readonly Stmt[], read: Buffer, written: Buffer, state: Check): void {
   const stores = block.flatMap((stmt, position) =>
     stmt.kind === 'store' && stmt.buffer === written ? [{ position, offset: stmt.offset }] : [],
   );
@@ -27,9 +42,10 @@ function checkBlock(
     if (stmt.kind === 'update' && (stmt.buffer === written || stmt.buffer === read)) state.allowed = false;
     if (stmt.kind === 'store' && stmt.buffer === read) state.allowed = false;
     for (const offset of loadsIn(stmt, read)) {
-      const follows =
-        stores.length > 0 && stores.every((store) => store.position >= position && sameIndex(store.offset, offset));
-      if (!follows) state.allowed = false;
+      const follows = (store: { position: number; offset: IndexExpr }): boolean =>
+        store.position >= position && sameIndex(store.offset, offset);
+      const replaced = state.once ? stores.some(follows) : stores.length > 0 && stores.every(follows);
+      if (!replaced) state.allowed = false;
     }
     if (stmt.kind === 'loop') checkBlock(stmt.body, read, written, state);
     if (stmt.kind === 'if') {

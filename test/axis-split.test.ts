@@ -1,0 +1,85 @@
+// Axes split so that no index divides: what the kernels look like, and that they compute the same.
+
+import { describe, expect, it } from 'vitest';
+import { evaluateFunc } from '../src/ir/evaluate.ts';
+import { printKernelText } from '../src/ir/kernel-text.ts';
+import { parseFunc } from '../src/ir/text.ts';
+import { compileToProgram } from '../src/passes/pipeline.ts';
+import { interpretProgram } from './helpers/interpret-program.ts';
+import { sampleInputs } from './helpers/samples.ts';
+
+/** The one kernel's body as text, after comparing what it computes with the reference. */
+function kernelOf(text: string): string {
+  const func = parseFunc(text);
+  const inputs = sampleInputs(func, 5);
+  const program = compileToProgram(func);
+  const found = interpretProgram(program, new Map(func.parameters.map((p, i) => [p.name, inputs[i]!.data])));
+  evaluateFunc(func, inputs).forEach((result, i) => {
+    expect([...found.get(func.results[i]!.name)!]).toEqual([...result.data]);
+  });
+  expect(program.steps.length).toBe(1);
+  return printKernelText(program.steps[0]!.kernel);
+}
+
+const tiles = 'window=[2,2], strides=[2,2], padding=[[0,0],[0,0]], dilation=[1,1]';
+
+describe('axes that are divided', () => {
+  it('are written out for the cells of a pooling window', () => {
+    const text = kernelOf(`func @f(%c: f32[3,12,12], %i: i32[3,12,12]) {
+      %0 = windowPut(%c, %i) {${tiles}, spatial=[24,24]}
+      return y = %0
+    }`);
+    expect(text).not.toMatch(/[/%]/);
+    expect(text).toContain('vector i2 < 12 {');
+    expect(text).toContain('windowPut[48*i1 + 2*i2 + 25] = sum');
+  });
+
+  it('let the gradient of relu and pooling be written over relu', () => {
+    const program = compileToProgram(
+      parseFunc(`func @f(%x: f32[3,24,24], %c: f32[3,12,12]) {
+        %y = exp(%x)
+        %i = windowArg(%y) {kind=max, ${tiles}}
+        %0 = windowPut(%c, %i) {${tiles}, spatial=[24,24]}
+        %zero = constant() {dtype=f32, shape=[3,24,24], data=[0]}
+        %m = gt(%y, %zero)
+        %g = select(%m, %0, %zero)
+        %r = reverse(%g) {axes=[0]}
+        %h = exp(%r)
+        %s = reduce(%g) {kind=sum, axes=[2]}
+        return h = %h, s = %s
+      }`),
+    );
+    const [, , put] = program.steps;
+    expect(put!.kernel.parameters.map(({ access }) => access)).toEqual(['read', 'read', 'readwrite']);
+  });
+
+  it('stay where windows do not divide the operand', () => {
+    expect(
+      kernelOf(`func @f(%c: f32[3,6,6], %i: i32[3,6,6]) {
+        %0 = windowPut(%c, %i) {${tiles}, spatial=[13,12]}
+        return y = %0
+      }`),
+    ).toMatch(/\(i1 \/ 2\)/);
+  });
+
+  it('become an innermost loop where the inner part is long', () => {
+    expect(
+      kernelOf(`func @f(%x: f32[5,24]) {
+        %0 = transpose(%x) {permutation=[1,0]}
+        %1 = reshape(%0) {shape=[120]}
+        %2 = reverse(%1) {axes=[0]}
+        %3 = reshape(%x) {shape=[120]}
+        %4 = sub(%2, %3)
+        return y = %4
+      }`),
+    ).not.toMatch(/[/%]/);
+    const text = kernelOf(`func @f(%x: f32[24,16]) {
+      %0 = transpose(%x) {permutation=[1,0]}
+      %1 = reshape(%0) {shape=[384]}
+      %2 = neg(%1)
+      return y = %2
+    }`);
+    expect(text).toContain('vector i0 < 24 {');
+    expect(text).not.toMatch(/[/%]/);
+  });
+});
