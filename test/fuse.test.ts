@@ -105,6 +105,37 @@ describe('fusion', () => {
     ).toEqual(['exp -> 1', 'add -> 1']);
   });
 
+  it('computes a cheap operation again where its one reader is, rather than storing it', () => {
+    // The mask of a relu's gradient: relu itself is in memory for the pooling, so the comparison is not stored.
+    expect(
+      kernels(`func @f(%x: f32[8,4], %b: f32[8,4], %c: f32[8]) {
+        %0 = add(%x, %b)
+        %y = relu(%0)
+        %s = reduce(%y) {kind=max, axes=[1]}
+        %zero = constant() {dtype=f32, shape=[8,4], data=[0]}
+        %m = gt(%y, %zero)
+        %e = exp(%s)
+        %1 = mul(%e, %c)
+        %2 = broadcast(%1) {shape=[8,4], axes=[0]}
+        %3 = exp(%2)
+        %g = select(%m, %3, %zero)
+        return g = %g
+      }`),
+    ).toEqual(['add relu -> 1', '[reduce] exp mul -> 1', 'gt exp select -> 1']);
+  });
+
+  it('computes it at once where its reader joins the same kernel', () => {
+    expect(
+      kernels(`func @f(%x: f32[8,4], %b: f32[8,4]) {
+        %0 = exp(%x)
+        %s = reduce(%0) {kind=max, axes=[1]}
+        %1 = mul(%0, %b)
+        %2 = add(%1, %0)
+        return y = %2, s = %s
+      }`),
+    ).toEqual(['exp mul add -> 2', '[reduce] -> 1']);
+  });
+
   it('never makes more kernels than operations', () => {
     const func = parseFunc(`func @f(%x: f32[8,4], %y: f32[8,4]) {
       %a = mul(%x, %y)
