@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { LimitationError, UserError } from '../src/ir/errors.ts';
 import { func, gather, input, variable } from '../src/lang/index.ts';
+import * as nn from '../src/nn/index.ts';
 import { compile } from '../src/runtime/compile.ts';
 import { StateStore } from '../src/runtime/state.ts';
 
@@ -158,6 +159,44 @@ describe('state', () => {
     const second = await compile(step);
     first({});
     expect([...second.state.get('w')]).toEqual([1, 2, 3]);
+  });
+});
+
+describe('frozen states', () => {
+  const images = input('images', [1, 3, 9, 9]);
+  nn.setSeed(4);
+  const network = nn.sequential(nn.conv2d(3, 16, 3, { padding: 'same' }), nn.relu, nn.flatten(), nn.dense(16 * 81, 20));
+  const definition = func({ name: 'net', inputs: [images], outputs: { y: network(images) } });
+  const given = { images: Float32Array.from({ length: 243 }, (_, i) => Math.sin(i)) };
+
+  it('give the same results, with their weights packed once and not in the C text', async () => {
+    const plain = await compile(definition);
+    const run = await compile(definition, { state: plain.state, freeze: true });
+    expect(run.program.preparation.length).toBeGreaterThan(0);
+    expect(run.program.steps.length).toBeLessThan(plain.program.steps.length);
+    expect(run.source.length).toBeLessThan(40_000);
+    const expected = plain(given).y;
+    run(given).y.forEach((value, i) => {
+      expect(value).toBeCloseTo(expected[i]!, 4);
+    });
+  });
+
+  it('keep the values of the moment they were frozen', async () => {
+    const scale = variable('scale', [2], { initial: [2, 3] });
+    const doubled = func({ name: 'doubled', inputs: [], outputs: { y: scale.mul(2) } });
+    const run = await compile(doubled, { freeze: true });
+    run.state.set(scale, [0, 0]);
+    expect([...run({}).y]).toEqual([4, 6]);
+  });
+
+  it('that the function updates stay states', async () => {
+    const count = variable('count', []);
+    const run = await compile(func({ name: 'counting', inputs: [], outputs: {}, updates: [[count, count.add(1)]] }), {
+      freeze: true,
+    });
+    run({});
+    run({});
+    expect([...run.state.get(count)]).toEqual([2]);
   });
 });
 

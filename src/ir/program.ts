@@ -4,19 +4,23 @@
 import type { Kernel } from './kernel.ts';
 import type { TensorType } from './types.ts';
 
-/** Where a buffer's memory comes from: the caller (input, output), the state store, the artifact, or the arena. */
-export type Storage = 'input' | 'output' | 'state' | 'constant' | 'arena';
+/**
+ * Where a buffer's memory comes from: the caller (input, output), the state store, the artifact (constants in its text,
+ * external ones beside it), or one of two blocks by offset: the arena, whose contents last for one call, and what was
+ * prepared, which is computed once.
+ */
+export type Storage = 'input' | 'output' | 'state' | 'constant' | 'external' | 'arena' | 'prepared';
 
 export interface ProgramBuffer {
   /** The user's name for inputs, outputs and states; a unique name for the others. */
   readonly name: string;
   readonly storage: Storage;
   readonly type: TensorType;
-  /** Position among the buffers of this storage; arena buffers are told apart by their offset. */
+  /** Position among the buffers of this storage; those of the two blocks are told apart by their offset. */
   readonly index: number;
-  /** Arena only: byte offset, a multiple of 64. */
+  /** Arena and prepared only: byte offset, a multiple of 64. */
   readonly offset: number;
-  /** Constant only: row-major elements. */
+  /** Constant and external only: row-major elements. */
   readonly data: ArrayLike<number> | null;
 }
 
@@ -43,6 +47,12 @@ export interface Program {
   readonly outputs: readonly ProgramBuffer[];
   readonly states: readonly ProgramBuffer[];
   readonly constants: readonly ProgramBuffer[];
+  /** Constants too large for the program's text: memory that the runtime holds. */
+  readonly externals: readonly ProgramBuffer[];
+  /** Kernels that depend on constants alone: run once, before the first call. */
+  readonly preparation: readonly Launch[];
+  /** Bytes that the preparation fills. */
+  readonly preparedBytes: number;
   /** Bytes of working memory that every call needs, 64-byte aligned. */
   readonly arenaBytes: number;
   readonly checks: readonly RangeCheck[];

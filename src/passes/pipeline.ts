@@ -8,11 +8,11 @@ import { type FusionPlan, fuse, withoutFusion } from './fuse.ts';
 import { optimize } from './graph-passes.ts';
 import { inputChecks } from './input-checks.ts';
 import { lower } from './lower.ts';
-import { planProgram } from './plan.ts';
+import { type PlanOptions, planProgram } from './plan.ts';
 import { separateResults } from './results.ts';
 import { defaultTarget, type ScheduleTarget } from './schedule.ts';
 
-export interface CompileOptions {
+export interface CompileOptions extends PlanOptions {
   readonly schedule?: ScheduleTarget;
   /** False: one kernel per operation, the measure that fusion is compared with. */
   readonly fusion?: boolean;
@@ -29,5 +29,5 @@ export function compileToProgram(func: Func, options: CompileOptions = {}): Prog
   const plan: FusionPlan = fusion ? fuse(separated, opTable) : withoutFusion(separated, opTable);
   const lowered = lower(separated, plan, opTable, schedule);
   print?.('kernels', lowered.kernels.map(printKernelText).join('\n\n'));
-  return planProgram(separated, lowered, checks);
+  return planProgram(separated, lowered, checks, options);
 }

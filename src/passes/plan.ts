@@ -8,16 +8,27 @@ import { axis, of } from '../ir/index-expr.ts';
 import { type Buffer, type Kernel, load } from '../ir/kernel.ts';
 import type { Launch, Program, ProgramBuffer, RangeCheck, Storage } from '../ir/program.ts';
 import { bytesPerElement, sizeOf, type TensorType } from '../ir/types.ts';
-import { planArena } from './arena.ts';
+import { arenaAlignment, planArena } from './arena.ts';
 import { aliasBuffers, canReplace } from './in-place.ts';
 import { elementLoops } from './loops.ts';
 import { constantBuffers, type Lowered } from './lower.ts';
 
-export function planProgram(func: Func, lowered: Lowered, checks: readonly RangeCheck[]): Program {
-  const storage = assignStorage(func, lowered);
+export interface PlanOptions {
+  /** Constants of more elements than this are external. Default: none are. */
+  readonly mostInlineElements?: number;
+}
+
+export function planProgram(
+  func: Func,
+  lowered: Lowered,
+  checks: readonly RangeCheck[],
+  { mostInlineElements = Number.POSITIVE_INFINITY }: PlanOptions = {},
+): Program {
+  const storage = assignStorage(func, lowered, mostInlineElements);
   const aliases = new Map<Buffer, Buffer>();
+  const preparation = preparable(func, lowered, storage);
   const copies = updateStates(func, lowered, storage, aliases);
-  reuseDying(lowered, storage, aliases);
+  reuseDying(lowered, storage, aliases, preparation.buffers);
   const alias = (buffer: Buffer): Buffer => {
     let root = buffer;
     for (let next = aliases.get(root); next !== undefined; next = aliases.get(root)) root = next;
@@ -29,20 +40,45 @@ export function planProgram(func: Func, lowered: Lowered, checks: readonly Range
     }
     return root;
   };
-  const kernels = [...lowered.kernels, ...copies].map((kernel) => aliasBuffers(kernel, alias));
-  return assemble(func, lowered, kernels, storage, checks);
+  const kernels = lowered.kernels.filter((kernel) => !preparation.kernels.has(kernel));
+  const steps = [...kernels, ...copies].map((kernel) => aliasBuffers(kernel, alias));
+  return assemble(func, lowered, { steps, preparation }, storage, checks);
+}
+
+/** Kernels that read constants and one another's results alone, and the buffers that they write. */
+interface Preparation {
+  readonly kernels: ReadonlySet<Kernel>;
+  readonly buffers: ReadonlySet<Buffer>;
+}
+
+function preparable(func: Func, lowered: Lowered, storage: ReadonlyMap<Buffer, Place>): Preparation {
+  const { writers } = usage(lowered.kernels);
+  const results = new Set(func.results.map(({ value }) => lowered.bufferOf.get(value)));
+  const kernels = new Set<Kernel>();
+  const buffers = new Set<Buffer>();
+  for (const kernel of lowered.kernels) {
+    const constant = kernel.parameters.every(({ buffer, access }) => {
+      const place = storage.get(buffer)?.storage;
+      if (access === 'read') return place === 'constant' || place === 'external' || buffers.has(buffer);
+      return place === undefined && !results.has(buffer) && writers.get(buffer)!.length === 1;
+    });
+    if (!constant) continue;
+    kernels.add(kernel);
+    for (const { buffer, access } of kernel.parameters) if (access !== 'read') buffers.add(buffer);
+  }
+  return { kernels, buffers };
 }
 
 interface Place {
-  readonly storage: Exclude<Storage, 'arena'>;
+  readonly storage: Exclude<Storage, 'arena' | 'prepared'>;
   readonly index: number;
   readonly name: string;
 }
 
 /** Buffers with storage of their own; those missing live in the arena. */
-function assignStorage(func: Func, lowered: Lowered): Map<Buffer, Place> {
+function assignStorage(func: Func, lowered: Lowered, mostInlineElements: number): Map<Buffer, Place> {
   const places = new Map<Buffer, Place>();
-  const counts = { input: 0, state: 0, output: 0, constant: 0 };
+  const counts = { input: 0, state: 0, output: 0, constant: 0, external: 0 };
   const place = (value: Value, storage: Place['storage'], name: string): void => {
     const buffer = lowered.bufferOf.get(value);
     const index = counts[storage]++;
@@ -52,7 +88,8 @@ function assignStorage(func: Func, lowered: Lowered): Map<Buffer, Place> {
   for (const { value, role, name } of func.results) if (role === 'output') place(value, 'output', name);
   for (const value of constantBuffers(func)) {
     const buffer = lowered.bufferOf.get(value);
-    if (buffer !== undefined) place(value, 'constant', buffer.name);
+    if (buffer === undefined) continue;
+    place(value, sizeOf(value.type.shape) > mostInlineElements ? 'external' : 'constant', buffer.name);
   }
   return places;
 }
@@ -127,11 +164,16 @@ function usage(kernels: readonly Kernel[]): Usage {
 }
 
 /** An arena buffer written by a kernel takes over one of the same size that dies there, read at the same index. */
-function reuseDying(lowered: Lowered, storage: ReadonlyMap<Buffer, Place>, aliases: Map<Buffer, Buffer>): void {
+function reuseDying(
+  lowered: Lowered,
+  storage: ReadonlyMap<Buffer, Place>,
+  aliases: Map<Buffer, Buffer>,
+  prepared: ReadonlySet<Buffer>,
+): void {
   const { lastRead, writers } = usage(lowered.kernels);
   const taken = new Set<Buffer>();
   // A buffer that stands for a state or another buffer may be read later under that name.
-  const pinned = new Set<Buffer>([...aliases.keys(), ...aliases.values()]);
+  const pinned = new Set<Buffer>([...aliases.keys(), ...aliases.values(), ...prepared]);
   const isArena = (buffer: Buffer): boolean => !storage.has(buffer) && !pinned.has(buffer);
   lowered.kernels.forEach((kernel, position) => {
     for (const { buffer: written, access } of kernel.parameters) {
@@ -156,11 +198,12 @@ function reuseDying(lowered: Lowered, storage: ReadonlyMap<Buffer, Place>, alias
 function assemble(
   func: Func,
   lowered: Lowered,
-  kernels: readonly Kernel[],
+  { steps, preparation }: { readonly steps: readonly Kernel[]; readonly preparation: Preparation },
   places: ReadonlyMap<Buffer, Place>,
   checks: readonly RangeCheck[],
 ): Program {
-  const arena = placeInArena(kernels, places);
+  const arena = placeInArena(steps, places, preparation.buffers);
+  const prepared = placeInOrder(preparation.buffers);
   const made = new Map<Buffer, ProgramBuffer>();
   const programBuffer = (buffer: Buffer): ProgramBuffer => {
     const found = made.get(buffer);
@@ -170,22 +213,22 @@ function assemble(
     const place = places.get(buffer);
     const result: ProgramBuffer = {
       name: place?.name ?? buffer.name,
-      storage: place?.storage ?? 'arena',
+      storage: place?.storage ?? (prepared.offset.has(buffer) ? 'prepared' : 'arena'),
       type,
-      index: place?.index ?? arena.index.get(buffer)!,
-      offset: arena.offset.get(buffer) ?? 0,
-      data: place?.storage === 'constant' ? constantData(value) : null,
+      index: place?.index ?? arena.index.get(buffer) ?? 0,
+      offset: arena.offset.get(buffer) ?? prepared.offset.get(buffer) ?? 0,
+      data: place?.storage === 'constant' || place?.storage === 'external' ? constantData(value) : null,
     };
     made.set(buffer, result);
     return result;
   };
-  const steps = kernels.map(
-    (kernel): Launch => ({
-      kind: 'launch',
-      kernel,
-      args: kernel.parameters.map(({ buffer }) => programBuffer(buffer)),
-    }),
-  );
+  const launch = (kernel: Kernel): Launch => ({
+    kind: 'launch',
+    kernel,
+    args: kernel.parameters.map(({ buffer }) => programBuffer(buffer)),
+  });
+  const launches = steps.map(launch);
+  const preparing = [...preparation.kernels].map(launch);
   const boundary = (value: Value, storage: Storage, name: string, index: number): ProgramBuffer => {
     const buffer = lowered.bufferOf.get(value);
     const placed = buffer === undefined ? undefined : programBuffer(buffer);
@@ -193,16 +236,20 @@ function assemble(
     return { name, storage, type: value.type, index, offset: 0, data: null };
   };
   const withRole = (role: 'input' | 'state') => func.parameters.filter((parameter) => parameter.role === role);
-  const constants = [...made.values()].filter((buffer) => buffer.storage === 'constant');
+  const stored = (storage: Storage): ProgramBuffer[] =>
+    [...made.values()].filter((buffer) => buffer.storage === storage).sort((a, b) => a.index - b.index);
   return {
     name: func.name,
-    steps,
+    steps: launches,
     inputs: withRole('input').map(({ value, name }, i) => boundary(value, 'input', name, i)),
     states: withRole('state').map(({ value, name }, i) => boundary(value, 'state', name, i)),
     outputs: func.results
       .filter((result) => result.role === 'output')
       .map(({ value, name }, i) => boundary(value, 'output', name, i)),
-    constants: constants.sort((a, b) => a.index - b.index),
+    constants: stored('constant'),
+    externals: stored('external'),
+    preparation: preparing,
+    preparedBytes: prepared.bytes,
     arenaBytes: arena.bytes,
     checks,
   };
@@ -217,11 +264,12 @@ function constantData(value: Value | null): ArrayLike<number> {
 function placeInArena(
   kernels: readonly Kernel[],
   places: ReadonlyMap<Buffer, Place>,
+  prepared: ReadonlySet<Buffer>,
 ): { index: Map<Buffer, number>; offset: Map<Buffer, number>; bytes: number } {
   const lives = new Map<Buffer, { first: number; last: number }>();
   kernels.forEach((kernel, position) => {
     for (const { buffer } of kernel.parameters) {
-      if (places.has(buffer)) continue;
+      if (places.has(buffer) || prepared.has(buffer)) continue;
       const life = lives.get(buffer);
       if (life === undefined) lives.set(buffer, { first: position, last: position });
       else life.last = position;
@@ -238,4 +286,15 @@ function placeInArena(
     offset: new Map(buffers.map((buffer, i) => [buffer, offsets[i]!])),
     bytes,
   };
+}
+
+/** One buffer after another: they all live as long as the program. */
+function placeInOrder(buffers: ReadonlySet<Buffer>): { offset: Map<Buffer, number>; bytes: number } {
+  const offset = new Map<Buffer, number>();
+  let bytes = 0;
+  for (const buffer of buffers) {
+    offset.set(buffer, bytes);
+    bytes += Math.ceil((buffer.size * bytesPerElement[buffer.dtype]) / arenaAlignment) * arenaAlignment;
+  }
+  return { offset, bytes };
 }

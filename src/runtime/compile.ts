@@ -2,10 +2,12 @@
 
 import { rmSync } from 'node:fs';
 import { type CSource, printProgram } from '../codegen/c/program.ts';
-import { UserError } from '../ir/errors.ts';
+import { LimitationError, UserError } from '../ir/errors.ts';
 import type { Func } from '../ir/graph.ts';
+import { builder } from '../ir/ops/index.ts';
 import type { Program, ProgramBuffer } from '../ir/program.ts';
 import { formatType, sizeOf, type TensorType } from '../ir/types.ts';
+import { bindStates } from '../passes/bind-states.ts';
 import { compileToProgram } from '../passes/pipeline.ts';
 import type { defaultTarget } from '../passes/schedule.ts';
 import { allocate, arrayConstructor, type TypedArray } from './arrays.ts';
@@ -30,6 +32,11 @@ export interface CompileTargetOptions {
   readonly compiler?: string;
   /** State to share with other compiled functions. Default: a new store. */
   readonly state?: StateStore;
+  /**
+   * True: states that the function does not update become constants with the values that they have now, packed once for
+   * the kernels that read them. Later changes of those states are not seen. Default false.
+   */
+  readonly freeze?: boolean;
   /** Receives every stage in text form. $ASHLAR_DUMP=all prints them to stderr. */
   readonly print?: (stage: string, text: string) => void;
   /** False: one kernel per operation, for comparison. */
@@ -60,19 +67,33 @@ export async function compile<Inputs, Outputs>(
   options: CompileTargetOptions = {},
 ): Promise<Executable<Inputs, Outputs>> {
   const compiler = findCompiler(options.compiler);
-  const program = compileToProgram(definition.func, {
+  const state = options.state ?? new StateStore();
+  for (const variable of definition.variables) state.declare(variable.name, variable.type, () => variable.initial());
+  const func = options.freeze === true ? frozen(definition.func, state) : definition.func;
+  const program = compileToProgram(func, {
     schedule: scheduleFor(compiler),
+    mostInlineElements,
     ...(options.fusion === undefined ? {} : { fusion: options.fusion }),
     ...printer(options.print),
   });
   const source = printProgram(program);
   options.print?.('c', source.code);
   const call = loadCached(source, compiler, program);
-  const state = options.state ?? new StateStore();
-  for (const variable of definition.variables) state.declare(variable.name, variable.type, () => variable.initial());
   const threads = threadCount(options.threads);
   const run = runner(program, call, state, threads);
   return Object.assign(run, { state, program, source: source.code }) as unknown as Executable<Inputs, Outputs>;
+}
+
+/** Constants beyond a few cache lines stay out of the C text: it compiles faster and is the same for other weights. */
+const mostInlineElements = 64;
+
+function frozen(func: Func, state: StateStore): Func {
+  return bindStates(func, builder, (name) => {
+    const values = state.get(name);
+    if (values instanceof BigInt64Array)
+      throw new LimitationError(`state ${name} is i64; it cannot be frozen, cast it to i32`);
+    return values;
+  });
 }
 
 /** A library in the cache that cannot be loaded (damaged, or of another system) is compiled again. */

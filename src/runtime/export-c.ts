@@ -7,6 +7,7 @@ import { writeAside } from '../io/write-aside.ts';
 import { LimitationError, UserError } from '../ir/errors.ts';
 import { builder } from '../ir/ops/index.ts';
 import type { Program } from '../ir/program.ts';
+import { bakePreparation } from '../passes/bake.ts';
 import { bindStates } from '../passes/bind-states.ts';
 import { compileToProgram } from '../passes/pipeline.ts';
 import { defaultTarget, type ScheduleTarget } from '../passes/schedule.ts';
@@ -38,7 +39,7 @@ export function exportC(definition: Definition, options: ExportOptions): Exporte
   const bound = bindStates(definition.func, builder, (name) =>
     state?.has(name) === true ? numbersOf(name, state.get(name)) : initial.get(name)!(),
   );
-  const program = compileToProgram(bound, { schedule });
+  const program = bakePreparation(compileToProgram(bound, { schedule }));
   const source = printProgram(program);
   const files = { code: join(directory, `${source.name}.c`), header: join(directory, `${source.name}.h`) };
   try {

@@ -23,18 +23,20 @@ export function interpretProgram(
       case 'output':
         return outputs.get(buffer.name)!;
       case 'constant':
+      case 'external':
         return Float64Array.from(buffer.data!, Number);
       case 'state':
         return inputs.get(buffer.name)!;
+      case 'prepared':
       case 'arena': {
-        const key = `${buffer.offset}:${size}:${bytesPerElement[buffer.type.dtype]}`;
+        const key = `${buffer.storage}:${buffer.offset}:${size}:${bytesPerElement[buffer.type.dtype]}`;
         const found = arena.get(key) ?? new Float64Array(size);
         arena.set(key, found);
         return found;
       }
     }
   };
-  for (const { kernel, args } of program.steps) {
+  for (const { kernel, args } of [...program.preparation, ...program.steps]) {
     interpretKernel(
       kernel,
       new Map(kernel.parameters.map(({ buffer }, i) => [buffer, memoryOf(args[i]!, buffer.size)])),

@@ -2,7 +2,7 @@
 // C library; without OpenMP its pragmas vanish.
 
 import { InternalError } from '../../ir/errors.ts';
-import type { Program, ProgramBuffer } from '../../ir/program.ts';
+import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
 import { bytesPerElement, type DType, formatType, sizeOf } from '../../ir/types.ts';
 import { printLiteral, type Scope, scalarType } from './expressions.ts';
 import { helpersInOrder } from './helpers.ts';
@@ -24,22 +24,26 @@ export function printProgram(program: Program): CSource {
   const scope: Omit<Scope, 'namer'> = { helpers: new Set(), vectors: new Map() };
   const functions = new Map<string, string>();
   const texts: string[] = [];
-  const names = new Namer([name, `${name}_run`, `${name}_workspace_size`]);
+  const names = new Namer([name, `${name}_run`, `${name}_workspace_size`, `${name}_prepare`]);
   const constants = new Map<ProgramBuffer, string>(
     program.constants.map((buffer) => [buffer, names.fresh(`constant_${buffer.name}`)]),
   );
-  const calls = program.steps.map(({ kernel, args }) => {
+  const called = ({ kernel, args }: Launch): string => {
     // Printed under a trial name first: an identical kernel printed before makes this one unnecessary.
     const trial = printKernel(kernel, 'trial', scope);
-    let called = functions.get(trial.key);
-    if (called === undefined) {
-      called = names.fresh(`kernel_${kernel.name}`);
-      functions.set(trial.key, called);
-      texts.push(printKernel(kernel, called, scope).text);
+    let function_ = functions.get(trial.key);
+    if (function_ === undefined) {
+      function_ = names.fresh(`kernel_${kernel.name}`);
+      functions.set(trial.key, function_);
+      texts.push(printKernel(kernel, function_, scope).text);
     }
-    const given = args.map((buffer, i) => argument(buffer, kernel.parameters[i]!.access === 'read', constants));
-    return `  ${called}(${[...given, ...(trial.takesThreads ? ['threads'] : [])].join(', ')});`;
-  });
+    const given = args.map((buffer, i) =>
+      argument(program, buffer, kernel.parameters[i]!.access === 'read', constants),
+    );
+    return `  ${function_}(${[...given, ...(trial.takesThreads ? ['threads'] : [])].join(', ')});`;
+  };
+  const preparing = program.preparation.map(called);
+  const calls = program.steps.map(called);
   const code = [
     `/* ${toComment(program.name)}: made by Ashlar. ${program.steps.length} kernels, ${texts.length} of them different. */`,
     `#include "${name}.h"`,
@@ -49,6 +53,7 @@ export function printProgram(program: Program): CSource {
     ...helpersInOrder(scope.helpers),
     ...[...constants].map(([buffer, constantName]) => printConstant(buffer, constantName)),
     ...texts,
+    ...(preparing.length === 0 ? [] : [prepareEntry(name, preparing)]),
     entry(program, name, calls),
   ].join('\n\n');
   return { name, code: `${code}\n`, header: printHeader(program, name) };
@@ -100,8 +105,22 @@ function printConstant({ type, data }: ProgramBuffer, name: string): string {
   return `/* ${formatType(type)} */\nstatic const ${scalarType(type.dtype)} ${name}[${size}] ASH_ALIGNED = {\n${rows.join(',\n') || '  0'}\n};`;
 }
 
-function argument(buffer: ProgramBuffer, isRead: boolean, constants: ReadonlyMap<ProgramBuffer, string>): string {
+/**
+ * What follows the caller's states in the table of persistent memory: the external constants, then the block that the
+ * preparation fills.
+ */
+export function persistentCount({ states, externals, preparation }: Program): number {
+  return states.length + externals.length + (preparation.length === 0 ? 0 : 1);
+}
+
+function argument(
+  program: Program,
+  buffer: ProgramBuffer,
+  isRead: boolean,
+  constants: ReadonlyMap<ProgramBuffer, string>,
+): string {
   const type = scalarType(buffer.type.dtype);
+  const qualified = `${isRead ? 'const ' : ''}${type} *`;
   switch (buffer.storage) {
     case 'input':
       return `(const ${type} *)inputs[${buffer.index}]`;
@@ -111,14 +130,27 @@ function argument(buffer: ProgramBuffer, isRead: boolean, constants: ReadonlyMap
       return `(${type} *)states[${buffer.index}]`;
     case 'constant':
       return constants.get(buffer)!;
+    case 'external':
+      return `(const ${type} *)states[${program.states.length + program.externals.indexOf(buffer)}]`;
     case 'arena':
-      return `(${isRead ? 'const ' : ''}${type} *)((char *)workspace + ${buffer.offset})`;
+      return `(${qualified})((char *)workspace + ${buffer.offset})`;
+    case 'prepared':
+      return `(${qualified})((char *)states[${persistentCount(program) - 1}] + ${buffer.offset})`;
   }
+}
+
+function prepareEntry(name: string, calls: readonly string[]): string {
+  return `void ${name}_prepare(void *const *states, int threads) {
+  if (threads < 1) threads = 1;
+  (void)states;
+${calls.join('\n')}
+  (void)threads;
+}`;
 }
 
 function entry(program: Program, name: string, calls: readonly string[]): string {
   const lists = [
-    ['states', program.states.length],
+    ['states', persistentCount(program)],
     ['inputs', program.inputs.length],
     ['outputs', program.outputs.length],
   ] as const;
@@ -170,6 +202,12 @@ function printHeader(program: Program, name: string): string {
     ...program.inputs.map((buffer, i) => row('inputs', buffer, i)),
     ...program.outputs.map((buffer, i) => row('outputs', buffer, i)),
     ...program.states.map((buffer, i) => row('states', buffer, i)),
+    ...program.externals.map((buffer, i) => row('states', buffer, program.states.length + i)),
+    ...(program.preparation.length === 0
+      ? []
+      : [
+          ` *   states[${persistentCount(program) - 1}]  ${program.preparedBytes} bytes, aligned to 64, that ${name}_prepare fills`,
+        ]),
   ];
   const named = (buffer: ProgramBuffer, constant: boolean): { text: string; name: string } => {
     const parameter = namer.fresh(buffer.name);
@@ -177,7 +215,12 @@ function printHeader(program: Program, name: string): string {
   };
   const inputs = program.inputs.map((buffer) => named(buffer, true));
   const outputs = program.outputs.map((buffer) => named(buffer, false));
-  const states = program.states.map((buffer) => named(buffer, false));
+  const prepared = program.preparation.length === 0 ? [] : [namer.fresh('prepared')];
+  const states = [
+    ...program.states.map((buffer) => named(buffer, false)),
+    ...program.externals.map((buffer) => named(buffer, false)),
+    ...prepared.map((parameter) => ({ name: parameter, text: `void *${parameter}` })),
+  ];
   const all = [...inputs, ...outputs, ...states];
   const array = (kind: string, list: readonly { name: string }[], type: string): string =>
     list.length === 0 ? '' : `  ${type} ${kind}[${list.length}] = {${list.map((item) => item.name).join(', ')}};\n`;
@@ -206,7 +249,7 @@ extern "C" {
 
 /* Bytes of working memory that a call needs, aligned to 64. */
 size_t ${name}_workspace_size(void);
-
+${prepared.length === 0 ? '' : `\n/* Computes from the constants what every call needs; once, before the first. */\nvoid ${name}_prepare(void *const *states, int threads);\n`}
 /* Returns 0; 1 if a buffer or the workspace is NULL; 2 if the workspace is not aligned to 64 bytes. */
 int ${name}_run(void *workspace, void *const *states, const void *const *inputs, void *const *outputs, int threads);
 

@@ -4,7 +4,7 @@ import koffi from 'koffi';
 import type { CSource } from '../../codegen/c/program.ts';
 import { InternalError } from '../../ir/errors.ts';
 import type { Program } from '../../ir/program.ts';
-import type { TypedArray } from '../arrays.ts';
+import { arrayFrom, type TypedArray } from '../arrays.ts';
 
 export type NativeCall = (
   states: readonly TypedArray[],
@@ -27,14 +27,28 @@ export function loadLibrary(path: string, source: CSource, program: Program): Na
       // The application loaded a library of its own first; koffi's default of 2 MB holds every schedule's scratch.
     }
   }
-  const run = koffi
-    .load(path)
-    .func(`int ${source.name}_run(void *workspace, void **states, void **inputs, void **outputs, int threads)`);
+  const library = koffi.load(path);
+  const run = library.func(
+    `int ${source.name}_run(void *workspace, void **states, void **inputs, void **outputs, int threads)`,
+  );
   const workspace = alignedBytes(program.arenaBytes);
+  const fixed = persistentMemory(library, source, program);
   return (states, inputs, outputs, threads) => {
-    const status = run(workspace, states, inputs, outputs, threads) as number;
+    const status = run(workspace, [...states, ...fixed], inputs, outputs, threads) as number;
     if (status !== 0) throw new InternalError(`${source.name}_run returned status ${status}`);
   };
+}
+
+/** The external constants and what the preparation makes of them; constants that only it reads are let go. */
+function persistentMemory(library: ReturnType<typeof koffi.load>, source: CSource, program: Program): (TypedArray | null)[] {
+  const constants = program.externals.map(({ type, data }): TypedArray => arrayFrom(type, data!));
+  if (program.preparation.length === 0) return constants;
+  const prepare = library.func(`void ${source.name}_prepare(void **states, int threads)`);
+  const prepared = alignedBytes(program.preparedBytes);
+  prepare([...program.states.map(() => null), ...constants, prepared], 1);
+  const read = new Set(program.steps.flatMap(({ args }) => args));
+  // A pointer must not be null: constants that no step reads are stood for by the prepared block.
+  return [...constants.map((array, i) => (read.has(program.externals[i]!) ? array : prepared)), prepared];
 }
 
 /** Bytes whose address is a multiple of 64. */

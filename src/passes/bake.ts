@@ -1,0 +1,43 @@
+// Baking: the preparation of a program is run now, by the interpreter, and what it computed becomes constants. The program
+// then holds its weights in the form that kernels read, and nothing has to be called before the first run.
+
+import { interpretKernel } from '../ir/kernel-interpreter.ts';
+import type { Launch, Program, ProgramBuffer } from '../ir/program.ts';
+import { sizeOf } from '../ir/types.ts';
+
+export function bakePreparation(program: Program): Program {
+  if (program.preparation.length === 0) return program;
+  const memory = new Map<ProgramBuffer, Float64Array>();
+  const memoryOf = (buffer: ProgramBuffer): Float64Array => {
+    const found = memory.get(buffer) ?? initial(buffer);
+    memory.set(buffer, found);
+    return found;
+  };
+  for (const { kernel, args } of program.preparation) {
+    interpretKernel(kernel, new Map(kernel.parameters.map(({ buffer }, i) => [buffer, memoryOf(args[i]!)])));
+  }
+  const baked = new Map<ProgramBuffer, ProgramBuffer>();
+  let index = program.constants.length;
+  const replaced = (buffer: ProgramBuffer): ProgramBuffer => {
+    if (buffer.storage !== 'prepared') return buffer;
+    const constant: ProgramBuffer = baked.get(buffer) ?? {
+      ...buffer,
+      storage: 'constant',
+      index: index++,
+      offset: 0,
+      data: memoryOf(buffer),
+    };
+    baked.set(buffer, constant);
+    return constant;
+  };
+  const steps = program.steps.map((step): Launch => ({ ...step, args: step.args.map(replaced) }));
+  const read = new Set(steps.flatMap(({ args }) => args));
+  const constants = [...program.constants, ...baked.values()].filter((buffer) => read.has(buffer));
+  return { ...program, steps, constants, preparation: [], preparedBytes: 0 };
+}
+
+function initial({ type, data }: ProgramBuffer): Float64Array {
+  const size = sizeOf(type.shape);
+  if (data === null) return new Float64Array(size);
+  return data.length === 1 ? new Float64Array(size).fill(Number(data[0])) : Float64Array.from(data, Number);
+}
