@@ -8,7 +8,7 @@ type Arrays = Record<string, Float32Array | Int32Array>;
 
 export async function compileModel(
   definition: ModelDefinition,
-  options: { readonly threads: number; readonly state: StateStore },
+  options: { readonly threads: number; readonly state: StateStore; readonly compiler?: string },
 ): Promise<Executable<Arrays, Arrays>> {
-  return (await compile(definition, options)) as unknown as Executable<Arrays, Arrays>;
+  return (await compile(definition, { ...options, freeze: true })) as unknown as Executable<Arrays, Arrays>;
 }

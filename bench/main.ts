@@ -1,5 +1,6 @@
 // npm run bench [-- PART …]: measures, prints tables and keeps them in bench/results/. Parts that compare with other
-// libraries need the packages of bench/ and run when they are named: npm run bench inference [-- MODEL …].
+// libraries need their packages (npm ci --ignore-scripts --prefix bench) and run only when they are named:
+// npm run bench inference [MODEL …], npm run bench profile MODEL … [THREADS].
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -7,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { compileTime } from './compile-time.ts';
 import { inference } from './inference.ts';
 import { matmul } from './matmul.ts';
+import { profile } from './profile.ts';
 import { trainingSteps } from './training-steps.ts';
 import { typeCheck } from './type-check.ts';
 
@@ -16,8 +18,9 @@ const parts: Readonly<Record<string, () => string | Promise<string>>> = {
   'type-check': typeCheck,
   matmul,
 };
-/** Named first, with arguments of their own after them. */
-const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Promise<string>>> = { inference };
+/** Named first, with arguments of their own after them. A profile is for reading now, not for keeping. */
+const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Promise<string>>> = { inference, profile };
+const unkept: ReadonlySet<string> = new Set(['profile']);
 
 const wanted = process.argv.slice(2);
 const ofModels = partsOfModels[wanted[0] ?? ''];
@@ -33,7 +36,7 @@ const machine = `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?
 
 function keep(name: string, text: string): void {
   process.stdout.write(`${text}\n\n`);
-  writeFileSync(`${results}${name}.md`, `${text}\n\nMeasured on ${machine}.\n`);
+  if (!unkept.has(name)) writeFileSync(`${results}${name}.md`, `${text}\n\nMeasured on ${machine}.\n`);
 }
 
 if (ofModels !== undefined) keep(wanted[0]!, await ofModels(wanted.slice(1)));

@@ -1,0 +1,43 @@
+#!/usr/bin/env node
+// A C compiler's command that times kernels: it passes everything on to gcc (or $ASHLAR_PROFILE_CC), but where an Ashlar
+// program is compiled, each kernel's call is surrounded by readings of the clock. `ash_profile_read` gives the seconds
+// of every call in the order of the text, as they were in the last run.
+
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+
+const compiler = process.env.ASHLAR_PROFILE_CC ?? 'gcc';
+const given = process.argv.slice(2);
+const sources = given.filter((argument) => argument.endsWith('.c'));
+for (const source of sources) writeFileSync(source, instrument(readFileSync(source, 'utf8')));
+const { status } = spawnSync(compiler, given, { stdio: 'inherit' });
+process.exit(status ?? 1);
+
+/** @param {string} code */
+function instrument(code) {
+  let calls = 0;
+  const timed = code.replace(
+    /^( +)(kernel_\w+\(.*\));$/gm,
+    (_, indent, call) => `${indent}ASH_TIMED(${calls++}, ${call});`,
+  );
+  const seconds = Math.max(1, calls);
+  return `#include <time.h>
+static double ash_profile_seconds[${seconds}];
+static double ash_profile_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+int ash_profile_calls(void) {
+  return ${calls};
+}
+void ash_profile_read(double *seconds) {
+  for (int i = 0; i < ${calls}; i++) seconds[i] = ash_profile_seconds[i];
+}
+#define ASH_TIMED(i, ...) do { \\
+  const double ash_profile_start = ash_profile_now(); \\
+  __VA_ARGS__; \\
+  ash_profile_seconds[i] = ash_profile_now() - ash_profile_start; \\
+} while (0)
+${timed}`;
+}
