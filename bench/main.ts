@@ -1,6 +1,6 @@
 // npm run bench [-- PART …]: measures, prints tables and keeps them in bench/results/. Parts that compare with other
-// libraries need their packages (npm ci --ignore-scripts --prefix bench) and run only when they are named:
-// npm run bench inference [MODEL …], npm run bench profile MODEL … [THREADS].
+// libraries need their packages and run only when they are named: npm run bench inference [MODEL …] (npm ci --ignore-scripts
+// --prefix bench), npm run bench training [MODEL …] (python3-torch), npm run bench profile MODEL … [THREADS].
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -10,6 +10,7 @@ import { inference } from './inference.ts';
 import { matmul } from './matmul.ts';
 import { profile } from './profile.ts';
 import { trainingSteps } from './training-steps.ts';
+import { trainingVsPytorch } from './training-vs-pytorch.ts';
 import { typeCheck } from './type-check.ts';
 
 const parts: Readonly<Record<string, () => string | Promise<string>>> = {
@@ -19,7 +20,11 @@ const parts: Readonly<Record<string, () => string | Promise<string>>> = {
   matmul,
 };
 /** Named first, with arguments of their own after them. A profile is for reading now, not for keeping. */
-const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Promise<string>>> = { inference, profile };
+const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Promise<string>>> = {
+  inference,
+  training: trainingVsPytorch,
+  profile,
+};
 const unkept: ReadonlySet<string> = new Set(['profile']);
 
 const wanted = process.argv.slice(2);

@@ -3,7 +3,7 @@
 import { func, input, nn } from 'ashlar';
 import { digitsNet, fashionSimpleNet } from '../examples/models.ts';
 
-function mlp(): nn.Layer {
+export function mlp(): nn.Layer {
   return nn.sequential(nn.dense(784, 512), nn.relu, nn.dense(512, 512), nn.relu, nn.dense(512, 10));
 }
 

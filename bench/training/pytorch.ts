@@ -1,0 +1,77 @@
+// A Python process that trains one model with PyTorch when told to, line by line.
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const script = fileURLToPath(new URL('./pytorch_steps.py', import.meta.url));
+
+/** The first Python that has PyTorch: $ASHLAR_BENCH_PYTHON, python3, or the system's own. */
+export function findPython(): string {
+  const given = process.env.ASHLAR_BENCH_PYTHON;
+  const candidates = given === undefined ? ['python3', '/usr/bin/python3'] : [given];
+  const found = candidates.find((python) => {
+    try {
+      execFileSync(python, ['-c', 'import torch, numpy'], { stdio: 'ignore' });
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  if (found === undefined)
+    throw new Error(
+      `none of ${candidates.join(', ')} has PyTorch: on Debian, apt-get install python3-torch libopenblas0-openmp, or name a Python in $ASHLAR_BENCH_PYTHON`,
+    );
+  return found;
+}
+
+/** The BLAS that the dynamic loader gave a process: Debian's libtorch takes whatever stands behind libblas.so.3. */
+function blasOf(child: ChildProcess): string {
+  const maps = readFileSync(`/proc/${child.pid}/maps`, 'utf8');
+  const found = (pattern: RegExp): string | undefined => maps.match(pattern)?.[0];
+  return (
+    found(/libopenblas[^/\s]*\.so\S*/) ?? found(/libmkl_core[^/\s]*/) ?? found(/[^/\s]+\/libblas[^/\s]*/) ?? 'unknown'
+  );
+}
+
+export interface PyTorch {
+  readonly version: string;
+  /** The instructions that its own kernels use; those of oneDNN and the BLAS choose for themselves. */
+  readonly capability: string;
+  readonly blas: string;
+  /** The losses of the next `count` steps. */
+  losses(count: number): Promise<number[]>;
+  setThreads(count: number): Promise<void>;
+  /** Seconds for `count` steps, after one that is not counted. */
+  run(count: number): Promise<number>;
+  end(): void;
+}
+
+/** Starts PyTorch on the weights and the batch in two safetensors files. */
+export async function startPyTorch(python: string, model: string, weights: string, batch: string): Promise<PyTorch> {
+  const child = spawn(python, [script, model, weights, batch], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async (): Promise<unknown> => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${script} ended before it answered`);
+    return JSON.parse(value);
+  };
+  const ask = (what: string, count: number): Promise<unknown> => {
+    child.stdin.write(`${JSON.stringify({ [what]: count })}\n`);
+    return next();
+  };
+  const { version, configuration } = (await next()) as { version: string; configuration: string };
+  return {
+    version,
+    capability: configuration.match(/CPU capability usage: (\S+)/)?.[1] ?? 'unknown',
+    blas: blasOf(child),
+    losses: async (count) => (await ask('losses', count)) as number[],
+    setThreads: async (count) => {
+      const set = await ask('threads', count);
+      if (set !== count) throw new Error(`PyTorch was asked for ${count} threads and uses ${set}`);
+    },
+    run: async (count) => (await ask('run', count)) as number,
+    end: () => child.stdin.end(),
+  };
+}
