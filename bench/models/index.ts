@@ -3,10 +3,16 @@
 import { func, type Tensor } from 'ashlar';
 import type { OnnxGraph } from '../onnx-file.ts';
 import { AshlarBackend } from './ashlar-net.ts';
+import { dcgan } from './dcgan.ts';
+import { gpt2, vocabulary } from './gpt2.ts';
+import { lstm } from './lstm.ts';
 import { fashionSimpleNet, mlp } from './mlp.ts';
+import { mobilenetV2 } from './mobilenet.ts';
 import { Net, seededUniform } from './net.ts';
 import { OnnxBackend } from './onnx-net.ts';
 import { resnet18, resnet50 } from './resnet.ts';
+import { squeezenet } from './squeezenet.ts';
+import { alexnet, vgg16 } from './vgg.ts';
 
 type Operand = { readonly shape: readonly number[] };
 
@@ -21,7 +27,14 @@ export const models: Readonly<Record<string, Model>> = {
   mlp: { title: 'MLP 784-512-512-10', build: mlp },
   fashionsimplenet: { title: 'FashionSimpleNet', build: fashionSimpleNet },
   resnet18: { title: 'ResNet-18', build: resnet18 },
+  squeezenet: { title: 'SqueezeNet 1.1', build: squeezenet },
+  mobilenetv2: { title: 'MobileNetV2', build: mobilenetV2 },
   resnet50: { title: 'ResNet-50', build: resnet50 },
+  vgg16: { title: 'VGG-16', build: vgg16 },
+  alexnet: { title: 'AlexNet', build: alexnet },
+  dcgan: { title: 'DCGAN generator, 64×64', build: dcgan },
+  gpt2: { title: 'GPT-2 small, 128 tokens', build: gpt2, vocabulary },
+  lstm: { title: 'LSTM 2 × 256, 32 steps', build: lstm },
 };
 
 /** The model as a function of Ashlar, with its arithmetic. */
