@@ -128,9 +128,10 @@ const limits: Readonly<Record<string, readonly [string, string]>> = {
 
 /** Helpers that exist once per dtype: `ash_max_f32`. */
 const families: Readonly<Record<string, (dtype: string, type: string) => string>> = {
-  // Either operand's NaN comes through: a > b is false for a NaN b, which is then the answer.
-  max: (_d, t) => `(${t} a, ${t} b) {\n  return ${isFloat(t) ? 'a > b || a != a' : 'a > b'} ? a : b;\n}`,
-  min: (_d, t) => `(${t} a, ${t} b) {\n  return ${isFloat(t) ? 'a < b || a != a' : 'a < b'} ? a : b;\n}`,
+  // Either operand's NaN comes through: a > b is false for a NaN b, which is then the answer. In two steps, because gcc
+  // makes lanes of two selections but a branch of one selection on two conditions.
+  max: (_d, t) => `(${t} a, ${t} b) {\n${extreme(t, '>')}\n}`,
+  min: (_d, t) => `(${t} a, ${t} b) {\n${extreme(t, '<')}\n}`,
   sign: (d, t) =>
     `(${t} x) {\n  return ${isFloat(t) ? `x > 0 ? 1 : x < 0 ? -1 : x` : d.startsWith('u') ? 'x > 0' : `(${t})((x > 0) - (x < 0))`};\n}`,
   abs: (d, t) => `(${t} x) {\n  return ${d.startsWith('u') ? 'x' : `x < 0 ? (${t})(0u - (u${t})x) : x`};\n}`,
@@ -150,6 +151,10 @@ const families: Readonly<Record<string, (dtype: string, type: string) => string>
   mul: (_d, t) => `(${t} a, ${t} b) {\n  return (${t})((${wide(t)})a * (${wide(t)})b);\n}`,
 };
 
+const extreme = (type: string, better: '<' | '>'): string =>
+  isFloat(type)
+    ? `  const ${type} best = a ${better} b ? a : b;\n  return a == a ? best : a;`
+    : `  return a ${better} b ? a : b;`;
 const isFloat = (type: string): boolean => type === 'float' || type === 'double';
 const unsignedOf = (type: string): string => (type.startsWith('u') ? type : `u${type}`);
 /** Narrow types multiply as unsigned int: their own products promote to int, where uint16 could overflow. */
