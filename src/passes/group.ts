@@ -19,6 +19,8 @@ export interface GroupContext {
   at(value: Value, index: readonly IndexExpr[], locals: ReadonlyMap<Value, Expr>): Expr;
   /** The anchor's operands at an index. */
   readonly operandOf: ElementContext;
+  /** True where an expression reads constants alone. */
+  isConstant(expr: Expr): boolean;
   bufferFor(value: Value): Buffer;
   /** Where an element of a value lies in its buffer. */
   offsetOf(value: Value, index: readonly IndexExpr[]): IndexExpr;

@@ -6,7 +6,18 @@
 
 import { InternalError } from '../ir/errors.ts';
 import type { Node } from '../ir/graph.ts';
-import { type Axis, add, axis, fixed, flatten, type IndexExpr, multiply, of, unflatten } from '../ir/index-expr.ts';
+import {
+  type Axis,
+  add,
+  axis,
+  coefficientOf,
+  fixed,
+  flatten,
+  type IndexExpr,
+  multiply,
+  of,
+  unflatten,
+} from '../ir/index-expr.ts';
 import {
   apply,
   type Buffer,
@@ -23,7 +34,7 @@ import { bytesPerElement, type DType, isFloat } from '../ir/types.ts';
 import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { contiguousAxis, loop, substituteStmts } from './loops.ts';
-import { lowerDirect } from './lower-direct.ts';
+import { type DirectProblem, lowerDirect } from './lower-direct.ts';
 import { extentOf, reductionKernels } from './lower-reduction.ts';
 import {
   type ContractionSchedule,
@@ -54,12 +65,47 @@ export function lowerContraction(context: GroupContext, anchor: Node): KernelBod
   const columns = extentOf(problem.columns) * extentOf(problem.outer);
   const work = rows * columns * extentOf(problem.inner);
   const thin = Math.min(rows, columns) < fewestPackedRows;
+  if (isPackable(problem) && isMatrixVector(problem, thin, context)) {
+    return lowerDirect(context, anchor, asImage(rows <= columns ? problem : swapped(problem)));
+  }
   if (thin || work < packingThreshold || !isPackable(problem)) return asReduction(context, anchor, problem);
   if (isDirect(problem, context)) {
     const { rows: features, columns: pixels, lhs: weights, rhs: image, window } = problem;
     return lowerDirect(context, anchor, { ...problem, features, pixels, weights, image, window: window! });
   }
   return packed(context, anchor, oriented(problem, context));
+}
+
+/** Few rows, or weights that are packed once for all calls: the rows are then read where they lie. */
+function isMatrixVector(problem: Problem, thin: boolean, context: GroupContext): boolean {
+  const { lhs, rhs, inner, window } = problem;
+  const [rows, columns] = [extentOf(problem.rows), extentOf(problem.columns)];
+  const [weights, features] = rows <= columns ? [rhs, problem.columns] : [lhs, problem.rows];
+  const lanes = context.target.vectorBytes / bytesPerElement[lhs.dtype];
+  if (
+    window !== undefined ||
+    extentOf(features) < lanes ||
+    extentOf(inner) * Math.max(rows, columns) < packingThreshold
+  )
+    return false;
+  if (context.isConstant(weights)) return true;
+  return thin && weights.kind === 'load' && features.some((axis) => coefficientOf(weights.offset, axis) === 1);
+}
+
+function swapped(problem: Problem): Problem {
+  return { ...problem, rows: problem.columns, columns: problem.rows, lhs: problem.rhs, rhs: problem.lhs };
+}
+
+/** lhs as the image of a direct contraction, rhs as its weights. */
+function asImage(problem: Problem): DirectProblem {
+  const { batch, rows, columns, inner, lhs, rhs, result } = problem;
+  const axes = [...batch, ...rows, ...inner];
+  const window: PaddedWindow = {
+    shape: axes.map(({ extent }) => extent),
+    element: (_s, index) => substituteAxes(lhs, new Map(axes.map((next, i) => [next, index[i]!]))),
+    index: axes.map(of),
+  };
+  return { batch, features: columns, pixels: rows, inner, weights: rhs, image: lhs, window, result };
 }
 
 /** A window over an image, with features enough to fill the lanes. */
@@ -114,10 +160,8 @@ function oriented(problem: Problem, context: GroupContext): Problem {
   const columns = extentOf(problem.columns);
   const bytes = bytesPerElement[problem.lhs.dtype];
   const kept = paddedWork(rows, columns, bytes, context.target);
-  const swapped = paddedWork(columns, rows, bytes, context.target);
-  if (swapped < kept * 0.8) {
-    return { ...problem, rows: problem.columns, columns: problem.rows, lhs: problem.rhs, rhs: problem.lhs };
-  }
+  const turned = paddedWork(columns, rows, bytes, context.target);
+  if (turned < kept * 0.8) return swapped(problem);
   const outer: Axis[] = [];
   const inside = [...problem.columns];
   while (inside.length > 1 && extentOf(inside.slice(1)) >= fewestInnerColumns && slowest(problem.result, inside[0]!)) {

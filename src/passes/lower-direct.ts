@@ -44,6 +44,7 @@ export interface DirectProblem {
   readonly inner: readonly Axis[];
   readonly weights: Expr;
   readonly image: Expr;
+  /** The image as an array of its own, for a copy of it. */
   readonly window: PaddedWindow;
   readonly result: readonly IndexExpr[];
 }
@@ -65,27 +66,41 @@ interface Plan extends DirectProblem {
   /** The summed axes as loops, those of a block inside. */
   readonly blocks: readonly Axis[];
   readonly inside: readonly Axis[];
-  readonly packedWeights: Buffer;
+  /** Null where vectors of weights are read where they lie. */
+  readonly packedWeights: Buffer | null;
 }
 
 /** The kernels: the padded image where there is padding, the packed weights, the contraction. */
 export function lowerDirect(context: GroupContext, anchor: Node, problem: DirectProblem): KernelBody[] {
-  const staged = isReadable(problem.image, problem.inner) ? null : stageImage(context, problem);
+  const staged = isReadable(problem) ? null : stageImage(context, problem);
   const image = (staged?.image ?? problem.image) as Load;
   const plan = planOf(context, problem, image);
   const flops = 2 * extentOf(problem.batch) * plan.featureCount * plan.pixelCount * plan.innerCount;
   return [
     ...(staged === null ? [] : [{ suffix: '_pad', body: staged.body, flops: 0 }]),
-    { suffix: '_pack', body: packWeights(plan), flops: 0 },
+    ...(plan.packedWeights === null
+      ? []
+      : [{ suffix: '_pack', body: packWeights(plan, plan.packedWeights), flops: 0 }]),
     { suffix: '', body: contract(context, anchor, plan), flops },
   ];
 }
 
-/** True for a bare load whose offset is a sum of what the summed axes add and of the rest. */
-function isReadable(image: Expr, inner: readonly Axis[]): boolean {
+/** True for a bare load whose offset is a sum of what the summed axes add and of the rest, its pixels in different cache sets. */
+function isReadable({ image, inner, pixels }: DirectProblem): boolean {
   if (image.kind !== 'load') return false;
-  return image.offset.terms.every(({ atom }) => atom.kind === 'axis' || !mentions(atom, inner));
+  const { offset } = image;
+  const stride = Math.max(0, ...pixels.slice(-1).map((pixel) => coefficientOf(offset, pixel)));
+  return (
+    offset.terms.every(({ atom }) => atom.kind === 'axis' || !mentions(atom, inner)) &&
+    (extentOf(pixels) < fewestConflicts || (stride * bytesPerElement[image.dtype]) % conflictStride !== 0)
+  );
 }
+
+/** Rows this many bytes apart fall into two of the 64 sets of a first-level cache and displace one another. */
+const conflictStride = 2048;
+const fewestConflicts = 8;
+/** Elements added to a row that would otherwise meet others in the cache: one line. */
+const rowPadding = 16;
 
 function mentions(atom: Atom, axes: readonly Axis[]): boolean {
   switch (atom.kind) {
@@ -107,6 +122,8 @@ function stageImage(context: GroupContext, { image, window }: DirectProblem): { 
     Math.max(0, ...indicesOf(element).map((index) => Math.abs(coefficientOf(index, axes[position]!))));
   const order = axes.map((_, position) => position).sort((a, b) => speed(b) - speed(a));
   const extents = order.map((position) => window.shape[position]!);
+  const rowBytes = extents.at(-1)! * bytesPerElement[image.dtype];
+  if (rowBytes % conflictStride === 0) extents[extents.length - 1]! += rowPadding;
   const padded = context.scratch(
     'padded',
     image.dtype,
@@ -157,12 +174,22 @@ function planOf(context: GroupContext, problem: DirectProblem, image: Load): Pla
     step: substituteIndex(step, map),
     blocks: merged.slice(0, blocked),
     inside: merged.slice(blocked),
-    packedWeights: context.scratch(
-      'packed_weights',
-      image.dtype,
-      extentOf(problem.batch) * panels * innerCount * panelWidth,
-    ),
+    packedWeights: isInLanes(context, problem, panelWidth)
+      ? null
+      : context.scratch('packed_weights', image.dtype, extentOf(problem.batch) * panels * innerCount * panelWidth),
   };
+}
+
+/** True where weights that may change lie as whole vectors of features: packing them would cost more than it saves. */
+function isInLanes(context: GroupContext, { weights, features, pixels }: DirectProblem, panelWidth: number): boolean {
+  if (weights.kind !== 'load' || context.isConstant(weights) || extentOf(pixels) >= fewestConflicts) return false;
+  const [feature, ...others] = features.filter(({ extent }) => extent > 1);
+  return (
+    feature !== undefined &&
+    others.length === 0 &&
+    coefficientOf(weights.offset, feature) === 1 &&
+    feature.extent % panelWidth === 0
+  );
 }
 
 /** How many of the outermost summed axes become blocks, so that a block of weights stays in the second-level cache. */
@@ -185,7 +212,7 @@ function weightOffset(plan: Plan, batch: IndexExpr, panel: IndexExpr, k: IndexEx
   return flatten([batch, panel, k, feature], [extentOf(plan.batch), plan.panels, plan.innerCount, plan.panelWidth]);
 }
 
-function packWeights(plan: Plan): Stmt[] {
+function packWeights(plan: Plan, packedWeights: Buffer): Stmt[] {
   const batch = axis('batch', extentOf(plan.batch));
   const panel = axis('panel', plan.panels);
   const k = axis('k', plan.innerCount);
@@ -203,9 +230,9 @@ function packWeights(plan: Plan): Stmt[] {
     : weight;
   const offset = weightOffset(plan, of(batch), of(panel), of(k), of(lane));
   const body: Stmt[] = [
-    loop(k, 'serial', [loop(lane, 'vector', [{ kind: 'store', buffer: plan.packedWeights, offset, value }])]),
+    loop(k, 'serial', [loop(lane, 'vector', [{ kind: 'store', buffer: packedWeights, offset, value }])]),
   ];
-  const kind = plan.packedWeights.size * 2 >= parallelThreshold ? 'parallel' : 'serial';
+  const kind = packedWeights.size * 2 >= parallelThreshold ? 'parallel' : 'serial';
   return nest([batch, panel], kind, body);
 }
 
@@ -290,13 +317,7 @@ function registerTile(plan: Plan, task: Task): Stmt[] {
   );
   const weights = Array.from({ length: vectors }, (_, vector): { local: Local; value: Expr } => ({
     local: { name: `weight${vector}`, dtype, lanes },
-    value: {
-      kind: 'load',
-      dtype,
-      buffer: plan.packedWeights,
-      offset: weightOffset(plan, of(task.batch), of(task.panel), k, fixed(vector * lanes)),
-      lanes,
-    },
+    value: weightVector(plan, task, k, vector * lanes),
   }));
   const multiplyAdds = cells.map(({ local, row, vector }): Stmt => {
     const value: Expr = { kind: 'splat', dtype, lanes, value: load(plan.buffer, add(bases[row]!.index, plan.step)) };
@@ -323,6 +344,23 @@ function registerTile(plan: Plan, task: Task): Stmt[] {
       }),
     ),
   ];
+}
+
+function weightVector(plan: Plan, { batch, panel }: Task, k: IndexExpr, at: number): Expr {
+  const { dtype } = plan.image;
+  const { lanes } = plan.schedule;
+  if (plan.packedWeights !== null) {
+    const offset = weightOffset(plan, of(batch), of(panel), k, fixed(at));
+    return { kind: 'load', dtype, buffer: plan.packedWeights, offset, lanes };
+  }
+  const feature = add(multiply(of(panel), plan.panelWidth), fixed(at));
+  const map = new Map([
+    ...axisMap(plan.batch, of(batch)),
+    ...axisMap(plan.features, feature),
+    ...axisMap(plan.inner, k),
+  ]);
+  const { buffer, offset } = plan.weights as Load;
+  return { kind: 'load', dtype, buffer, offset: substituteIndex(offset, map), lanes };
 }
 
 /** The offset of a pixel of the tile, as a named value; pixels beyond the last read the last. */

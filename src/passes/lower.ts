@@ -8,7 +8,7 @@ import type { IndexExpr } from '../ir/index-expr.ts';
 import { type Buffer, type Expr, type Kernel, load } from '../ir/kernel.ts';
 import type { OpTable } from '../ir/optable.ts';
 import { bytesPerElement, type DType, sizeOf } from '../ir/types.ts';
-import { accessesOf } from './expr-rewrite.ts';
+import { accessesOf, walkExpr } from './expr-rewrite.ts';
 import { type FusionPlan, type Group, isConstantBuffer } from './fuse.ts';
 import { elementOf, type GroupContext, type KernelBody } from './group.ts';
 import { chooseLayouts, type Layouts, offsetIn } from './layout.ts';
@@ -71,6 +71,7 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, target: Sche
       group,
       at,
       operandOf: { operand: (position, index) => at(group.anchor!.operands[position]!, index, none) },
+      isConstant: (expr) => readsConstants(expr, buffers),
       bufferFor,
       offsetOf,
       order: orderOf(group, layouts),
@@ -79,6 +80,16 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, target: Sche
     for (const body of lowerGroup(context)) kernels.push(finishKernel(group, body));
   }
   return { kernels, buffers, bufferOf };
+}
+
+function readsConstants(expr: Expr, buffers: ReadonlyMap<Buffer, Value | null>): boolean {
+  let constant = true;
+  walkExpr(expr, (inner) => {
+    if (inner.kind !== 'load') return;
+    const producer = buffers.get(inner.buffer)?.producer ?? null;
+    constant &&= producer !== null && isConstantBuffer(producer);
+  });
+  return constant;
 }
 
 /** Loops follow the first value that the group writes. */
