@@ -31,6 +31,8 @@ describe('axes that are divided', () => {
     }`);
     expect(text).not.toMatch(/[/%]/);
     expect(text).toContain('vector i2 < 12 {');
+    // The window's cotangent and tap are read once for its four cells, and not on a condition.
+    expect(text.match(/= c\[12\*i1 \+ i2\]/g)).toHaveLength(1);
     expect(text).toContain('windowPut[48*i1 + 2*i2 + 25] = sum');
   });
 

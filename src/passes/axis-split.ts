@@ -2,9 +2,9 @@
 // axes in a body; where axis = c · outer + inner makes them all disappear, the axis becomes two. A short inner part is
 // written out, so that what its copies share is computed once; a long one becomes the innermost loop.
 
-import { type Axis, add, axis, fixed, type IndexExpr, multiply, of } from '../ir/index-expr.ts';
-import type { Local, Stmt } from '../ir/kernel.ts';
-import { allIndices, rewriteStmts, substituteIndex } from './expr-rewrite.ts';
+import { type Axis, add, axis, boundsOf, fixed, type IndexExpr, multiply, of, sameIndex } from '../ir/index-expr.ts';
+import { type Buffer, type Expr, type Local, load, type Stmt } from '../ir/kernel.ts';
+import { accessesOf, allIndices, rewriteStmts, substituteIndex } from './expr-rewrite.ts';
 
 /** The longest inner part that is written out along the innermost axis, and along others: windows step by 2 or 3. */
 const mostInnermostCopies = 8;
@@ -23,7 +23,7 @@ export interface Nest {
 export function splitDividedAxes({ axes, body }: Nest): Nest {
   let nest: Nest = { axes, body };
   for (const next of [...axes].reverse()) nest = splitAxis(nest, next, next === axes[axes.length - 1]);
-  return nest;
+  return nest.body.length > body.length ? { axes: nest.axes, body: nameSharedLoads(nest.body) } : nest;
 }
 
 function splitAxis({ axes, body }: Nest, over: Axis, isInnermost: boolean): Nest {
@@ -66,6 +66,40 @@ function copyAt(body: readonly Stmt[], over: Axis, at: IndexExpr): Stmt[] {
     return found;
   };
   return rewriteStmts(body, { axis: (old) => (old === over ? at : null), buffer: (buffer) => buffer, local });
+}
+
+type Load = Extract<Expr, { kind: 'load' }>;
+
+/**
+ * Loads that several copies make become names before them, where that can do no harm: within the buffer's bounds, and
+ * of a buffer that the body does not write. What one copy reads on a condition is then no masked load.
+ */
+function nameSharedLoads(body: readonly Stmt[]): Stmt[] {
+  const { loads, stores } = accessesOf(body);
+  const written = new Set(stores.map(({ buffer }) => buffer));
+  const isSafe = ({ buffer, offset }: { buffer: Buffer; offset: IndexExpr }): boolean => {
+    const { lower, upper } = boundsOf(offset);
+    const isStatic = offset.terms.every(({ atom }) => atom.kind === 'axis');
+    return isStatic && lower >= 0 && upper < buffer.size && !written.has(buffer);
+  };
+  const seen: { buffer: Buffer; offset: IndexExpr; local: Local; uses: number }[] = [];
+  const find = (buffer: Buffer, offset: IndexExpr) =>
+    seen.find((load) => load.buffer === buffer && sameIndex(load.offset, offset));
+  for (const access of loads) {
+    const found = find(access.buffer, access.offset);
+    if (found !== undefined) found.uses++;
+    else if (isSafe(access)) {
+      const local: Local = { name: access.buffer.name, dtype: access.buffer.dtype, lanes: 1 };
+      seen.push({ buffer: access.buffer, offset: access.offset, local, uses: 1 });
+    }
+  }
+  const shared = seen.filter(({ uses }) => uses > 1);
+  const named = (load: Load): Expr => {
+    const found = find(load.buffer, load.offset);
+    return found === undefined || found.uses === 1 ? load : { kind: 'local', dtype: load.dtype, local: found.local };
+  };
+  const names = shared.map(({ buffer, offset, local }): Stmt => ({ kind: 'let', local, value: load(buffer, offset) }));
+  return [...names, ...rewriteStmts(body, { axis: () => null, buffer: (buffer) => buffer, load: named })];
 }
 
 /** True where a quotient or remainder in the index depends on the axis. */

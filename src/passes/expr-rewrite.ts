@@ -10,6 +10,8 @@ export interface Replacement {
   buffer(buffer: Buffer): Buffer;
   /** Where a body is copied: the copy's own names. */
   local?(local: Local): Local;
+  /** What stands for a load after its buffer and offset are replaced. */
+  load?(load: Extract<Expr, { kind: 'load' }>): Expr;
 }
 
 const keepBuffer = (buffer: Buffer): Buffer => buffer;
@@ -39,7 +41,7 @@ export function rewriteExpr(expr: Expr, replacement: Replacement): Expr {
     case 'index':
       return { ...expr, value: rewriteIndex(expr.value, replacement) };
     case 'load':
-      return { ...expr, buffer: replacement.buffer(expr.buffer), offset: rewriteIndex(expr.offset, replacement) };
+      return rewriteLoad(expr, replacement);
     case 'apply':
       return { ...expr, args: expr.args.map(visit) };
     case 'cast':
@@ -48,6 +50,12 @@ export function rewriteExpr(expr: Expr, replacement: Replacement): Expr {
     case 'select':
       return { ...expr, condition: visit(expr.condition), then: visit(expr.then), otherwise: visit(expr.otherwise) };
   }
+}
+
+function rewriteLoad(expr: Extract<Expr, { kind: 'load' }>, replacement: Replacement): Expr {
+  const offset = rewriteIndex(expr.offset, replacement);
+  const rewritten = { ...expr, buffer: replacement.buffer(expr.buffer), offset };
+  return replacement.load === undefined ? rewritten : replacement.load(rewritten);
 }
 
 function rewriteLocal(local: Local, { local: rename }: Replacement): Local {
