@@ -4,6 +4,7 @@ import { InternalError, LimitationError } from '../../ir/errors.ts';
 import { type Atom, boundsOf, type IndexExpr } from '../../ir/index-expr.ts';
 import { type Buffer, type Expr, lanesOf, type ScalarOp } from '../../ir/kernel.ts';
 import { type DType, isFloat } from '../../ir/types.ts';
+import { mathHelpers } from './math/index.ts';
 import type { Namer } from './names.ts';
 
 /** What printing a kernel needs and collects. */
@@ -238,8 +239,8 @@ const floatFunctions: Readonly<Record<ScalarOp, string | null>> = {
   gt: null,
   ge: null,
 };
-/** Functions of f32 that are ours and run in lanes. */
-const ownFloatFunctions: ReadonlySet<ScalarOp> = new Set(['exp', 'log', 'tanh']);
+/** Functions of f32 that are ours, and run in lanes; the others, and all of f64, are libm's. */
+const isOwnFunction = (op: ScalarOp): boolean => `ash_${op}_f32` in mathHelpers;
 
 function printApply({ op, args, dtype }: Extract<Expr, { kind: 'apply' }>, scope: Scope): string {
   const type = args[0]!.dtype;
@@ -254,7 +255,7 @@ function printApply({ op, args, dtype }: Extract<Expr, { kind: 'apply' }>, scope
     return call(helper(`ash_${op}_${type}`, scope));
   const name = isFloat(type) ? floatFunctions[op] : null;
   if (name !== null) {
-    if (type === 'f32' && ownFloatFunctions.has(op)) return call(helper(`ash_${op}_f32`, scope));
+    if (type === 'f32' && isOwnFunction(op)) return call(helper(`ash_${op}_f32`, scope));
     return call(type === 'f32' ? `${name}f` : name);
   }
   const isInt = !isFloat(type) && type !== 'bool';

@@ -217,7 +217,12 @@ export class UnaryOperations {
     dtypes: 'float',
     evaluate: (x) => 1 / (1 + Math.exp(-x)),
     derivative: (b, x, y) => b.mul(y, b.sub(one(b, x), y)),
-    scalar: (x) => apply('div', constantLike(x, 1), apply('add', constantLike(x, 1), apply('exp', apply('neg', x)))),
+    // e^−|x|/(1 + e^−|x|) left of 0: nothing overflows, and small results keep their digits.
+    scalar: (x) => {
+      const e = apply('exp', apply('neg', apply('abs', x)));
+      const numerator = choose(apply('lt', x, constantLike(x, 0)), e, constantLike(x, 1));
+      return apply('div', numerator, apply('add', constantLike(x, 1), e));
+    },
   };
   readonly softplus: UnaryRecord = {
     doc: 'log(1 + eˣ), without overflow.',

@@ -1,0 +1,96 @@
+// exp, expm1, tanh, sinh and cosh of f32, from one reduction: x = n·ln 2 + r with |r| ≤ ½ ln 2, so eˣ = 2ⁿ·eʳ (W. J. Cody
+// and W. Waite, "Software Manual for the Elementary Functions", 1980, chapter 6). ln 2 is subtracted in two parts, the first
+// short enough for its product with n to be exact without fused multiplication. n is rounded by adding 1.5·2²³: the sum's
+// low bits are then n itself, plus whatever bias is added with it, and a shift makes them the exponent of a factor 2ⁿ.
+// NaN passes through every clamp, since comparisons with it are false. Polynomials: scripts/minimax.py.
+
+import type { HelperText } from './helper-text.ts';
+
+/** `n` and `r` of the value `value`; the low bits of `shifted` are n + bias. */
+const reduction = (value: string, bias: number): string => `\
+  const float shifted = ${value} * 0x1.715476p+0f + ${12582912 + bias}.0f;
+  const float n = shifted - ${12582912 + bias}.0f;
+  const float r = (${value} - n * 0x1.62e4p-1f) - n * 0x1.7f7d1cp-20f;`;
+
+/** eʳ − 1 = r + r²·p. */
+const polynomial = `\
+  float p = 0.00138378609f;
+  p = p * r + 0.00836731866f;
+  p = p * r + 0.0416677408f;
+  p = p * r + 0.166665375f;
+  p = p * r + 0.49999997f;`;
+
+export const exponentials: Readonly<Record<string, HelperText>> = {
+  ash_exp_f32: {
+    needs: ['ash_float_of_bits', 'ash_bits_of_float'],
+    text: `ASH_INLINE float ash_exp_f32(float x) {
+  float c = x < -104.0f ? -104.0f : x;
+  c = c > 89.0f ? 89.0f : c;
+${reduction('c', 254)}
+${polynomial}
+  const float y = 1.0f + (r + r * r * p);
+  /* 2^n in two factors, because n reaches from -150 to 128; subnormal results are rounded once. */
+  const uint32_t whole = ash_bits_of_float(shifted);
+  const uint32_t half = whole >> 1;
+  return y * ash_float_of_bits(half << 23) * ash_float_of_bits((whole - half) << 23);
+}`,
+  },
+  // (eˣ − 1)/2: the half keeps 2ⁿ finite up to n = 128, and tanh wants the half anyway.
+  ash_half_expm1_f32: {
+    needs: ['ash_float_of_bits', 'ash_bits_of_float'],
+    text: `/* (e^x - 1)/2 for x between -30 and 89. */
+ASH_INLINE float ash_half_expm1_f32(float x) {
+${reduction('x', 126)}
+${polynomial}
+  const float scale = ash_float_of_bits(ash_bits_of_float(shifted) << 23);
+  return scale * (r + r * r * p) + (scale - 0.5f);
+}`,
+  },
+  ash_expm1_f32: {
+    needs: ['ash_half_expm1_f32'],
+    text: `ASH_INLINE float ash_expm1_f32(float x) {
+  float c = x < -30.0f ? -30.0f : x;
+  c = c > 89.0f ? 89.0f : c;
+  const float y = 2.0f * ash_half_expm1_f32(c);
+  return fabsf(x) < 0x1p-25f ? x : y;
+}`,
+  },
+  // With h = (e^{2|x|} − 1)/2, tanh|x| = h/(h + 1), accurate also near 0.
+  ash_tanh_f32: {
+    needs: ['ash_half_expm1_f32'],
+    text: `ASH_INLINE float ash_tanh_f32(float x) {
+  const float a = fabsf(x);
+  const float h = ash_half_expm1_f32(a > 10.0f ? 20.0f : a + a);
+  return copysignf(h / (h + 1.0f), x);
+}`,
+  },
+  ...hyperbolic('sinh'),
+  ...hyperbolic('cosh'),
+};
+
+/**
+ * From C = cosh r − 1 and S = sinh r, with m = 2ⁿ⁻¹ + 2⁻ⁿ⁻¹ and d = 2ⁿ⁻¹ − 2⁻ⁿ⁻¹: cosh x = m + (m·C + d·S) and
+ * sinh x = d + (d·C + m·S). Everything is computed at half its size, so that 2ⁿ⁻¹ stays finite.
+ */
+function hyperbolic(name: 'sinh' | 'cosh'): Record<string, HelperText> {
+  const combined =
+    name === 'cosh'
+      ? '  return 2.0f * (m + (m * c + d * s));'
+      : `  const float y = 2.0f * (d + (d * c + m * s));
+  return copysignf(a < 0x1p-13f ? a : y, x);`;
+  const text = `ASH_INLINE float ash_${name}_f32(float x) {
+  const float a = fabsf(x) > 89.5f ? 89.5f : fabsf(x);
+${reduction('a', 125)}
+  const float z = r * r;
+  const float c = z * (0.5f + z * (0.0416664593f + z * 0.00139354577f));
+  const float s = r + r * z * (0.166666672f + z * (0.00833317637f + z * 0.000199730101f));
+  /* 2^(n-2) and 2^(-n-2), the latter not below 2^-62, where it no longer counts. */
+  const uint32_t whole = ash_bits_of_float(shifted) - 0x4b400000u;
+  const float up = ash_float_of_bits(whole << 23);
+  const float down = ash_float_of_bits((250u - (whole < 185u ? whole : 185u)) << 23);
+  const float m = up + down;
+  const float d = up - down;
+${combined}
+}`;
+  return { [`ash_${name}_f32`]: { needs: ['ash_float_of_bits', 'ash_bits_of_float'], text } };
+}

@@ -1,0 +1,85 @@
+// Functions of f32 in C: docs/numerics.md states the error of each, and here every bound is held over the whole range of
+// arguments, by gcc and clang, for this machine's instructions and for the plainest (no fused multiplication), and by gcc
+// with a check for undefined behaviour. The loops around them run in lanes. ASHLAR_MATH_STRIDE=1 walks all 2³² arguments,
+// which takes an hour or two; by default it is every 1009th.
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { mathHelpers } from '../src/codegen/c/math/index.ts';
+import { type Build, loopsInC, optimised, type SweptFunction, sweep } from './helpers/math-sweep.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'ashlar-math-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const installed = (command: string): boolean => spawnSync(command, ['--version']).status === 0;
+const clang = ['clang-19', 'clang'].find(installed);
+const compilers = ['gcc', ...(clang === undefined ? [] : [clang])];
+const builds: readonly Build[] = compilers.flatMap((compiler) => [
+  { name: `${compiler}-native`, compiler, flags: ['-march=native'] },
+  { name: `${compiler}-plain`, compiler, flags: [] },
+]);
+const checked: Build = {
+  name: 'gcc-checked',
+  compiler: 'gcc',
+  flags: ['-fsanitize=undefined', '-fno-sanitize-recover=all'],
+};
+
+/** Rows `| name | in C | bound | … |` of the table in docs/numerics.md. */
+const stated = new Map(
+  readFileSync(new URL('../docs/numerics.md', import.meta.url), 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      const row = /^\| `(\w+)` +\| +([\d.]+) \|/.exec(line);
+      return row === null ? [] : [[row[1]!, Number(row[2])] as const];
+    }),
+);
+
+/** What has another name, or none, in libm. */
+const references: Readonly<Record<string, string>> = {
+  sigmoid: 'x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x))',
+  softplus: 'x < 0 ? log1p(exp(x)) : x + log1p(exp(-x))',
+};
+const functions: readonly SweptFunction[] = [...stated.keys()].map((name) => {
+  const operands = name === 'pow' || name === 'atan2' ? 2 : 1;
+  return { name, operands, reference: references[name] ?? `${name}(${operands === 2 ? 'x, y' : 'x'})` };
+});
+
+it('states a bound for every function that is ours', () => {
+  const ours = Object.keys(mathHelpers).flatMap((name) => /^ash_(\w+)_f32$/.exec(name)?.[1] ?? []);
+  const operations = ours.filter((name) => !name.includes('_'));
+  expect([...stated.keys()].filter((name) => !(name in references)).sort()).toEqual(operations.sort());
+});
+
+describe('errors', () => {
+  const options = { stride: Number(process.env.ASHLAR_MATH_STRIDE ?? 1009), pairs: 200_000 };
+  it.each(functions.map((each) => [each.name, each] as const))('%s', { timeout: 1_000_000 }, (_name, each) => {
+    for (const { build, ulp, at } of sweep(folder, [each], [...builds, checked], options)) {
+      if (process.env.ASHLAR_MATH_STRIDE !== undefined)
+        process.stdout.write(`${each.name} ${build} ${ulp.toFixed(3)} at ${at}\n`);
+      expect(ulp, `${build} at ${at}`).toBeLessThanOrEqual(stated.get(each.name)!);
+    }
+  });
+});
+
+describe('lanes', () => {
+  it.each(builds.map((build) => [build.name, build] as const))('%s calls nothing in a loop', (_name, build) => {
+    const source = join(folder, 'lanes.c');
+    writeFileSync(source, loopsInC(functions, 'loop'));
+    const assembly = execFileSync(build.compiler, [...optimised, ...build.flags, '-S', '-o', '-', source], {
+      encoding: 'utf8',
+    });
+    for (const { name } of functions) {
+      const from = assembly.indexOf(`\nloop_${name}:`);
+      const body = assembly.slice(from, assembly.indexOf('.cfi_endproc', from));
+      expect(body, name).not.toMatch(/\t(call|bl)\t/);
+      expect(body, name).toMatch(/\tv?mulps\t|\tfmul\tv/);
+    }
+  });
+});
+
+it('has clang where CI can install it', () => {
+  expect(process.env.CI === undefined || clang !== undefined).toBe(true);
+});
