@@ -1,11 +1,11 @@
-// npm run bench profile MODEL [THREADS]: where a model's time goes, kernel by kernel. The program runs as it always does,
-// compiled by profile-compiler.mjs, which puts a clock around every kernel's call.
+// npm run bench profile MODEL [THREADS]: where a model's time goes, kernel by kernel; training:MODEL is its training step.
+// The program runs as it always does, compiled by profile-compiler.mjs, which puts a clock around every kernel's call.
 
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { StateStore } from 'ashlar/node';
+import { compile, type Executable, StateStore } from 'ashlar/node';
 import koffi from 'koffi';
 import type { Launch } from '../src/ir/program.ts';
 import { formatType } from '../src/ir/types.ts';
@@ -13,6 +13,7 @@ import { compileModel } from './compile-model.ts';
 import { fmaPeak } from './fma-peak.ts';
 import { median, progress, table } from './measure.ts';
 import { ashlarModel, exampleInput, models } from './models/index.ts';
+import { type ComparedModel, compared, comparedStep, exampleBatch } from './training/models.ts';
 
 const compiler = fileURLToPath(new URL('./profile-compiler.mjs', import.meta.url));
 /** Runs whose median counts: as many as fit, within bounds. */
@@ -28,13 +29,47 @@ interface KernelTime {
   readonly bytes: number;
 }
 
+type Arrays = Record<string, Float32Array | Int32Array>;
+
+/** What is profiled: a compiled program, its inputs, and the arithmetic that its definition asks for. */
+interface Subject {
+  readonly title: string;
+  readonly flops: number;
+  readonly run: Executable<Arrays, Arrays>;
+  readonly inputs: Arrays;
+}
+type Prepare = (threads: number) => Promise<Subject>;
+
+/** How each name is compiled. A training step's arithmetic is counted from its kernels. */
+const subjects: Readonly<Record<string, Prepare>> = {
+  ...Object.fromEntries(Object.keys(models).map((name) => [name, (threads: number) => inferenceOf(name, threads)])),
+  ...Object.fromEntries(
+    compared.map((model) => [`training:${model.name}`, (threads: number) => trainingOf(model, threads)]),
+  ),
+};
+
+async function inferenceOf(name: string, threads: number): Promise<Subject> {
+  const model = models[name]!;
+  const { definition, flops } = ashlarModel(model, name);
+  const run = await compileModel(definition, { threads, state: new StateStore(), compiler });
+  const size = run.program.inputs[0]!.type.shape.reduce((all, dim) => all * dim, 1);
+  return { title: model.title, flops, run, inputs: { x: exampleInput(model, size) } };
+}
+
+async function trainingOf(model: ComparedModel, threads: number): Promise<Subject> {
+  const compiled = await compile(comparedStep(model).step, { threads, compiler });
+  const run = compiled as unknown as Executable<Arrays, Arrays>;
+  const flops = run.program.steps.reduce((sum, { kernel }) => sum + kernel.flops, 0);
+  return { title: `training step of ${model.title}`, flops, run, inputs: exampleBatch(model) };
+}
+
 export async function profile(wanted: readonly string[]): Promise<string> {
   const threads = Number(wanted.find((argument) => /^\d+$/.test(argument)) ?? 1);
   const names = wanted.filter((argument) => !/^\d+$/.test(argument));
-  const unknown = names.find((name) => !(name in models));
+  const unknown = names.find((name) => !(name in subjects));
   if (names.length === 0 || unknown !== undefined)
     throw new Error(
-      `profile: one of the models ${Object.keys(models).join(', ')} expected, ${unknown ?? 'none'} given`,
+      `profile: one of the models ${Object.keys(subjects).join(', ')} expected, ${unknown ?? 'none'} given`,
     );
   const texts: string[] = [];
   for (const name of names) texts.push(await profileModel(name, threads));
@@ -42,22 +77,18 @@ export async function profile(wanted: readonly string[]): Promise<string> {
 }
 
 async function profileModel(name: string, threads: number): Promise<string> {
-  const model = models[name]!;
   const folder = mkdtempSync(join(tmpdir(), 'ashlar-profile-'));
   const cache = process.env.ASHLAR_CACHE;
   process.env.ASHLAR_CACHE = folder;
   try {
-    progress(`compiling ${model.title} with a clock around each kernel`);
-    const { definition, flops } = ashlarModel(model, name);
-    const run = await compileModel(definition, { threads, state: new StateStore(), compiler });
+    progress(`compiling ${name} with a clock around each kernel`);
+    const { title, flops, run, inputs } = await subjects[name]!(threads);
     const library = readdirSync(folder).find((file) => file.endsWith('.so'))!;
-    const { steps, inputs } = run.program;
-    const size = inputs[0]!.type.shape.reduce((all, dim) => all * dim, 1);
-    const x = exampleInput(model, size);
+    const { steps } = run.program;
     progress(`running it on ${threads} thread${threads === 1 ? '' : 's'}`);
-    const times = timeCalls(join(folder, library), steps.length, () => void run({ x }));
+    const times = timeCalls(join(folder, library), steps.length, () => void run(inputs));
     const peak = fmaPeak() * threads;
-    return report(model.title, threads, flops, peak, groupByFunction(run.source, steps, times.calls), times.whole);
+    return report(title, threads, flops, peak, groupByFunction(run.source, steps, times.calls), times.whole);
   } finally {
     if (cache === undefined) delete process.env.ASHLAR_CACHE;
     else process.env.ASHLAR_CACHE = cache;

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { compile, StateStore, writeSafetensorsFile } from 'ashlar/node';
 import { fmaPeak } from './fma-peak.ts';
 import { median, progress, table } from './measure.ts';
-import { batch, type ComparedModel, classes, compared, comparedStep } from './training/models.ts';
+import { batch, type ComparedModel, compared, comparedStep, exampleBatch } from './training/models.ts';
 import { findPython, type PyTorch, startPyTorch } from './training/pytorch.ts';
 
 /** Adam's first steps turn the rounding of a gradient near zero into a step of the learning rate; measured: below 3e-7. */
@@ -30,16 +30,6 @@ export interface Comparison {
   /** Of each side's fastest turn, which neighbours on the machine disturb least. */
   readonly fastest: { readonly ashlarMs: number; readonly pytorchMs: number; readonly ratio: number };
   readonly losses: { readonly ashlar: readonly number[]; readonly pytorch: readonly number[] };
-}
-
-type Batch = { readonly x: Float32Array | Int32Array; readonly y: Int32Array };
-
-function exampleBatch({ x }: ComparedModel): Batch {
-  const size = x.shape.reduce((product, dim) => product * dim, 1);
-  const noise = (i: number): number => Math.imul(i + 1, 2654435761) >>> 0;
-  const y = Int32Array.from({ length: batch }, (_, i) => noise(i) % classes);
-  if (x.classes === null) return { x: Float32Array.from({ length: size }, (_, i) => noise(i) / 2 ** 32), y };
-  return { x: Int32Array.from({ length: size }, (_, i) => (noise(i) >>> 8) % x.classes!), y };
 }
 
 /** Our side of one model: a step of any number of threads, on one state. */

@@ -140,3 +140,14 @@ export function comparedStep({ name, x, network }: ComparedModel) {
   const updates = nn.adam(loss, layers.variables, { lr: 1e-3 });
   return { step: func({ name: `${name}_step`, inputs: [batchInput, labels], outputs: { loss }, updates }), layers };
 }
+
+export type Batch = { readonly x: Float32Array | Int32Array; readonly y: Int32Array };
+
+/** Images of noise or random tokens, and random labels: the same in every process. */
+export function exampleBatch({ x }: ComparedModel): Batch {
+  const size = x.shape.reduce((product, dim) => product * dim, 1);
+  const noise = (i: number): number => Math.imul(i + 1, 2654435761) >>> 0;
+  const y = Int32Array.from({ length: batch }, (_, i) => noise(i) % classes);
+  if (x.classes === null) return { x: Float32Array.from({ length: size }, (_, i) => noise(i) / 2 ** 32), y };
+  return { x: Int32Array.from({ length: size }, (_, i) => (noise(i) >>> 8) % x.classes!), y };
+}
