@@ -3,8 +3,6 @@
 
 import { performance } from 'node:perf_hooks';
 import { StateStore } from 'ashlar/node';
-import { printProgram } from '../src/codegen/c/program.ts';
-import { compileToProgram } from '../src/passes/pipeline.ts';
 import { compileModel } from './compile-model.ts';
 import { ashlarModel, exampleInput, models } from './models/index.ts';
 import { benchPackage } from './packages.ts';
@@ -19,62 +17,22 @@ export interface SideOrder {
   readonly inputShape: readonly number[];
 }
 
-export interface CompileFigures {
-  readonly graphToCSeconds: number;
-  readonly compilerSeconds: number;
-  readonly sourceBytes: number;
-  readonly kernels: number;
-  readonly arenaBytes: number;
-}
-
 export type SideAnswer =
-  | {
-      readonly kind: 'ready';
-      readonly output: Float32Array;
-      readonly loadSeconds: number;
-      readonly compiled: CompileFigures | null;
-    }
+  | { readonly kind: 'ready'; readonly output: Float32Array; readonly loadSeconds: number }
   | { readonly kind: 'timed'; readonly milliseconds: readonly number[] }
-  | { readonly kind: 'memory'; readonly peakBytes: number; readonly residentBytes: number };
+  | { readonly kind: 'memory'; readonly peakBytes: number };
 
 export type SideRequest = { readonly kind: 'time'; readonly runs: number } | { readonly kind: 'memory' };
 
-interface Loaded {
-  readonly run: () => Promise<Float32Array> | Float32Array;
-  readonly compiled: CompileFigures | null;
-}
+type Run = () => Promise<Float32Array> | Float32Array;
 
-async function loadAshlar({ model, threads, inputShape }: SideOrder): Promise<Loaded> {
+const count = (shape: readonly number[]): number => shape.reduce((all, dim) => all * dim, 1);
+
+async function loadAshlar({ model, threads, inputShape }: SideOrder): Promise<Run> {
   const { definition } = ashlarModel(models[model]!, model);
-  const state = new StateStore();
-  for (const variable of definition.variables) state.declare(variable.name, variable.type, () => variable.initial());
-  const seconds = async (work: () => unknown): Promise<number> => {
-    const start = performance.now();
-    await work();
-    return (performance.now() - start) / 1000;
-  };
-  const graphToCSeconds = await seconds(() => printProgram(compileToProgram(definition.func)));
-  const first = await seconds(() => compileModel(definition, { threads, state }));
-  // The second time the library is in the cache: the difference is the C compiler's.
-  const start = performance.now();
-  const compiled = await compileModel(definition, { threads, state });
-  const again = (performance.now() - start) / 1000;
-  const inputs = {
-    x: exampleInput(
-      models[model]!,
-      inputShape.reduce((all, dim) => all * dim, 1),
-    ),
-  };
-  return {
-    run: () => compiled(inputs).y as Float32Array,
-    compiled: {
-      graphToCSeconds,
-      compilerSeconds: Math.max(0, first - again),
-      sourceBytes: Buffer.byteLength(compiled.source),
-      kernels: compiled.program.steps.length,
-      arenaBytes: compiled.program.arenaBytes,
-    },
-  };
+  const compiled = await compileModel(definition, { threads, state: new StateStore() });
+  const inputs = { x: exampleInput(models[model]!, count(inputShape)) };
+  return () => compiled(inputs).y as Float32Array;
 }
 
 /** What is used of onnxruntime-node's interface. */
@@ -88,7 +46,7 @@ interface OnnxRuntime {
   readonly Tensor: new (type: string, data: Float32Array | Int32Array, shape: readonly number[]) => object;
 }
 
-async function loadOnnxRuntime({ model, threads, onnx, inputShape }: SideOrder): Promise<Loaded> {
+async function loadOnnxRuntime({ model, threads, onnx, inputShape }: SideOrder): Promise<Run> {
   const { InferenceSession, Tensor } = benchPackage<OnnxRuntime>('onnxruntime-node');
   const session = await InferenceSession.create(onnx, {
     executionProviders: ['cpu'],
@@ -99,16 +57,13 @@ async function loadOnnxRuntime({ model, threads, onnx, inputShape }: SideOrder):
     // Without this, its threads go on spinning after a run and take time from whoever runs next.
     extra: { session: { force_spinning_stop: '1' } },
   });
-  const data = exampleInput(
-    models[model]!,
-    inputShape.reduce((all, dim) => all * dim, 1),
-  );
+  const data = exampleInput(models[model]!, count(inputShape));
   const feeds = { x: new Tensor(data instanceof Float32Array ? 'float32' : 'int32', data, inputShape) };
-  return { run: async () => (await session.run(feeds)).y.data, compiled: null };
+  return async () => (await session.run(feeds)).y.data;
 }
 
 /** Milliseconds of each run; one before them, which meets caches left by the other side, does not count. */
-async function time(run: Loaded['run'], runs: number): Promise<number[]> {
+async function time(run: Run, runs: number): Promise<number[]> {
   const milliseconds: number[] = [];
   for (let i = -1; i < runs; i++) {
     const start = performance.now();
@@ -121,13 +76,10 @@ async function time(run: Loaded['run'], runs: number): Promise<number[]> {
 const order = JSON.parse(process.argv[2]!) as SideOrder;
 const answer = (message: SideAnswer): void => void process.send!(message);
 const began = performance.now();
-const { run, compiled } = await (order.side === 'ashlar' ? loadAshlar(order) : loadOnnxRuntime(order));
+const run = await (order.side === 'ashlar' ? loadAshlar(order) : loadOnnxRuntime(order));
 const loadSeconds = (performance.now() - began) / 1000;
-answer({ kind: 'ready', output: Float32Array.from(await run()), loadSeconds, compiled });
+answer({ kind: 'ready', output: Float32Array.from(await run()), loadSeconds });
 process.on('message', async (request: SideRequest) => {
   if (request.kind === 'time') answer({ kind: 'timed', milliseconds: await time(run, request.runs) });
-  else {
-    const peakBytes = process.resourceUsage().maxRSS * 1024;
-    answer({ kind: 'memory', peakBytes, residentBytes: process.memoryUsage.rss() });
-  }
+  else answer({ kind: 'memory', peakBytes: process.resourceUsage().maxRSS * 1024 });
 });

@@ -1,14 +1,15 @@
 // Inference at batch 1 against onnxruntime-node: the same network and weights on both sides, outputs compared before
 // anything is timed, then both in turn, on one thread and on all.
 
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { CompileFigures } from './compile-figures.ts';
 import { fmaPeak } from './fma-peak.ts';
-import type { CompileFigures, SideAnswer, SideOrder, SideRequest } from './inference-side.ts';
+import type { SideAnswer, SideOrder, SideRequest } from './inference-side.ts';
 import { median, progress, table } from './measure.ts';
 import { models, onnxModel } from './models/index.ts';
 import { encodeOnnx } from './onnx-file.ts';
@@ -34,10 +35,12 @@ interface ThreadFigures {
   readonly threads: number;
   readonly ours: SideFigures;
   readonly theirs: SideFigures;
-  /** Their time over ours: above 1, Ashlar is faster. */
+  /** Their time over ours, the median over neighbouring turns: above 1, Ashlar is faster. */
   readonly ratio: number;
   readonly gflops: number;
   readonly ofPeak: number;
+  /** The machine's load average when the measurement began: well above 1, neighbours disturbed it. */
+  readonly load: number;
 }
 
 interface ModelFigures {
@@ -60,14 +63,19 @@ export async function inference(wanted: readonly string[]): Promise<string> {
   if (unknown !== undefined) throw new Error(`no model ${unknown}; there are ${Object.keys(models).join(', ')}`);
   benchPackage('onnxruntime-node');
   const path = `${results}inference.json`;
-  const kept = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, ModelFigures>) : {};
+  let kept = keptFigures(path);
   mkdirSync(results, { recursive: true });
   for (const name of wanted.length === 0 ? Object.keys(models) : wanted) {
-    kept[name] = await measureModel(name);
+    const figures = await measureModel(name);
+    kept = { ...keptFigures(path), [name]: figures };
     const ordered = Object.fromEntries(Object.keys(models).flatMap((key) => (kept[key] ? [[key, kept[key]]] : [])));
     writeFileSync(path, `${JSON.stringify(ordered, null, 2)}\n`);
   }
   return report(Object.keys(models).flatMap((name) => kept[name] ?? []));
+}
+
+function keptFigures(path: string): Readonly<Record<string, ModelFigures>> {
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, ModelFigures>) : {};
 }
 
 async function measureModel(name: string): Promise<ModelFigures> {
@@ -79,25 +87,35 @@ async function measureModel(name: string): Promise<ModelFigures> {
     const onnx = join(folder, `${name}.onnx`);
     writeFileSync(onnx, encodeOnnx(graph));
     const order = { model: name, onnx, inputShape: graph.inputs[0]!.shape };
+    progress(`${model.title}: compiling`);
+    const compiled = compileInOwnProcess(name, folder);
     const measured: ThreadFigures[] = [];
-    let peak = 0;
+    let peak = fmaPeak();
     let difference = 0;
-    let compiled: CompileFigures | null = null;
     for (const threads of new Set([1, availableParallelism()])) {
       progress(`${model.title}: ${threads} thread${threads === 1 ? '' : 's'}`);
-      peak = Math.max(peak, fmaPeak());
+      const load = loadavg()[0]!;
       const pair = await comparePair({ ...order, threads }, folder);
-      compiled ??= pair.compiled;
+      peak = Math.max(peak, fmaPeak());
       difference = Math.max(difference, pair.difference);
-      const gflops = flops / pair.ours.milliseconds / 1e6;
-      const ratio = pair.theirs.milliseconds / pair.ours.milliseconds;
-      const { ours, theirs } = pair;
-      measured.push({ threads, ours, theirs, ratio, gflops, ofPeak: gflops / (peak * threads) });
+      const { ours, theirs, ratio } = pair;
+      const gflops = flops / ours.milliseconds / 1e6;
+      measured.push({ threads, ours, theirs, ratio, gflops, ofPeak: gflops / (peak * threads), load });
     }
-    return { title: model.title, flops, difference, peak, compiled: compiled!, measured, machine };
+    return { title: model.title, flops, difference, peak, compiled, measured, machine };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+function compileInOwnProcess(name: string, cache: string): CompileFigures {
+  const program = fileURLToPath(new URL('./compile-figures.ts', import.meta.url));
+  const printed = execFileSync(process.execPath, [...process.execArgv, program, name], {
+    encoding: 'utf8',
+    env: { ...process.env, ASHLAR_CACHE: cache },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  return JSON.parse(printed) as CompileFigures;
 }
 
 async function comparePair(order: Omit<SideOrder, 'side'>, cache: string) {
@@ -106,25 +124,26 @@ async function comparePair(order: Omit<SideOrder, 'side'>, cache: string) {
   try {
     const difference = largestDifference(order.model, ours.ready.output, theirs.ready.output);
     const sides = [ours, theirs];
-    const times: number[][] = [[], []];
+    const times: (readonly number[])[][] = [[], []];
     for (let turn = -1; turn < turns; turn++) {
       for (const [i, side] of sides.entries()) {
         await pause(pauseMilliseconds);
         const milliseconds = await side.time();
-        if (turn >= 0) times[i]!.push(...milliseconds);
+        if (turn >= 0) times[i]!.push(milliseconds);
       }
     }
+    const ratio = median(times[0]!.map((ours, turn) => median(times[1]![turn]!) / median(ours)));
     const figures = await Promise.all(
       sides.map(
         async (side, i): Promise<SideFigures> => ({
-          milliseconds: median(times[i]!),
-          fastest: Math.min(...times[i]!),
+          milliseconds: median(times[i]!.flat()),
+          fastest: Math.min(...times[i]!.flat()),
           loadSeconds: side.ready.loadSeconds,
           peakBytes: await side.peakBytes(),
         }),
       ),
     );
-    return { difference, ours: figures[0]!, theirs: figures[1]!, compiled: ours.ready.compiled };
+    return { difference, ratio, ours: figures[0]!, theirs: figures[1]! };
   } finally {
     ours.end();
     theirs.end();
@@ -207,7 +226,8 @@ function report(rows: readonly ModelFigures[]): string {
   return [
     '## Inference at batch 1 against onnxruntime-node',
     '',
-    'Medians, both sides in turn; a ratio above 1 means that Ashlar is faster.',
+    'Medians, both sides in turn; a ratio above 1 means that Ashlar is faster. "load" is the load average as each began:',
+    'well above 1, other programs took part of the cores.',
     ...threadCounts.flatMap((threads) => ['', ...threadTable(rows, threads)]),
     '',
     '### Compiling, memory and agreement',
@@ -222,7 +242,7 @@ function threadTable(rows: readonly ModelFigures[], threads: number): string[] {
   );
   const ratios = found.map(({ figures }) => figures.ratio);
   const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
-  const cells = found.map(({ title, figures: { ours, theirs, ratio, gflops, ofPeak } }) => [
+  const cells = found.map(({ title, figures: { ours, theirs, ratio, gflops, ofPeak, load } }) => [
     title,
     ours.milliseconds.toFixed(3),
     theirs.milliseconds.toFixed(3),
@@ -230,11 +250,12 @@ function threadTable(rows: readonly ModelFigures[], threads: number): string[] {
     (theirs.fastest / ours.fastest).toFixed(2),
     gflops.toFixed(1),
     `${(100 * ofPeak).toFixed(0)} %`,
+    load.toFixed(1),
   ]);
   return [
     `### ${threads} thread${threads === 1 ? '' : 's'}: geometric mean ${mean.toFixed(2)}`,
     '',
-    table(['model', 'ms', 'ms onnxruntime', 'ratio', 'of the fastest', 'GFLOP/s', 'of FMA peak'], cells),
+    table(['model', 'ms', 'ms onnxruntime', 'ratio', 'of the fastest', 'GFLOP/s', 'of FMA peak', 'load'], cells),
   ];
 }
 
@@ -249,6 +270,7 @@ function compileTable(rows: readonly ModelFigures[]): string {
       's C compiler',
       'C KB',
       'arena MB',
+      'packed MB',
       'peak MB',
       'peak MB onnxruntime',
       'difference',
@@ -261,6 +283,7 @@ function compileTable(rows: readonly ModelFigures[]): string {
       compiled.compilerSeconds.toFixed(1),
       (compiled.sourceBytes / 1000).toFixed(0),
       (compiled.arenaBytes / 1e6).toFixed(1),
+      (compiled.preparedBytes / 1e6).toFixed(1),
       megabytes(single!.ours.peakBytes),
       megabytes(single!.theirs.peakBytes),
       difference.toExponential(0),

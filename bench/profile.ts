@@ -122,7 +122,8 @@ function timeCalls(path: string, expected: number, run: () => void): { calls: nu
 
 /** Calls of one C function are one row: identical kernels are emitted once. */
 function groupByFunction(source: string, steps: readonly Launch[], seconds: readonly number[]): KernelTime[] {
-  const called = [...source.matchAll(/^ +(kernel_\w+)\(.*\);$/gm)].map((match) => match[1]!);
+  const body = /^int \w+_run\([\s\S]*?^}/m.exec(source)?.[0] ?? '';
+  const called = [...body.matchAll(/^ +(kernel_\w+)\(.*\);$/gm)].map((match) => match[1]!);
   const groups = new Map<string, number[]>();
   called.forEach((name, i) => {
     groups.set(name, [...(groups.get(name) ?? []), i]);

@@ -1,0 +1,50 @@
+// What compiling a model costs, in a process of its own: nothing is warm, and no other figure sees its memory. Prints
+// CompileFigures as JSON.
+
+import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+import { StateStore } from 'ashlar/node';
+import { printProgram } from '../src/codegen/c/program.ts';
+import { compileToProgram } from '../src/passes/pipeline.ts';
+import { compileModel } from './compile-model.ts';
+import { ashlarModel, models } from './models/index.ts';
+
+export interface CompileFigures {
+  /** Passes, lowering, planning and printing, the first time in a process. */
+  readonly graphToCSeconds: number;
+  readonly compilerSeconds: number;
+  readonly sourceBytes: number;
+  readonly kernels: number;
+  readonly arenaBytes: number;
+  /** Constants that are packed before the first run. */
+  readonly preparedBytes: number;
+}
+
+async function seconds(work: () => unknown): Promise<number> {
+  const start = performance.now();
+  await work();
+  return (performance.now() - start) / 1000;
+}
+
+async function compileFigures(name: string): Promise<CompileFigures> {
+  const { definition } = ashlarModel(models[name]!, name);
+  const state = new StateStore();
+  for (const variable of definition.variables) state.declare(variable.name, variable.type, () => variable.initial());
+  const graphToCSeconds = await seconds(() => printProgram(compileToProgram(definition.func)));
+  const options = { threads: 1, state };
+  const first = await seconds(() => compileModel(definition, options));
+  // The second time the library is in the cache: the difference is the C compiler's.
+  const again = await seconds(() => compileModel(definition, options));
+  const { source, program } = await compileModel(definition, options);
+  return {
+    graphToCSeconds,
+    compilerSeconds: Math.max(0, first - again),
+    sourceBytes: Buffer.byteLength(source),
+    kernels: program.steps.length,
+    arenaBytes: program.arenaBytes,
+    preparedBytes: program.preparedBytes,
+  };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  process.stdout.write(JSON.stringify(await compileFigures(process.argv[2]!)));
