@@ -22,6 +22,7 @@ import { identityOf } from '../ir/ops/monoid.ts';
 import { isFloat } from '../ir/types.ts';
 import { indicesOf, substituteAxes } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
+import { fewestLanes, laneLoops } from './lane-loops.ts';
 import { contiguousAxis, elementLoops, loop, mergeAxes, substituteStmts } from './loops.ts';
 import { workOf } from './lower-element.ts';
 import { columnBlock, parallelThreshold, partialChunks, partialThreshold } from './schedule.ts';
@@ -197,7 +198,7 @@ function unrolled(reduction: Reduction): Stmt[] {
 }
 
 /** The loops over results, parallel where there is enough work, around a body. */
-function resultLoops(axes: readonly Axis[], body: readonly Stmt[], work: number): Stmt[] {
+export function resultLoops(axes: readonly Axis[], body: readonly Stmt[], work: number): Stmt[] {
   const parallel = work >= parallelThreshold;
   let nest = [...body];
   for (let i = axes.length - 1; i >= 0; i--) {
@@ -207,19 +208,23 @@ function resultLoops(axes: readonly Axis[], body: readonly Stmt[], work: number)
   return nest;
 }
 
-function reducedLoops(axes: readonly Axis[], body: readonly Stmt[], innermost: 'vector' | 'serial'): Stmt[] {
-  let nest = [...body];
-  for (let i = axes.length - 1; i >= 0; i--) {
-    const kind = i === axes.length - 1 && axes[i]!.extent >= 4 ? innermost : 'serial';
-    nest = [loop(axes[i]!, kind, nest)];
-  }
-  return nest;
+function reducedLoops(axes: readonly Axis[], body: readonly Stmt[]): Stmt[] {
+  return axes.reduceRight<Stmt[]>((nest, next) => [loop(next, 'serial', nest)], [...body]);
 }
 
-/** One accumulator per result; the innermost reduced axis runs in lanes. */
+/** One result at a time: in lanes along the innermost reduced axis, or one element after another for a position. */
 function inLanes(reduction: Reduction): Stmt[] {
   const { merged, map } = mergeAxes(reduction.reduced, indicesOf(reduction.element));
   const element = substituteAxes(reduction.element, map);
+  const work = extentOf(reduction.domain) * extentOf(reduction.reduced) * 2;
+  const along = merged[merged.length - 1];
+  if (!reduction.position && along !== undefined && along.extent >= fewestLanes) {
+    const { monoid } = reduction;
+    const { stmts, results } = laneLoops(merged.slice(0, -1), along, [{ monoid, dtype: element.dtype }], (at, take) => [
+      take(0, substituteAxes(element, new Map([[along, at]]))),
+    ]);
+    return resultLoops(reduction.domain, [...stmts, ...reduction.finish(results[0]!)], work);
+  }
   const state = running(reduction);
   const position = flatten(
     merged.map(of),
@@ -227,10 +232,9 @@ function inLanes(reduction: Reduction): Stmt[] {
   );
   const body = [
     ...state.begin(),
-    ...reducedLoops(merged, state.take(element, position), reduction.position ? 'serial' : 'vector'),
+    ...reducedLoops(merged, state.take(element, position)),
     ...reduction.finish(state.result),
   ];
-  const work = extentOf(reduction.domain) * extentOf(reduction.reduced) * 2;
   return resultLoops(reduction.domain, body, work);
 }
 
@@ -281,7 +285,7 @@ function blockBody(
   return [
     { kind: 'allocate', buffer: accumulators },
     loop(lane, 'vector', [{ kind: 'store', buffer: accumulators, offset: of(lane), value: identity }]),
-    ...reducedLoops(reduced, [loop(lane, 'vector', [take])], 'serial'),
+    ...reducedLoops(reduced, [loop(lane, 'vector', [take])]),
     loop(lane, 'vector', substituteStmts(reduction.finish(load(accumulators, of(lane))), here)),
   ];
 }
