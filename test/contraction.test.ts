@@ -46,7 +46,7 @@ const conv = (x: string, w: string, attrs: string): string => `func @f(%x: f32[$
 }`;
 const plain2d = 'strides=[1,1], padding=[[1,1],[1,1]], lhsDilation=[1,1], rhsDilation=[1,1], groups=1';
 
-const cases: readonly (readonly [string, string])[] = [
+const cases: (readonly [string, string])[] = [
   ['square', dot('64,64', '64,64', '[[1],[0]]')],
   ['ragged everywhere', dot('37,53', '53,71', '[[1],[0]]')],
   ['several blocks of k', dot('24,700', '700,40', '[[1],[0]]')],
@@ -146,6 +146,23 @@ const cases: readonly (readonly [string, string])[] = [
     ),
   ],
 ];
+
+for (const [what, channels, attrs] of [
+  ['strided', 24, 'strides=[2,2], padding=[[1,1],[0,1]], lhsDilation=[1,1]'],
+  ['of a spread image', 16, 'strides=[1,1], padding=[[1,2],[2,1]], lhsDilation=[2,2]'],
+  ['with few channels', 20, 'strides=[1,1], padding=[[1,1],[1,1]], lhsDilation=[1,1]'],
+  ['with channels that fill no vector', 18, 'strides=[1,1], padding=[[1,1],[1,1]], lhsDilation=[1,1]'],
+] as const) {
+  cases.push([
+    `depthwise ${what}, after another layer`,
+    `func @f(%x: f32[2,${channels},11,13], %w: f32[${channels},1,3,3], %v: f32[${channels},1,3,3]) {
+      %0 = conv(%x, %w) {${plain2d.replace('groups=1', `groups=${channels}`)}}
+      %1 = exp(%0)
+      %2 = conv(%1, %v) {${attrs}, rhsDilation=[1,1], groups=${channels}}
+      return y = %2
+    }`,
+  ]);
+}
 
 describe('contractions in C', () => {
   it.each(cases)('%s', async (_name, text) => {

@@ -34,12 +34,15 @@ import { bytesPerElement, type DType, isFloat } from '../ir/types.ts';
 import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { contiguousAxis, loop, substituteStmts } from './loops.ts';
+import { lowerDepthwise } from './lower-depthwise.ts';
 import { type DirectProblem, lowerDirect } from './lower-direct.ts';
 import { extentOf, reductionKernels } from './lower-reduction.ts';
 import {
+  alwaysDirect,
   type ContractionSchedule,
   contractionSchedule,
   fewestPackedRows,
+  mostDepthwiseTaps,
   packingThreshold,
   paddedWork,
   parallelThreshold,
@@ -68,11 +71,10 @@ export function lowerContraction(context: GroupContext, anchor: Node): KernelBod
   if (isPackable(problem) && isMatrixVector(problem, thin, context)) {
     return lowerDirect(context, anchor, asImage(rows <= columns ? problem : swapped(problem)));
   }
+  const convolution =
+    isPackable(problem) && work >= packingThreshold ? lowerConvolution(context, anchor, problem) : null;
+  if (convolution !== null) return convolution;
   if (thin || work < packingThreshold || !isPackable(problem)) return asReduction(context, anchor, problem);
-  if (isDirect(problem, context)) {
-    const { rows: features, columns: pixels, lhs: weights, rhs: image, window } = problem;
-    return lowerDirect(context, anchor, { ...problem, features, pixels, weights, image, window: window! });
-  }
   return packed(context, anchor, oriented(problem, context));
 }
 
@@ -108,9 +110,17 @@ function asImage(problem: Problem): DirectProblem {
   return { batch, features: columns, pixels: rows, inner, weights: rhs, image: lhs, window, result };
 }
 
-/** A window over an image, with features enough to fill the lanes. */
-function isDirect({ window, rows, lhs }: Problem, { target }: GroupContext): boolean {
-  return window !== undefined && extentOf(rows) * 2 * bytesPerElement[lhs.dtype] >= target.vectorBytes;
+/** Depthwise with channels in lanes, or direct with features in lanes; null where neither fills them. */
+function lowerConvolution(context: GroupContext, anchor: Node, problem: Problem): KernelBody[] | null {
+  const { rows: features, columns: pixels, lhs: weights, rhs: image, window, batch, inner } = problem;
+  if (window === undefined) return null;
+  const direct: DirectProblem = { ...problem, features, pixels, weights, image, window };
+  if (extentOf(features) === 1 && extentOf(inner) <= mostDepthwiseTaps && extentOf(batch) > 1)
+    return lowerDepthwise(context, anchor, direct);
+  const lanes = context.target.vectorBytes / bytesPerElement[weights.dtype];
+  const work = extentOf(features) * extentOf(pixels) * extentOf(inner);
+  const filled = extentOf(features) * 2 >= lanes || (extentOf(features) > 1 && work >= alwaysDirect);
+  return filled ? lowerDirect(context, anchor, direct) : null;
 }
 
 /** Whole vectors need 4- or 8-byte elements that multiply and add as such. */

@@ -115,12 +115,17 @@ function mentions(atom: Atom, axes: readonly Axis[]): boolean {
 }
 
 /** Copies the image with its padding, axes in the order that it has in memory. */
-function stageImage(context: GroupContext, { image, window }: DirectProblem): { image: Expr; body: Stmt[] } {
+export function stageImage(context: GroupContext, { image, window }: DirectProblem): { image: Expr; body: Stmt[] } {
   const axes = window.shape.map((extent, position) => axis(`p${position}`, extent));
   const element = window.element(context.operandOf, axes.map(of));
   const speed = (position: number): number =>
-    Math.max(0, ...indicesOf(element).map((index) => Math.abs(coefficientOf(index, axes[position]!))));
-  const order = axes.map((_, position) => position).sort((a, b) => speed(b) - speed(a));
+    axes[position]!.extent === 1
+      ? Number.POSITIVE_INFINITY
+      : Math.max(0, ...indicesOf(element).map((index) => Math.abs(coefficientOf(index, axes[position]!))));
+  const speeds = axes.map((_, position) => speed(position));
+  const order = axes
+    .map((_, position) => position)
+    .sort((a, b) => (speeds[a] === speeds[b] ? a - b : speeds[b]! - speeds[a]!));
   const extents = order.map((position) => window.shape[position]!);
   const rowBytes = extents.at(-1)! * bytesPerElement[image.dtype];
   if (rowBytes % conflictStride === 0) extents[extents.length - 1]! += rowPadding;
@@ -236,7 +241,8 @@ function packWeights(plan: Plan, packedWeights: Buffer): Stmt[] {
   return nest([batch, panel], kind, body);
 }
 
-function nest(axes: readonly Axis[], kind: 'parallel' | 'serial', body: Stmt[]): Stmt[] {
+/** Loops around a body; axes of one element vanish. */
+export function nest(axes: readonly Axis[], kind: 'parallel' | 'serial', body: Stmt[]): Stmt[] {
   return axes.reduceRight<Stmt[]>((inside, next) => (next.extent === 1 ? inside : [loop(next, kind, inside)]), body);
 }
 

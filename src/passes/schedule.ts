@@ -44,6 +44,11 @@ const scratchCells = 16_384;
 export const packingThreshold = 8192;
 export const fewestPackedRows = 4;
 
+/** From this many multiply-adds on, a convolution to few features is direct with idle lanes rather than a reduction. */
+export const alwaysDirect = 1 << 20;
+/** Taps of a depthwise kernel that are written out: 7 × 7. */
+export const mostDepthwiseTaps = 49;
+
 export function contractionSchedule(
   rows: number,
   inner: number,
@@ -129,4 +134,30 @@ export function directSchedule(
     mostInner: Math.floor(weightBytes / (lanes * vectors * elementBytes)),
     tilesPerTask,
   };
+}
+
+export interface DepthwiseSchedule {
+  readonly lanes: number;
+  readonly vectors: number;
+  /** Pixels of a row that share each vector of weights. */
+  readonly tile: number;
+}
+
+/** Vectors of the widest lanes that divide the channels; null where not even four do. */
+export function depthwiseSchedule(
+  channels: number,
+  rowPixels: number,
+  elementBytes: number,
+  target: ScheduleTarget,
+): DepthwiseSchedule | null {
+  const widest = target.vectorBytes / elementBytes;
+  const lanes = [widest, widest / 2, widest / 4].find((count) => count >= 4 && channels % count === 0);
+  if (lanes === undefined) return null;
+  const vectors = channels % (2 * lanes) === 0 ? 2 : 1;
+  const most = Math.min(8, Math.floor(target.accumulators / vectors), rowPixels);
+  let tile = most;
+  for (let next = most; next >= 4; next--) {
+    if (Math.ceil(rowPixels / next) * next < Math.ceil(rowPixels / tile) * tile) tile = next;
+  }
+  return { lanes, vectors, tile };
 }
