@@ -1,5 +1,5 @@
 // What compiling a model costs, in a process of its own: nothing is warm, and no other figure sees its memory. Prints
-// CompileFigures as JSON.
+// Compiled as JSON.
 
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +8,7 @@ import { printProgram } from '../src/codegen/c/program.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
 import { compileModel } from './compile-model.ts';
 import { ashlarModel, models } from './models/index.ts';
+import { constantBytes, type KernelWork, workOf } from './roofline.ts';
 
 export interface CompileFigures {
   /** Passes, lowering, planning and printing, the first time in a process. */
@@ -18,6 +19,13 @@ export interface CompileFigures {
   readonly arenaBytes: number;
   /** Constants that are packed before the first run. */
   readonly preparedBytes: number;
+  /** Bytes of weights that a run reads. */
+  readonly constantBytes: number;
+}
+
+export interface Compiled {
+  readonly figures: CompileFigures;
+  readonly works: readonly KernelWork[];
 }
 
 async function seconds(work: () => unknown): Promise<number> {
@@ -26,7 +34,7 @@ async function seconds(work: () => unknown): Promise<number> {
   return (performance.now() - start) / 1000;
 }
 
-async function compileFigures(name: string): Promise<CompileFigures> {
+async function compileFigures(name: string): Promise<Compiled> {
   const { definition } = ashlarModel(models[name]!, name);
   const state = new StateStore();
   for (const variable of definition.variables) state.declare(variable.name, variable.type, () => variable.initial());
@@ -36,14 +44,16 @@ async function compileFigures(name: string): Promise<CompileFigures> {
   // The second time the library is in the cache: the difference is the C compiler's.
   const again = await seconds(() => compileModel(definition, options));
   const { source, program } = await compileModel(definition, options);
-  return {
+  const figures: CompileFigures = {
     graphToCSeconds,
     compilerSeconds: Math.max(0, first - again),
     sourceBytes: Buffer.byteLength(source),
     kernels: program.steps.length,
     arenaBytes: program.arenaBytes,
     preparedBytes: program.preparedBytes,
+    constantBytes: constantBytes(program),
   };
+  return { figures, works: program.steps.map(workOf) };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))

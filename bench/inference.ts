@@ -7,13 +7,13 @@ import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { CompileFigures } from './compile-figures.ts';
-import { fmaPeak } from './fma-peak.ts';
+import type { Compiled, CompileFigures } from './compile-figures.ts';
 import type { SideAnswer, SideOrder, SideRequest } from './inference-side.ts';
 import { median, progress, table } from './measure.ts';
 import { models, onnxModel } from './models/index.ts';
 import { encodeOnnx } from './onnx-file.ts';
 import { benchPackage } from './packages.ts';
+import { floorSeconds, measureRoofline, type Roofline } from './roofline.ts';
 
 /** Turns that each side has, and how long one is: enough runs for a median, short enough that both meet the same weather. */
 const turns = 9;
@@ -38,7 +38,12 @@ interface ThreadFigures {
   /** Their time over ours, the median over neighbouring turns: above 1, Ashlar is faster. */
   readonly ratio: number;
   readonly gflops: number;
+  /** GFLOP/s of all threads and GB/s at which weights of this size can be read, measured before and after. */
+  readonly peak: number;
+  readonly bandwidth: number;
   readonly ofPeak: number;
+  /** The time that the machine needs at least for these kernels, over the time taken. */
+  readonly ofRoofline: number;
   /** The machine's load average when the measurement began: well above 1, neighbours disturbed it. */
   readonly load: number;
 }
@@ -47,8 +52,6 @@ interface ModelFigures {
   readonly title: string;
   readonly flops: number;
   readonly difference: number;
-  /** GFLOP/s of one core, measured between the timings of this model. */
-  readonly peak: number;
   readonly compiled: CompileFigures;
   readonly measured: readonly ThreadFigures[];
   readonly machine: string;
@@ -74,8 +77,13 @@ export async function inference(wanted: readonly string[]): Promise<string> {
   return report(Object.keys(models).flatMap((name) => kept[name] ?? []));
 }
 
+/** Figures of models that were measured in this form. */
 function keptFigures(path: string): Readonly<Record<string, ModelFigures>> {
-  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, ModelFigures>) : {};
+  if (!existsSync(path)) return {};
+  const all = Object.entries(JSON.parse(readFileSync(path, 'utf8')) as Record<string, ModelFigures>);
+  return Object.fromEntries(
+    all.filter(([, { measured }]) => measured.every(({ ofRoofline }) => ofRoofline !== undefined)),
+  );
 }
 
 async function measureModel(name: string): Promise<ModelFigures> {
@@ -88,34 +96,55 @@ async function measureModel(name: string): Promise<ModelFigures> {
     writeFileSync(onnx, encodeOnnx(graph));
     const order = { model: name, onnx, inputShape: graph.inputs[0]!.shape };
     progress(`${model.title}: compiling`);
-    const compiled = compileInOwnProcess(name, folder);
+    const { figures: compiled, works } = compileInOwnProcess(name, folder);
     const measured: ThreadFigures[] = [];
-    let peak = fmaPeak();
     let difference = 0;
     for (const threads of new Set([1, availableParallelism()])) {
       progress(`${model.title}: ${threads} thread${threads === 1 ? '' : 's'}`);
       const load = loadavg()[0]!;
+      const before = measureRoofline(compiled.constantBytes, threads);
       const pair = await comparePair({ ...order, threads }, folder);
-      peak = Math.max(peak, fmaPeak());
+      const roofline = better(before, measureRoofline(compiled.constantBytes, threads));
       difference = Math.max(difference, pair.difference);
       const { ours, theirs, ratio } = pair;
+      const floor = works.reduce((sum, work) => sum + floorSeconds(work, roofline), 0);
       const gflops = flops / ours.milliseconds / 1e6;
-      measured.push({ threads, ours, theirs, ratio, gflops, ofPeak: gflops / (peak * threads), load });
+      measured.push({
+        threads,
+        ours,
+        theirs,
+        ratio,
+        gflops,
+        peak: roofline.peak,
+        bandwidth: roofline.constantBandwidth,
+        ofPeak: gflops / roofline.peak,
+        ofRoofline: (floor * 1000) / ours.milliseconds,
+        load,
+      });
     }
-    return { title: model.title, flops, difference, peak, compiled, measured, machine };
+    return { title: model.title, flops, difference, compiled, measured, machine };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function compileInOwnProcess(name: string, cache: string): CompileFigures {
+/** The faster of two measurements of one machine: a neighbour can only slow it down. */
+function better(a: Roofline, b: Roofline): Roofline {
+  return {
+    peak: Math.max(a.peak, b.peak),
+    constantBandwidth: Math.max(a.constantBandwidth, b.constantBandwidth),
+    freshBandwidth: (bytes) => Math.max(a.freshBandwidth(bytes), b.freshBandwidth(bytes)),
+  };
+}
+
+function compileInOwnProcess(name: string, cache: string): Compiled {
   const program = fileURLToPath(new URL('./compile-figures.ts', import.meta.url));
   const printed = execFileSync(process.execPath, [...process.execArgv, program, name], {
     encoding: 'utf8',
     env: { ...process.env, ASHLAR_CACHE: cache },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  return JSON.parse(printed) as CompileFigures;
+  return JSON.parse(printed) as Compiled;
 }
 
 async function comparePair(order: Omit<SideOrder, 'side'>, cache: string) {
@@ -242,7 +271,7 @@ function threadTable(rows: readonly ModelFigures[], threads: number): string[] {
   );
   const ratios = found.map(({ figures }) => figures.ratio);
   const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
-  const cells = found.map(({ title, figures: { ours, theirs, ratio, gflops, ofPeak, load } }) => [
+  const cells = found.map(({ title, figures: { ours, theirs, ratio, gflops, ofPeak, ofRoofline, load } }) => [
     title,
     ours.milliseconds.toFixed(3),
     theirs.milliseconds.toFixed(3),
@@ -250,12 +279,16 @@ function threadTable(rows: readonly ModelFigures[], threads: number): string[] {
     (theirs.fastest / ours.fastest).toFixed(2),
     gflops.toFixed(1),
     `${(100 * ofPeak).toFixed(0)} %`,
+    `${(100 * ofRoofline).toFixed(0)} %`,
     load.toFixed(1),
   ]);
   return [
     `### ${threads} thread${threads === 1 ? '' : 's'}: geometric mean ${mean.toFixed(2)}`,
     '',
-    table(['model', 'ms', 'ms onnxruntime', 'ratio', 'of the fastest', 'GFLOP/s', 'of FMA peak', 'load'], cells),
+    table(
+      ['model', 'ms', 'ms onnxruntime', 'ratio', 'of the fastest', 'GFLOP/s', 'of FMA peak', 'of roofline', 'load'],
+      cells,
+    ),
   ];
 }
 

@@ -10,9 +10,9 @@ import koffi from 'koffi';
 import type { Launch } from '../src/ir/program.ts';
 import { formatType } from '../src/ir/types.ts';
 import { compileModel } from './compile-model.ts';
-import { fmaPeak } from './fma-peak.ts';
 import { median, progress, table } from './measure.ts';
 import { ashlarModel, exampleInput, models } from './models/index.ts';
+import { constantBytes, floorSeconds, measureRoofline, type Roofline, workOf } from './roofline.ts';
 import { type ComparedModel, compared, comparedStep, exampleBatch } from './training/models.ts';
 
 const compiler = fileURLToPath(new URL('./profile-compiler.mjs', import.meta.url));
@@ -27,6 +27,8 @@ interface KernelTime {
   readonly seconds: number;
   readonly flops: number;
   readonly bytes: number;
+  /** The least seconds that the machine could need. */
+  readonly floor: number;
 }
 
 type Arrays = Record<string, Float32Array | Int32Array>;
@@ -87,8 +89,10 @@ async function profileModel(name: string, threads: number): Promise<string> {
     const { steps } = run.program;
     progress(`running it on ${threads} thread${threads === 1 ? '' : 's'}`);
     const times = timeCalls(join(folder, library), steps.length, () => void run(inputs));
-    const peak = fmaPeak() * threads;
-    return report(title, threads, flops, peak, groupByFunction(run.source, steps, times.calls), times.whole);
+    const roofline = measureRoofline(constantBytes(run.program), threads);
+    const kernels = groupByFunction(run.source, steps, times.calls, roofline);
+    const heading = `${title}, ${threads} thread${threads === 1 ? '' : 's'}`;
+    return report(heading, flops, roofline, kernels, times.whole);
   } finally {
     if (cache === undefined) delete process.env.ASHLAR_CACHE;
     else process.env.ASHLAR_CACHE = cache;
@@ -121,7 +125,12 @@ function timeCalls(path: string, expected: number, run: () => void): { calls: nu
 }
 
 /** Calls of one C function are one row: identical kernels are emitted once. */
-function groupByFunction(source: string, steps: readonly Launch[], seconds: readonly number[]): KernelTime[] {
+function groupByFunction(
+  source: string,
+  steps: readonly Launch[],
+  seconds: readonly number[],
+  roofline: Roofline,
+): KernelTime[] {
   const body = /^int \w+_run\([\s\S]*?^}/m.exec(source)?.[0] ?? '';
   const called = [...body.matchAll(/^ +(kernel_\w+)\(.*\);$/gm)].map((match) => match[1]!);
   const groups = new Map<string, number[]>();
@@ -136,22 +145,22 @@ function groupByFunction(source: string, steps: readonly Launch[], seconds: read
       launches,
       seconds: sum((i) => seconds[i]!),
       flops: sum((i) => steps[i]!.kernel.flops),
-      bytes: sum((i) => steps[i]!.kernel.bytes),
+      bytes: sum((i) => workOf(steps[i]!).constantBytes + workOf(steps[i]!).freshBytes),
+      floor: sum((i) => floorSeconds(workOf(steps[i]!), roofline)),
     };
   });
 }
 
 function report(
   title: string,
-  threads: number,
   flops: number,
-  peak: number,
+  roofline: Roofline,
   kernels: readonly KernelTime[],
   whole: number,
 ): string {
   const inKernels = kernels.reduce((sum, { seconds }) => sum + seconds, 0);
-  /** Seconds beyond those that the arithmetic takes at the peak: what could be gained at most. */
-  const lost = (kernel: KernelTime): number => kernel.seconds - kernel.flops / (peak * 1e9);
+  const floor = kernels.reduce((sum, kernel) => sum + kernel.floor, 0);
+  const lost = (kernel: KernelTime): number => kernel.seconds - kernel.floor;
   const rows = [...kernels]
     .sort((a, b) => lost(b) - lost(a))
     .map((kernel) => {
@@ -163,21 +172,36 @@ function report(
         (seconds * 1000).toFixed(3),
         `${((100 * seconds) / inKernels).toFixed(1)} %`,
         (lost(kernel) * 1000).toFixed(3),
+        `${((100 * kernel.floor) / seconds).toFixed(0)} %`,
         (kernel.flops / 1e6).toFixed(1),
         rate.toFixed(1),
-        `${((100 * rate) / peak).toFixed(0)} %`,
+        `${((100 * rate) / roofline.peak).toFixed(0)} %`,
         (kernel.bytes / seconds / 1e9).toFixed(1),
         operands(launches[0]!),
       ];
     });
   return [
-    `## ${title}, ${threads} thread${threads === 1 ? '' : 's'}, kernel by kernel`,
+    `## ${title}, kernel by kernel`,
     '',
-    `${(whole * 1000).toFixed(3)} ms in all, ${(inKernels * 1000).toFixed(3)} ms in kernels; ${(flops / 1e9).toFixed(3)} GFLOP at ` +
-      `${(flops / whole / 1e9).toFixed(1)} GFLOP/s; FMA peak ${peak.toFixed(1)}. Sorted by the milliseconds above those at the peak.`,
+    `${(whole * 1000).toFixed(3)} ms in all, ${(inKernels * 1000).toFixed(3)} in kernels, ${(floor * 1000).toFixed(3)} at the roofline. ` +
+      `${(flops / 1e9).toFixed(3)} GFLOP at ${(flops / whole / 1e9).toFixed(1)} GFLOP/s.`,
+    `Measured peak ${roofline.peak.toFixed(1)} GFLOP/s; weights of this size are read at ${roofline.constantBandwidth.toFixed(1)} GB/s. ` +
+      'Sorted by the milliseconds lost against the roofline.',
     '',
     table(
-      ['kernel', 'calls', 'ms', 'share', 'above peak', 'MFLOP', 'GFLOP/s', 'of peak', 'GB/s', 'operands → result'],
+      [
+        'kernel',
+        'calls',
+        'ms',
+        'share',
+        'lost',
+        'of roofline',
+        'MFLOP',
+        'GFLOP/s',
+        'of peak',
+        'GB/s',
+        'operands → result',
+      ],
       rows,
     ),
   ].join('\n');

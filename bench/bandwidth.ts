@@ -1,0 +1,76 @@
+// The floor of reading: how fast memory of a given size can be summed, again and again, measured on this machine in this
+// run. What fits in a cache stays there, so the size says which memory is measured.
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const source = `
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#if defined(__AVX512F__)
+enum { lanes = 16 };
+#else
+enum { lanes = 8 };
+#endif
+enum { chains = 8 };
+typedef float vector __attribute__((vector_size(lanes * 4)));
+static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec * 1e-9; }
+static float sum(const vector *from, long count) {
+  vector sums[chains];
+  for (int i = 0; i < chains; i++) sums[i] = (vector){0};
+  for (long v = 0; v + chains <= count; v += chains) {
+    _Pragma("GCC unroll 8")
+    for (int i = 0; i < chains; i++) sums[i] += from[v + i];
+  }
+  float total = 0;
+  for (int i = 0; i < chains; i++) for (int j = 0; j < lanes; j++) total += sums[i][j];
+  return total;
+}
+int main(int argc, char **argv) {
+  (void)argc;
+  const int threads = atoi(argv[1]);
+  float all = 0;
+  for (char **size = argv + 2; *size != NULL; size++) {
+    const long bytes = atol(*size) / 4096 * 4096 + 4096;
+    const long count = bytes / (long)sizeof(vector) / threads;
+    vector *memory = aligned_alloc(4096, bytes);
+    for (long i = 0; i < bytes / 4; i++) ((float *)memory)[i] = 1e-9f;
+    const long repeats = 1 + 20000000 / bytes;
+    double best = 1e9;
+    for (int trial = 0; trial < 20; trial++) {
+      const double start = now();
+      _Pragma("omp parallel for num_threads(threads) reduction(+ : all)")
+      for (int t = 0; t < threads; t++) for (long r = 0; r < repeats; r++) {
+        __asm__ volatile("" ::: "memory");
+        all += sum(memory + t * count, count);
+      }
+      const double seconds = now() - start;
+      if (seconds < best) best = seconds;
+    }
+    printf("%.3f\\n", (double)count * threads * sizeof(vector) * repeats / best * 1e-9);
+    free(memory);
+  }
+  fprintf(stderr, "%g\\n", all);
+}
+`;
+
+/** GB/s at which so many bytes are read again and again, for each of the sizes. */
+export function readBandwidth(sizes: readonly number[], threads: number, compiler = 'gcc'): number[] {
+  const folder = mkdtempSync(join(tmpdir(), 'ashlar-bandwidth-'));
+  try {
+    const program = join(folder, 'bandwidth');
+    writeFileSync(`${program}.c`, source);
+    const flags = ['-O3', '-march=native', '-fassociative-math', '-fno-signed-zeros', '-fno-trapping-math', '-fopenmp'];
+    execFileSync(compiler, [...flags, '-o', program, `${program}.c`]);
+    const lines = execFileSync(program, [threads, ...sizes].map(String), {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    return lines.trim().split('\n').map(Number);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,66 @@
+// The least time that a kernel can take on this machine: its arithmetic at the peak, or its reading and writing at the
+// speed of the memory that holds the operands, whichever is longer. S. Williams et al., Roofline, CACM 52(4), 2009.
+
+import type { Launch, Program } from '../src/ir/program.ts';
+import { bytesPerElement, sizeOf } from '../src/ir/types.ts';
+import { readBandwidth } from './bandwidth.ts';
+import { fmaPeak } from './fma-peak.ts';
+
+/** What a kernel does, without the kernel. */
+export interface KernelWork {
+  readonly flops: number;
+  /** Weights: between two uses of one, all others are read. */
+  readonly constantBytes: number;
+  /** What this run has made, and therefore lies in a cache if it fits. */
+  readonly freshBytes: number;
+}
+
+export interface Roofline {
+  /** GFLOP/s and GB/s of all threads that are measured. */
+  readonly peak: number;
+  readonly constantBandwidth: number;
+  freshBandwidth(bytes: number): number;
+}
+
+const constantStorages: ReadonlySet<string> = new Set(['constant', 'external', 'prepared', 'state']);
+
+export function workOf({ kernel, args }: Launch): KernelWork {
+  let constantBytes = 0;
+  let freshBytes = 0;
+  for (const { storage, type } of args) {
+    const bytes = sizeOf(type.shape) * bytesPerElement[type.dtype];
+    if (constantStorages.has(storage)) constantBytes += bytes;
+    else freshBytes += bytes;
+  }
+  return { flops: kernel.flops, constantBytes, freshBytes };
+}
+
+export function constantBytes({ steps }: Program): number {
+  return steps.reduce((sum, step) => sum + workOf(step).constantBytes, 0);
+}
+
+/** Second-level cache, third-level cache, and memory: enough to tell where an operand lies. */
+const freshSizes = [512e3, 8e6, 128e6] as const;
+
+/** Measures the machine for a program with so many bytes of weights. */
+export function measureRoofline(weights: number, threads: number): Roofline {
+  const [constantBandwidth, ...fresh] = readBandwidth([Math.max(weights, freshSizes[0]), ...freshSizes], threads);
+  return {
+    peak: fmaPeak() * threads,
+    constantBandwidth: constantBandwidth!,
+    freshBandwidth: (bytes) =>
+      fresh[
+        Math.max(
+          0,
+          freshSizes.findLastIndex((size) => size < bytes),
+        )
+      ]!,
+  };
+}
+
+export function floorSeconds(work: KernelWork, roofline: Roofline): number {
+  const reading =
+    work.constantBytes / (roofline.constantBandwidth * 1e9) +
+    work.freshBytes / (roofline.freshBandwidth(work.freshBytes) * 1e9);
+  return Math.max(work.flops / (roofline.peak * 1e9), reading);
+}
