@@ -15,7 +15,8 @@ export interface OnnxNode {
 export interface OnnxTensor {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly data: Float32Array | Int32Array | BigInt64Array;
+  /** Made when the file is written: a graph alone takes no memory for its weights. */
+  data(): Float32Array | Int32Array | BigInt64Array;
 }
 
 export interface OnnxValue {
@@ -81,7 +82,8 @@ function attributeMessage(name: string, value: OnnxAttribute): object {
   return { name, type: attributeTypes.ints, ints: value };
 }
 
-function tensorMessage({ name, shape, data }: OnnxTensor): object {
+function tensorMessage({ name, shape, data: make }: OnnxTensor): object {
+  const data = make();
   const type = data instanceof Float32Array ? 'f32' : data instanceof Int32Array ? 'i32' : 'i64';
   return {
     name,

@@ -44,8 +44,8 @@ export class OnnxBackend implements Backend<OnnxOperand> {
     this.#nodes.push({ op, inputs, outputs: [name], attributes });
     return { name, shape };
   }
-  #initializer(name: string, shape: readonly number[], make: () => OnnxTensor['data']): string {
-    if (!this.#initializers.has(name)) this.#initializers.set(name, { name, shape, data: make() });
+  #initializer(name: string, shape: readonly number[], data: OnnxTensor['data']): string {
+    if (!this.#initializers.has(name)) this.#initializers.set(name, { name, shape, data });
     return name;
   }
   #weight({ name, shape, values }: Weight): string {
