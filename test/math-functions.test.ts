@@ -75,7 +75,7 @@ describe('lanes', () => {
       const from = assembly.indexOf(`\nloop_${name}:`);
       const body = assembly.slice(from, assembly.indexOf('.cfi_endproc', from));
       expect(body, name).not.toMatch(/\t(call|bl)\t/);
-      expect(body, name).toMatch(/\tv?mulps\t|\tfmul\tv/);
+      expect(body, name).toMatch(/\tv?mulp[sd]\t|\tfmul\tv/);
     }
   });
 });

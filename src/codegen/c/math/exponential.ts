@@ -14,10 +14,10 @@ const reduction = (value: string, bias: number): string => `\
 
 /** eʳ − 1 = r + r²·p. */
 const polynomial = `\
-  float p = 0.00138378609f;
-  p = p * r + 0.00836731866f;
-  p = p * r + 0.0416677408f;
-  p = p * r + 0.166665375f;
+  float p = 0.00138824969f;
+  p = p * r + 0.00836664718f;
+  p = p * r + 0.0416672044f;
+  p = p * r + 0.16666542f;
   p = p * r + 0.49999997f;`;
 
 export const exponentials: Readonly<Record<string, HelperText>> = {
@@ -82,8 +82,8 @@ function hyperbolic(name: 'sinh' | 'cosh'): Record<string, HelperText> {
   const float a = fabsf(x) > 89.5f ? 89.5f : fabsf(x);
 ${reduction('a', 125)}
   const float z = r * r;
-  const float c = z * (0.5f + z * (0.0416664593f + z * 0.00139354577f));
-  const float s = r + r * z * (0.166666672f + z * (0.00833317637f + z * 0.000199730101f));
+  const float c = z * (0.5f + z * (0.0416664593f + z * 0.00139355822f));
+  const float s = r + r * z * (0.166666672f + z * (0.00833328906f + z * 0.000199052025f));
   /* 2^(n-2) and 2^(-n-2), the latter not below 2^-62, where it no longer counts. */
   const uint32_t whole = ash_bits_of_float(shifted) - 0x4b400000u;
   const float up = ash_float_of_bits(whole << 23);

@@ -3,8 +3,20 @@
 // is all of f64. docs/numerics.md states their errors, test/math-functions.test.ts holds them.
 
 import { bitHelpers } from './bits.ts';
+import { errorFunction } from './error-function.ts';
 import { exponentials } from './exponential.ts';
 import type { HelperText } from './helper-text.ts';
+import { inverseTrigonometrics } from './inverse-trigonometric.ts';
 import { logarithms } from './logarithm.ts';
+import { powers } from './power.ts';
+import { trigonometrics } from './trigonometric.ts';
 
-export const mathHelpers: Readonly<Record<string, HelperText>> = { ...bitHelpers, ...exponentials, ...logarithms };
+export const mathHelpers: Readonly<Record<string, HelperText>> = {
+  ...bitHelpers,
+  ...exponentials,
+  ...logarithms,
+  ...errorFunction,
+  ...powers,
+  ...trigonometrics,
+  ...inverseTrigonometrics,
+};

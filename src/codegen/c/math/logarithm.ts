@@ -9,14 +9,14 @@ export const logarithms: Readonly<Record<string, HelperText>> = {
     needs: ['ASH_INLINE'],
     text: `/* n ln 2 + log(1 + f) */
 ASH_INLINE float ash_log_sum_f32(float n, float f) {
-  float p = 0.117291294f;
-  p = p * f - 0.128828481f;
-  p = p * f + 0.10821908f;
-  p = p * f - 0.121878617f;
-  p = p * f + 0.142989531f;
-  p = p * f - 0.166800857f;
-  p = p * f + 0.199997649f;
-  p = p * f - 0.249998108f;
+  float p = 0.120071679f;
+  p = p * f - 0.128450602f;
+  p = p * f + 0.107542314f;
+  p = p * f - 0.121957779f;
+  p = p * f + 0.143044576f;
+  p = p * f - 0.16679579f;
+  p = p * f + 0.19999598f;
+  p = p * f - 0.249998197f;
   p = p * f + 0.333333343f;
   const float rest = f * f * (f * p - 0.5f) + n * 0x1.7f7d1cp-20f;
   return n * 0x1.62e4p-1f + (f + rest);
