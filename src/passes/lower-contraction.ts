@@ -37,11 +37,13 @@ import { contiguousAxis, loop, substituteStmts } from './loops.ts';
 import { lowerDepthwise } from './lower-depthwise.ts';
 import { type DirectProblem, lowerDirect } from './lower-direct.ts';
 import { extentOf, reductionKernels } from './lower-reduction.ts';
+import { asWinograd, lowerWinograd, winogradGain } from './lower-winograd.ts';
 import {
   alwaysDirect,
   type ContractionSchedule,
   contractionSchedule,
   fewestPackedRows,
+  leastWinogradGain,
   mostDepthwiseTaps,
   packingThreshold,
   paddedWork,
@@ -120,7 +122,10 @@ function lowerConvolution(context: GroupContext, anchor: Node, problem: Problem)
   const lanes = context.target.vectorBytes / bytesPerElement[weights.dtype];
   const work = extentOf(features) * extentOf(pixels) * extentOf(inner);
   const filled = extentOf(features) * 2 >= lanes || (extentOf(features) > 1 && work >= alwaysDirect);
-  return filled ? lowerDirect(context, anchor, direct) : null;
+  if (!filled) return null;
+  const square = asWinograd(direct, lanes);
+  if (square !== null && winogradGain(square, lanes) > leastWinogradGain) return lowerWinograd(context, anchor, square);
+  return lowerDirect(context, anchor, direct);
 }
 
 /** Whole vectors need 4- or 8-byte elements that multiply and add as such. */

@@ -47,6 +47,10 @@ export interface DirectProblem {
   /** The image as an array of its own, for a copy of it. */
   readonly window: PaddedWindow;
   readonly result: readonly IndexExpr[];
+  /** Weights that are packed already, `[batch][panel][k][feature]` for this problem's schedule. */
+  readonly packed?: Buffer;
+  /** What becomes of a sum, features in lanes. Default: the group's members. */
+  finish?(index: ReadonlyMap<Axis, IndexExpr>, sum: Expr): Stmt[];
 }
 
 type Load = Extract<Expr, { kind: 'load' }>;
@@ -78,7 +82,7 @@ export function lowerDirect(context: GroupContext, anchor: Node, problem: Direct
   const flops = 2 * extentOf(problem.batch) * plan.featureCount * plan.pixelCount * plan.innerCount;
   return [
     ...(staged === null ? [] : [{ suffix: '_pad', body: staged.body, flops: 0 }]),
-    ...(plan.packedWeights === null
+    ...(plan.packedWeights === null || problem.packed !== undefined
       ? []
       : [{ suffix: '_pack', body: packWeights(plan, plan.packedWeights), flops: 0 }]),
     { suffix: '', body: contract(context, anchor, plan), flops },
@@ -97,10 +101,10 @@ function isReadable({ image, inner, pixels }: DirectProblem): boolean {
 }
 
 /** Rows this many bytes apart fall into two of the 64 sets of a first-level cache and displace one another. */
-const conflictStride = 2048;
+export const conflictStride = 2048;
 const fewestConflicts = 8;
 /** Elements added to a row that would otherwise meet others in the cache: one line. */
-const rowPadding = 16;
+export const rowPadding = 16;
 
 function mentions(atom: Atom, axes: readonly Axis[]): boolean {
   switch (atom.kind) {
@@ -115,7 +119,10 @@ function mentions(atom: Atom, axes: readonly Axis[]): boolean {
 }
 
 /** Copies the image with its padding, axes in the order that it has in memory. */
-export function stageImage(context: GroupContext, { image, window }: DirectProblem): { image: Expr; body: Stmt[] } {
+export function stageImage(
+  context: GroupContext,
+  { image, window }: Pick<DirectProblem, 'image' | 'window'>,
+): { image: Expr; at: (index: readonly IndexExpr[]) => Expr; body: Stmt[] } {
   const axes = window.shape.map((extent, position) => axis(`p${position}`, extent));
   const element = window.element(context.operandOf, axes.map(of));
   const speed = (position: number): number =>
@@ -142,6 +149,7 @@ export function stageImage(context: GroupContext, { image, window }: DirectProbl
   const store: Stmt = { kind: 'store', buffer: padded, offset: at(axes.map(of)), value: element };
   return {
     image: load(padded, at(window.index)),
+    at: (index) => load(padded, at(index)),
     body: elementLoops(
       order.map((position) => axes[position]!),
       [store],
@@ -181,7 +189,8 @@ function planOf(context: GroupContext, problem: DirectProblem, image: Load): Pla
     inside: merged.slice(blocked),
     packedWeights: isInLanes(context, problem, panelWidth)
       ? null
-      : context.scratch('packed_weights', image.dtype, extentOf(problem.batch) * panels * innerCount * panelWidth),
+      : (problem.packed ??
+        context.scratch('packed_weights', image.dtype, extentOf(problem.batch) * panels * innerCount * panelWidth)),
   };
 }
 
@@ -402,11 +411,12 @@ function finish(context: GroupContext, anchor: Node, plan: Plan, task: Task): St
     ...axisMap(plan.features, feature),
     ...axisMap(plan.pixels, pixel),
   ]);
-  const index = plan.result.map((position) => substituteIndex(position, map));
   const sum = load(task.sums, sumOffset(plan, task, of(row), of(column)));
-  const members = memberStmts(context, index, new Map([[anchor.results[0]!, sum]]));
-  const fastest = plan.result[context.order.at(-1)!]!;
-  const featuresInLanes = fastest.terms.some(({ atom }) => atom.kind === 'axis' && plan.features.includes(atom));
+  const members = plan.finish?.(map, sum) ?? membersOn(context, anchor, plan, map, sum);
+  const fastest = plan.result[context.order.at(-1)!];
+  const featuresInLanes =
+    plan.finish !== undefined ||
+    fastest!.terms.some(({ atom }) => atom.kind === 'axis' && plan.features.includes(atom));
   const raggedPixels = plan.pixelCount % pixels !== 0;
   const inPixels = apply('lt', indexValue(pixel), literal('i32', plan.pixelCount));
   const guarded = (body: Stmt[]): Stmt[] =>
@@ -421,4 +431,15 @@ function finish(context: GroupContext, anchor: Node, plan: Plan, task: Task): St
   if (plan.panels === 1 || rest === 0) return loops(column);
   const isLast = apply('eq', indexValue(of(task.panel)), literal('i32', plan.panels - 1));
   return [{ kind: 'if', condition: isLast, then: loops(axis('column', rest)), otherwise: loops(column) }];
+}
+
+function membersOn(
+  context: GroupContext,
+  anchor: Node,
+  { result }: DirectProblem,
+  map: ReadonlyMap<Axis, IndexExpr>,
+  sum: Expr,
+): Stmt[] {
+  const index = result.map((position) => substituteIndex(position, map));
+  return memberStmts(context, index, new Map([[anchor.results[0]!, sum]]));
 }

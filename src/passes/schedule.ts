@@ -20,6 +20,9 @@ export const flatBlock = 4096;
 /** Columns that one accumulator row covers when the contiguous axis is not reduced: 64 f32 are four AVX-512 registers. */
 export const columnBlock = 64;
 
+/** Bytes of a row's intermediate values that a kernel by rows keeps on the stack: with the row itself, near a core. */
+export const rowBytes = 65_536;
+
 /** A reduction to few elements is split into this many partial results when it is long. */
 export const partialChunks = 64;
 export const partialThreshold = 65_536;
@@ -46,6 +49,8 @@ export const fewestPackedRows = 4;
 
 /** From this many multiply-adds on, a convolution to few features is direct with idle lanes rather than a reduction. */
 export const alwaysDirect = 1 << 20;
+/** Winograd's form loses digits and takes memory: it has to save this much of the direct form's time by estimate. */
+export const leastWinogradGain = 1.25;
 /** Taps of a depthwise kernel that are written out: 7 × 7. */
 export const mostDepthwiseTaps = 49;
 

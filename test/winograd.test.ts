@@ -1,0 +1,72 @@
+// Winograd's form of a 3 × 3 convolution: chosen where it pays, right at the ragged edges, and within its error bound.
+
+import { describe, expect, it } from 'vitest';
+import { evaluateFunc } from '../src/ir/evaluate.ts';
+import { parseFunc } from '../src/ir/text.ts';
+import { compileToProgram } from '../src/passes/pipeline.ts';
+import { arrayFrom, type TypedArray } from '../src/runtime/arrays.ts';
+import { compile } from '../src/runtime/compile.ts';
+import { interpretProgram } from './helpers/interpret-program.ts';
+import { sampleInputs } from './helpers/samples.ts';
+
+const attrs = 'strides=[1,1], padding=[[1,1],[1,1]], lhsDilation=[1,1], rhsDilation=[1,1], groups=1';
+const layer = (x: string, w: string, text = attrs): string => `func @f(%x: f32[${x}], %w: f32[${w}]) {
+  %0 = conv(%x, %w) {${text}}
+  %1 = relu(%0)
+  return y = %1
+}`;
+const usesWinograd = (text: string): boolean =>
+  compileToProgram(parseFunc(text)).steps.some(({ kernel }) => kernel.name.endsWith('_image'));
+
+describe('Winograd convolution', () => {
+  it('is chosen for many channels and pixels, stride 1 and 3 × 3 taps', () => {
+    expect(usesWinograd(layer('1,64,56,56', '64,64,3,3'))).toBe(true);
+    expect(usesWinograd(layer('1,64,56,56', '64,64,3,3', attrs.replace('strides=[1,1]', 'strides=[2,2]')))).toBe(false);
+    expect(usesWinograd(layer('1,64,56,56', '64,64,5,5'))).toBe(false);
+    expect(
+      usesWinograd(layer('1,64,56,56', '64,64,3,3', attrs.replace('rhsDilation=[1,1]', 'rhsDilation=[2,2]'))),
+    ).toBe(false);
+    expect(usesWinograd(layer('1,3,56,56', '64,3,3,3'))).toBe(false);
+  });
+
+  for (const [what, x, w] of [
+    ['whole tiles', '1,32,16,16', '64,32,3,3'],
+    ['ragged tiles, two images', '2,32,19,14', '48,32,3,3'],
+    ['features that end in the middle of a panel', '1,64,24,24', '80,64,3,3'],
+  ] as const) {
+    it(`agrees with the reference: ${what}`, async () => {
+      const text = layer(x, w);
+      expect(usesWinograd(text)).toBe(true);
+      const func = parseFunc(text);
+      const inputs = sampleInputs(func, 3, [-1, 1]);
+      const [expected] = evaluateFunc(func, inputs);
+      const given = Object.fromEntries(
+        func.parameters.map(({ name, value }, i) => [name, arrayFrom(value.type, inputs[i]!.data)]),
+      );
+      const run = await compile<Record<string, TypedArray>, Record<string, TypedArray>>({ func, variables: [] });
+      const { y } = run(given);
+      // A sum of n products of numbers up to 1 has some √n · 2⁻²⁴ of rounding; the transforms multiply its worst by up to 64.
+      const products = func.parameters[1]!.value.type.shape.slice(1).reduce((count, dim) => count * dim, 1);
+      const bound = 64 * Math.sqrt(products) * 2 ** -24;
+      let worst = 0;
+      expected!.data.forEach((wanted, i) => {
+        worst = Math.max(worst, Math.abs(Number(y![i]) - wanted));
+      });
+      expect(worst).toBeLessThan(bound);
+    });
+  }
+
+  it('is exact in real arithmetic: interpreted in float64 it loses nothing', () => {
+    const func = parseFunc(layer('1,16,13,12', '16,16,3,3').replace('relu(%0)', 'neg(%0)'));
+    const inputs = sampleInputs(func, 8, [-1, 1]);
+    const [expected] = evaluateFunc(func, inputs);
+    const program = compileToProgram(func, { schedule: { vectorBytes: 16, accumulators: 24 } });
+    expect(program.steps.some(({ kernel }) => kernel.name.endsWith('_image'))).toBe(true);
+    const { y } = Object.fromEntries(
+      interpretProgram(program, new Map(func.parameters.map(({ name }, i) => [name, inputs[i]!.data]))),
+    );
+    expected!.data.forEach((wanted, i) => {
+      expect(y![i]).toBeCloseTo(wanted, 5);
+    });
+  });
+});
