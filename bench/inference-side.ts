@@ -5,7 +5,7 @@ import { performance } from 'node:perf_hooks';
 import { StateStore } from 'ashlar/node';
 import { compileModel } from './compile-model.ts';
 import { ashlarModel, exampleInput, models } from './models/index.ts';
-import { benchPackage } from './packages.ts';
+import { openSession } from './onnxruntime.ts';
 
 /** What a side is told on its command line, as JSON. */
 export interface SideOrder {
@@ -35,31 +35,8 @@ async function loadAshlar({ model, threads, inputShape }: SideOrder): Promise<Ru
   return () => compiled(inputs).y as Float32Array;
 }
 
-/** What is used of onnxruntime-node's interface. */
-interface OnnxRuntime {
-  readonly InferenceSession: {
-    create(
-      path: string,
-      options: object,
-    ): Promise<{ run(feeds: object): Promise<{ readonly y: { readonly data: Float32Array } }> }>;
-  };
-  readonly Tensor: new (type: string, data: Float32Array | Int32Array, shape: readonly number[]) => object;
-}
-
 async function loadOnnxRuntime({ model, threads, onnx, inputShape }: SideOrder): Promise<Run> {
-  const { InferenceSession, Tensor } = benchPackage<OnnxRuntime>('onnxruntime-node');
-  const session = await InferenceSession.create(onnx, {
-    executionProviders: ['cpu'],
-    executionMode: 'sequential',
-    graphOptimizationLevel: 'all',
-    intraOpNumThreads: threads,
-    interOpNumThreads: 1,
-    // Without this, its threads go on spinning after a run and take time from whoever runs next.
-    extra: { session: { force_spinning_stop: '1' } },
-  });
-  const data = exampleInput(models[model]!, count(inputShape));
-  const feeds = { x: new Tensor(data instanceof Float32Array ? 'float32' : 'int32', data, inputShape) };
-  return async () => (await session.run(feeds)).y.data;
+  return (await openSession(onnx, threads, inputShape, models[model]!)).run;
 }
 
 /** Milliseconds of each run; one before them, which meets caches left by the other side, does not count. */

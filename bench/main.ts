@@ -1,14 +1,17 @@
 // npm run bench [-- PART …]: measures, prints tables and keeps them in bench/results/. Parts that compare with other
 // libraries need their packages and run only when they are named: npm run bench inference [MODEL …] (npm ci --ignore-scripts
-// --prefix bench), npm run bench training [MODEL …] (python3-torch), npm run bench profile MODEL … [THREADS].
+// --prefix bench), npm run bench training [MODEL …] (python3-torch), npm run bench profile MODEL … [THREADS] and, for the
+// other side, profile-onnxruntime.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { compileTime } from './compile-time.ts';
 import { inference } from './inference.ts';
+import { math } from './math.ts';
 import { matmul } from './matmul.ts';
 import { profile } from './profile.ts';
+import { profileOnnxRuntime } from './profile-onnxruntime.ts';
 import { trainingSteps } from './training-steps.ts';
 import { trainingVsPytorch } from './training-vs-pytorch.ts';
 import { typeCheck } from './type-check.ts';
@@ -18,14 +21,16 @@ const parts: Readonly<Record<string, () => string | Promise<string>>> = {
   'compile-time': compileTime,
   'type-check': typeCheck,
   matmul,
+  math,
 };
 /** Named first, with arguments of their own after them. A profile is for reading now, not for keeping. */
 const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Promise<string>>> = {
   inference,
   training: trainingVsPytorch,
   profile,
+  'profile-onnxruntime': profileOnnxRuntime,
 };
-const unkept: ReadonlySet<string> = new Set(['profile']);
+const unkept: ReadonlySet<string> = new Set(['profile', 'profile-onnxruntime']);
 
 const wanted = process.argv.slice(2);
 const ofModels = partsOfModels[wanted[0] ?? ''];
