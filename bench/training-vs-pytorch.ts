@@ -4,31 +4,38 @@
 // gradients and Adam do.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compile, StateStore, writeSafetensorsFile } from 'ashlar/node';
 import { fmaPeak } from './fma-peak.ts';
 import { median, progress, table } from './measure.ts';
 import { batch, type ComparedModel, compared, comparedStep, exampleBatch } from './training/models.ts';
-import { findPython, type PyTorch, startPyTorch } from './training/pytorch.ts';
+import { findPython, type PyTorch, type StepsTime, startPyTorch } from './training/pytorch.ts';
 
 /** Adam's first steps turn the rounding of a gradient near zero into a step of the learning rate; measured: below 3e-7. */
 const lossTolerance = 1e-4;
 const comparedSteps = 5;
 /** Many short turns: on a shared machine both sides then meet the same neighbours, and some turns meet none. */
 const secondsPerTurn = 0.06;
-const turns = 31;
+const turns = 21;
+
+interface Pair {
+  readonly ashlarMs: number;
+  readonly pytorchMs: number;
+  /** Times that PyTorch's step takes ours. */
+  readonly ratio: number;
+}
 
 export interface Comparison {
   readonly model: string;
   readonly threads: number;
-  readonly ashlarMs: number;
-  readonly pytorchMs: number;
-  /** Times that PyTorch's step takes ours: the median over turns, each turn's two times being neighbours. */
-  readonly ratio: number;
+  /** Medians over turns; the ratio is the median of each turn's, whose two times are neighbours. */
+  readonly median: Pair;
   /** Of each side's fastest turn, which neighbours on the machine disturb least. */
-  readonly fastest: { readonly ashlarMs: number; readonly pytorchMs: number; readonly ratio: number };
+  readonly fastest: Pair;
+  /** The processor's time, all threads together: what one thread does is seen by it whatever else runs. */
+  readonly cpu: Pair;
   readonly losses: { readonly ashlar: readonly number[]; readonly pytorch: readonly number[] };
 }
 
@@ -71,36 +78,56 @@ function expectSameLosses(title: string, ours: readonly number[], theirs: readon
   });
 }
 
-/** Milliseconds for `count` steps, after one that is not counted: the other side's turn has emptied the caches. */
-function runOurs(step: () => number, count: number): number {
+/** Times `count` steps, after one that is not counted: the other side's turn has emptied the caches. */
+function runOurs(step: () => number, count: number): StepsTime {
   step();
   const start = performance.now();
+  const cpu = process.cpuUsage();
   for (let i = 0; i < count; i++) step();
-  return performance.now() - start;
+  const { user, system } = process.cpuUsage(cpu);
+  return { seconds: (performance.now() - start) / 1e3, cpuSeconds: (user + system) / 1e6 };
 }
 
-async function takeTurns(step: () => number, pytorch: PyTorch) {
-  const count = async (run: (steps: number) => Promise<number> | number): Promise<number> => {
+/** Milliseconds per step, turn by turn. */
+interface Times {
+  readonly wall: number[];
+  readonly cpu: number[];
+}
+
+async function takeTurns(
+  step: () => number,
+  pytorch: PyTorch,
+): Promise<Omit<Comparison, 'model' | 'threads' | 'losses'>> {
+  const sides = [(count: number) => runOurs(step, count), (count: number) => pytorch.run(count)] as const;
+  const times = sides.map((): Times => ({ wall: [], cpu: [] }));
+  const counts: number[] = [];
+  for (const run of sides) {
     await run(2);
-    return Math.ceil((secondsPerTurn * 3000) / (await run(3)));
-  };
-  const ourCount = await count((steps) => runOurs(step, steps));
-  const theirCount = await count(async (steps) => 1000 * (await pytorch.run(steps)));
-  const ours: number[] = [];
-  const theirs: number[] = [];
-  for (let turn = 0; turn < turns; turn++) {
-    ours.push(runOurs(step, ourCount) / ourCount);
-    theirs.push((1000 * (await pytorch.run(theirCount))) / theirCount);
+    counts.push(Math.ceil((secondsPerTurn * 3) / (await run(3)).seconds));
   }
-  const ratio = median(ours.map((time, turn) => theirs[turn]! / time));
-  const fastest = { ashlarMs: Math.min(...ours), pytorchMs: Math.min(...theirs) };
+  for (let turn = 0; turn < turns; turn++) {
+    for (const [side, run] of sides.entries()) {
+      const count = counts[side]!;
+      const { seconds, cpuSeconds } = await run(count);
+      times[side]!.wall.push((1e3 * seconds) / count);
+      times[side]!.cpu.push((1e3 * cpuSeconds) / count);
+    }
+  }
+  const [ours, theirs] = times as [Times, Times];
   return {
-    ashlarMs: median(ours),
-    pytorchMs: median(theirs),
-    ratio,
-    fastest: { ...fastest, ratio: fastest.pytorchMs / fastest.ashlarMs },
+    median: medians(ours.wall, theirs.wall),
+    fastest: pair(Math.min(...ours.wall), Math.min(...theirs.wall)),
+    cpu: medians(ours.cpu, theirs.cpu),
   };
 }
+
+const pair = (ashlarMs: number, pytorchMs: number): Pair => ({ ashlarMs, pytorchMs, ratio: pytorchMs / ashlarMs });
+
+const medians = (ours: readonly number[], theirs: readonly number[]): Pair => ({
+  ashlarMs: median(ours),
+  pytorchMs: median(theirs),
+  ratio: median(ours.map((time, turn) => theirs[turn]! / time)),
+});
 
 async function compare(model: ComparedModel, threads: readonly number[], python: string, folder: string) {
   progress(`training step of ${model.title}, with PyTorch in turn`);
@@ -125,37 +152,51 @@ async function compare(model: ComparedModel, threads: readonly number[], python:
 const geometricMean = (values: readonly number[]): number =>
   Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 
-function resultTable(comparisons: readonly Comparison[], threads: readonly number[]): string {
-  const rows = [...new Set(comparisons.map(({ model }) => model))].map((model) => [
-    model,
-    ...threads.flatMap((count) => {
-      const found = comparisons.find((row) => row.model === model && row.threads === count)!;
-      const times = [found.ashlarMs, found.pytorchMs].map((time) => time.toFixed(2));
-      return [...times, `${found.ratio.toFixed(2)}×`, `${found.fastest.ratio.toFixed(2)}×`];
-    }),
+/** On more than one thread the processor's time counts waiting too: it compares work on one thread only. */
+const ratiosShown = (threads: number): readonly ('median' | 'fastest' | 'cpu')[] =>
+  threads === 1 ? ['median', 'fastest', 'cpu'] : ['median', 'fastest'];
+const ratioTitles = { median: 'ratio', fastest: 'of fastest', cpu: 'of CPU time' };
+
+function resultTable(comparisons: readonly Comparison[], threads: number): string {
+  const found = comparisons.filter((row) => row.threads === threads);
+  const shown = ratiosShown(threads);
+  const rows = found.map((row) => [
+    row.model,
+    row.median.ashlarMs.toFixed(2),
+    row.median.pytorchMs.toFixed(2),
+    ...shown.map((kind) => `${row[kind].ratio.toFixed(2)}×`),
   ]);
-  const mean = (count: number, ratio: (row: Comparison) => number): string =>
-    `${geometricMean(comparisons.filter((row) => row.threads === count).map(ratio)).toFixed(2)}×`;
-  const means = threads.flatMap((n) => ['', '', mean(n, (row) => row.ratio), mean(n, (row) => row.fastest.ratio)]);
-  const header = threads.flatMap((count) => [
-    `ms, ${count} ${count === 1 ? 'thread' : 'threads'}`,
-    'PyTorch ms',
-    'ratio',
-    'of fastest',
-  ]);
-  return table(['model', ...header], [...rows, ['geometric mean', ...means]]);
+  const means = shown.map((kind) => `${geometricMean(found.map((row) => row[kind].ratio)).toFixed(2)}×`);
+  const header = ['model', 'ms', 'ms PyTorch', ...shown.map((kind) => ratioTitles[kind])];
+  return table(header, [...rows, ['geometric mean', '', '', ...means]]);
 }
 
-function report(comparisons: readonly Comparison[], threads: readonly number[], peak: number, about: PyTorch): string {
+interface Circumstances {
+  readonly fmaPeakGflops: number;
+  /** Processes that wanted to run, over the last minute, before and after: above the number of threads, times of several threads mean little. */
+  readonly load: readonly [number, number];
+  readonly pytorch: { readonly version: string; readonly capability: string; readonly blas: string };
+}
+
+function report(
+  comparisons: readonly Comparison[],
+  threads: readonly number[],
+  { fmaPeakGflops, load, pytorch }: Circumstances,
+): string {
   return [
     `## Training steps (batch ${batch}, cross-entropy, Adam) against PyTorch`,
     '',
-    resultTable(comparisons, threads),
-    '',
+    ...threads.flatMap((count) => [
+      `### ${count} ${count === 1 ? 'thread' : 'threads'}`,
+      '',
+      resultTable(comparisons, count),
+      '',
+    ]),
     `Medians of ${turns} turns of about ${secondsPerTurn} s each, both sides alternating in one run; the ratio is the median of`,
-    `the turns' ratios, and the last one that of each side's fastest turn. Before timing, the losses of the first ${comparedSteps}`,
-    `steps from the same weights agree within ${lossTolerance} (relative). PyTorch ${about.version}, eager mode, ${about.capability} kernels,`,
-    `${about.blas}. FMA peak of one thread in this run: ${peak.toFixed(0)} GFLOP/s.`,
+    "the turns' ratios, beside it those of each side's fastest turn and of the processor's time. Before timing, the losses",
+    `of the first ${comparedSteps} steps from the same weights agree within ${lossTolerance} (relative). PyTorch ${pytorch.version}, eager mode,`,
+    `${pytorch.capability} kernels, ${pytorch.blas}. FMA peak of one thread in this run: ${fmaPeakGflops.toFixed(0)} GFLOP/s;`,
+    `load average before ${load[0].toFixed(1)}, after ${load[1].toFixed(1)}.`,
   ].join('\n');
 }
 
@@ -169,17 +210,21 @@ export async function trainingVsPytorch(names: readonly string[] = []): Promise<
   const threads = [...new Set([1, availableParallelism()])];
   const folder = mkdtempSync(join(tmpdir(), 'ashlar-training-'));
   try {
+    const before = loadavg()[0]!;
     const results = [];
     for (const model of chosen) results.push(await compare(model, threads, python, folder));
     const comparisons = results.flatMap((result) => result.comparisons);
-    const peak = fmaPeak();
-    const about = results[0]!.pytorch;
     const machine = `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`;
-    const { version, capability, blas } = about;
-    const kept = { machine, fmaPeakGflops: peak, pytorch: { version, capability, blas }, turns, comparisons };
+    const { version, capability, blas } = results[0]!.pytorch;
+    const circumstances: Circumstances = {
+      fmaPeakGflops: fmaPeak(),
+      load: [before, loadavg()[0]!],
+      pytorch: { version, capability, blas },
+    };
+    const kept = { machine, ...circumstances, turns, comparisons };
     const file = fileURLToPath(new URL('./results/training.json', import.meta.url));
     writeFileSync(file, `${JSON.stringify(kept, null, 2)}\n`);
-    return report(comparisons, threads, peak, about);
+    return report(comparisons, threads, circumstances);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -35,6 +35,12 @@ function blasOf(child: ChildProcess): string {
   );
 }
 
+/** What steps took, by the wall and of the processor (all threads together). */
+export interface StepsTime {
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+}
+
 export interface PyTorch {
   readonly version: string;
   /** The instructions that its own kernels use; those of oneDNN and the BLAS choose for themselves. */
@@ -43,8 +49,8 @@ export interface PyTorch {
   /** The losses of the next `count` steps. */
   losses(count: number): Promise<number[]>;
   setThreads(count: number): Promise<void>;
-  /** Seconds for `count` steps, after one that is not counted. */
-  run(count: number): Promise<number>;
+  /** Times `count` steps, after one that is not counted. */
+  run(count: number): Promise<StepsTime>;
   end(): void;
 }
 
@@ -71,7 +77,7 @@ export async function startPyTorch(python: string, model: string, weights: strin
       const set = await ask('threads', count);
       if (set !== count) throw new Error(`PyTorch was asked for ${count} threads and uses ${set}`);
     },
-    run: async (count) => (await ask('run', count)) as number,
+    run: async (count) => (await ask('run', count)) as StepsTime,
     end: () => child.stdin.end(),
   };
 }
