@@ -9,6 +9,7 @@ import { parseFunc, printFunc } from '../src/ir/text.ts';
 import { sizeOf } from '../src/ir/types.ts';
 import { verifyFunc } from '../src/ir/verify.ts';
 import { optimize } from '../src/passes/graph-passes.ts';
+import { phaseRules } from '../src/passes/phases.ts';
 import { type Rule, rewriteFunc } from '../src/passes/rewrite.ts';
 import { simplifyRules } from '../src/passes/simplify.ts';
 import { stableRules } from '../src/passes/stable.ts';
@@ -189,9 +190,23 @@ const cases: readonly Case[] = [
     before: ['exp(%x)', 'reduce(%0) {kind=sum, axes=[1]}', 'log(%1)'],
     after: safeLogSumExp,
   },
+  {
+    rule: 'convolution-phases',
+    given: '%x: f32[1,1,3], %w: f32[2,1,4]',
+    before: ['conv(%x, %w) {strides=[1], padding=[[2,2]], lhsDilation=[2], rhsDilation=[1], groups=1}'],
+    after: [
+      'slice(%w) {starts=[0,0,0], limits=[2,1,3], strides=[1,1,2]}',
+      'conv(%x, %0) {strides=[1], padding=[[1,0]], lhsDilation=[1], rhsDilation=[1], groups=1}',
+      'pad(%1) {low=[0,0,0], high=[0,0,1], interior=[0,0,1], value=0}',
+      'slice(%w) {starts=[0,0,1], limits=[2,1,4], strides=[1,1,2]}',
+      'conv(%x, %3) {strides=[1], padding=[[0,1]], lhsDilation=[1], rhsDilation=[1], groups=1}',
+      'pad(%4) {low=[0,0,1], high=[0,0,0], interior=[0,0,1], value=0}',
+      'add(%2, %5)',
+    ],
+  },
 ];
 
-const everyRule: readonly Rule[] = [...simplifyRules, ...stableRules];
+const everyRule: readonly Rule[] = [...simplifyRules, ...stableRules, ...phaseRules];
 
 function parse(given: string, lines: readonly string[]): Func {
   const last = lines.at(-1)!;

@@ -5,6 +5,7 @@ import { commonSubexpressions } from './cse.ts';
 import { foldConstants } from './fold.ts';
 import { inlineCalls } from './inline.ts';
 import { type Pass, type PassOptions, runPasses } from './pass.ts';
+import { convolutionPhases } from './phases.ts';
 import { simplify } from './simplify.ts';
 import { stabilize } from './stable.ts';
 
@@ -16,6 +17,8 @@ export const graphPasses: readonly Pass[] = [
   stabilize,
   simplify,
   foldConstants,
+  convolutionPhases,
+  simplify,
   commonSubexpressions,
 ];
 

@@ -48,7 +48,7 @@ export const packingThreshold = 8192;
 export const fewestPackedRows = 4;
 
 /** From this many multiply-adds on, a convolution to few features is direct with idle lanes rather than a reduction. */
-export const alwaysDirect = 1 << 20;
+export const alwaysDirect = 1 << 17;
 /** Winograd's form loses digits and takes memory: it has to save this much of the direct form's time by estimate. */
 export const leastWinogradGain = 1.25;
 /** Taps of a depthwise kernel that are written out: 7 × 7. */
