@@ -7,9 +7,10 @@ import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { Compiled, CompileFigures } from './compile-figures.ts';
+import type { Compiled } from './compile-figures.ts';
+import { inferenceReport, type ModelFigures, type SideFigures, type ThreadFigures } from './inference-report.ts';
 import type { SideAnswer, SideOrder, SideRequest } from './inference-side.ts';
-import { median, progress, table } from './measure.ts';
+import { median, progress } from './measure.ts';
 import { models, onnxModel } from './models/index.ts';
 import { encodeOnnx } from './onnx-file.ts';
 import { benchPackage } from './packages.ts';
@@ -23,39 +24,6 @@ const mostRunsPerTurn = 500;
 const pauseMilliseconds = 30;
 /** Largest difference of outputs over the largest output that is accepted. */
 const tolerance = 1e-3;
-
-interface SideFigures {
-  readonly milliseconds: number;
-  readonly fastest: number;
-  readonly loadSeconds: number;
-  readonly peakBytes: number;
-}
-
-interface ThreadFigures {
-  readonly threads: number;
-  readonly ours: SideFigures;
-  readonly theirs: SideFigures;
-  /** Their time over ours, the median over neighbouring turns: above 1, Ashlar is faster. */
-  readonly ratio: number;
-  readonly gflops: number;
-  /** GFLOP/s of all threads and GB/s at which weights of this size can be read, measured before and after. */
-  readonly peak: number;
-  readonly bandwidth: number;
-  readonly ofPeak: number;
-  /** The time that the machine needs at least for these kernels, over the time taken. */
-  readonly ofRoofline: number;
-  /** The machine's load average when the measurement began: well above 1, neighbours disturbed it. */
-  readonly load: number;
-}
-
-interface ModelFigures {
-  readonly title: string;
-  readonly flops: number;
-  readonly difference: number;
-  readonly compiled: CompileFigures;
-  readonly measured: readonly ThreadFigures[];
-  readonly machine: string;
-}
 
 const results = fileURLToPath(new URL('./results/', import.meta.url));
 const machine = `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`;
@@ -74,7 +42,7 @@ export async function inference(wanted: readonly string[]): Promise<string> {
     const ordered = Object.fromEntries(Object.keys(models).flatMap((key) => (kept[key] ? [[key, kept[key]]] : [])));
     writeFileSync(path, `${JSON.stringify(ordered, null, 2)}\n`);
   }
-  return report(Object.keys(models).flatMap((name) => kept[name] ?? []));
+  return inferenceReport(Object.keys(models).flatMap((name) => kept[name] ?? []));
 }
 
 /** Figures of models that were measured in this form. */
@@ -248,78 +216,4 @@ function largestDifference(model: string, ours: Float32Array, theirs: Float32Arr
   if (!(difference <= tolerance * largest))
     throw new Error(`${model}: outputs differ from onnxruntime's by ${difference}, the largest is ${largest}`);
   return difference / largest;
-}
-
-function report(rows: readonly ModelFigures[]): string {
-  const threadCounts = [...new Set(rows.flatMap(({ measured }) => measured.map(({ threads }) => threads)))];
-  return [
-    '## Inference at batch 1 against onnxruntime-node',
-    '',
-    'Medians, both sides in turn; a ratio above 1 means that Ashlar is faster. "load" is the load average as each began:',
-    'well above 1, other programs took part of the cores.',
-    ...threadCounts.flatMap((threads) => ['', ...threadTable(rows, threads)]),
-    '',
-    '### Compiling, memory and agreement',
-    '',
-    compileTable(rows),
-  ].join('\n');
-}
-
-function threadTable(rows: readonly ModelFigures[], threads: number): string[] {
-  const found = rows.flatMap(({ title, measured }) =>
-    measured.filter((figures) => figures.threads === threads).map((figures) => ({ title, figures })),
-  );
-  const ratios = found.map(({ figures }) => figures.ratio);
-  const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
-  const cells = found.map(({ title, figures: { ours, theirs, ratio, gflops, ofPeak, ofRoofline, load } }) => [
-    title,
-    ours.milliseconds.toFixed(3),
-    theirs.milliseconds.toFixed(3),
-    ratio.toFixed(2),
-    (theirs.fastest / ours.fastest).toFixed(2),
-    gflops.toFixed(1),
-    `${(100 * ofPeak).toFixed(0)} %`,
-    `${(100 * ofRoofline).toFixed(0)} %`,
-    load.toFixed(1),
-  ]);
-  return [
-    `### ${threads} thread${threads === 1 ? '' : 's'}: geometric mean ${mean.toFixed(2)}`,
-    '',
-    table(
-      ['model', 'ms', 'ms onnxruntime', 'ratio', 'of the fastest', 'GFLOP/s', 'of FMA peak', 'of roofline', 'load'],
-      cells,
-    ),
-  ];
-}
-
-function compileTable(rows: readonly ModelFigures[]): string {
-  const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
-  return table(
-    [
-      'model',
-      'GFLOP',
-      'kernels',
-      's to C',
-      's C compiler',
-      'C KB',
-      'arena MB',
-      'packed MB',
-      'peak MB',
-      'peak MB onnxruntime',
-      'difference',
-    ],
-    rows.map(({ title, flops, compiled, measured: [single], difference }) => [
-      title,
-      (flops / 1e9).toFixed(3),
-      compiled.kernels,
-      compiled.graphToCSeconds.toFixed(2),
-      compiled.compilerSeconds.toFixed(1),
-      (compiled.sourceBytes / 1000).toFixed(0),
-      (compiled.arenaBytes / 1e6).toFixed(1),
-      (compiled.preparedBytes / 1e6).toFixed(1),
-      megabytes(single!.ours.peakBytes),
-      megabytes(single!.theirs.peakBytes),
-      difference.toExponential(0),
-    ]),
-  );
 }

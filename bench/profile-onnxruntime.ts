@@ -60,7 +60,7 @@ async function profileModel(name: string, threads: number): Promise<string> {
     const written = readdirSync(folder).find((entry) => entry.startsWith('profile'))!;
     const events = JSON.parse(readFileSync(join(folder, written), 'utf8')) as readonly NodeEvent[];
     const heading = `${model.title}, ${threads} thread${threads === 1 ? '' : 's'}, onnxruntime node by node`;
-    return report(heading, flops, fmaPeak() * threads, events);
+    return report(heading, flops, Math.max(before, fmaPeak()) * threads, events);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
