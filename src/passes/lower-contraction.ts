@@ -74,7 +74,9 @@ export function lowerContraction(context: GroupContext, anchor: Node): KernelBod
     return lowerDirect(context, anchor, asImage(rows <= columns ? problem : swapped(problem)));
   }
   const convolution =
-    isPackable(problem) && work >= packingThreshold ? lowerConvolution(context, anchor, problem) : null;
+    isPackable(problem) && work * extentOf(problem.batch) >= packingThreshold
+      ? lowerConvolution(context, anchor, problem)
+      : null;
   if (convolution !== null) return convolution;
   if (thin || work < packingThreshold || !isPackable(problem)) return asReduction(context, anchor, problem);
   return packed(context, anchor, oriented(problem, context));
