@@ -9,6 +9,7 @@ import { axis, of, sameIndex } from '../ir/index-expr.ts';
 import { literal } from '../ir/kernel.ts';
 import type { ContractionForm, ElementContext, OpTable } from '../ir/optable.ts';
 import { type Shape, sameShape, sizeOf } from '../ir/types.ts';
+import { joinsRows, rowsOf, type Whereabouts } from './row-groups.ts';
 
 /** One kernel to be: an optional anchor (reduction, contraction or own nest) and element operations over its domain. */
 export interface Group {
@@ -18,6 +19,8 @@ export interface Group {
   readonly anchor: Node | null;
   /** Element operations at the domain's own index, operands before users. */
   readonly members: readonly Node[];
+  /** True: no anchor, and members include reductions over the domain's last axis and operations on their results. */
+  readonly byRows: boolean;
   /** The values that must be in memory afterwards. */
   readonly stored: readonly Value[];
 }
@@ -54,6 +57,7 @@ export function withoutFusion(func: Func, table: OpTable): FusionPlan {
         domain: node.results[0]!.type.shape,
         anchor: isElement ? null : node,
         members: isElement ? [node] : [],
+        byRows: false,
         stored: node.results,
       };
     });
@@ -204,6 +208,15 @@ interface OpenGroup {
   readonly domain: Shape;
   readonly anchor: Node | null;
   readonly members: Node[];
+  /** The shape whose last axis is the row, where the group may become one that is computed by rows. */
+  readonly rows: Shape | null;
+  byRows: boolean;
+}
+
+/** A group that a node can join; `byRows`: as a member that only a kernel by rows can compute. */
+interface Joining {
+  readonly group: OpenGroup;
+  readonly byRows: boolean;
 }
 
 function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, uses: Uses): Group[] {
@@ -219,6 +232,7 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
     group.members.push(node);
     home.set(node, group);
   };
+  const state: Grouping = { groups, home, latest, waiting, inlined, table };
   for (const node of byDepth(func)) {
     if (isConstantBuffer(node)) continue;
     if (inlined.has(node)) {
@@ -226,16 +240,17 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
       continue;
     }
     const isElement = table[node.op].lowering.class === 'element';
-    const found = isElement ? joinable(node, table, groups, home, latest, waiting) : null;
+    const found = joinable(node, isElement, state);
     const waits = isElement && waitsForReader(node, table, inlined, uses);
     if (found !== null && !(waits && isRecomputed(node, table, isStored))) {
-      join(found, node);
+      found.group.byRows ||= found.byRows;
+      join(found.group, node);
       continue;
     }
     const behind = node.operands.map(({ producer }) => (producer && waiting.get(producer)?.chain) ?? 0);
     const chain = 1 + Math.max(0, ...behind);
     if (waits && chain < longestInlinedChain) {
-      waiting.set(node, { chain, joins: found });
+      waiting.set(node, { chain, joins: found?.group ?? null });
       latest.set(node, latestRank(node, home, latest));
       continue;
     }
@@ -244,12 +259,24 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
       domain: node.results[0]!.type.shape,
       anchor: isElement ? null : node,
       members: [],
+      rows: rowsOf(node, isElement),
+      byRows: false,
     };
     groups.push(group);
     if (isElement) join(group, node);
     else home.set(node, group);
   }
-  return groups.map((group) => ({ ...group, stored: storedOf(group, home, inlined, uses) }));
+  const readBy = groupsThatRead(func, home, inlined, uses);
+  return groups.map((group) => closed(group, storedOf(group, readBy, uses)));
+}
+
+function closed({ rank, domain, anchor, members, rows, byRows }: OpenGroup, stored: readonly Value[]): Group {
+  if (!byRows) return { rank, domain, anchor, members, byRows, stored };
+  return { rank, domain: rows!, anchor: null, members: nodesOf({ anchor, members }), byRows, stored };
+}
+
+function nodesOf({ anchor, members }: Pick<OpenGroup, 'anchor' | 'members'>): readonly Node[] {
+  return anchor === null ? members : [anchor, ...members];
 }
 
 /** An element operation that waits for its one reader. */
@@ -307,28 +334,42 @@ function rankOf(value: Value, home: ReadonlyMap<Node, OpenGroup>, latest: Readon
   return home.get(producer)?.rank ?? latest.get(producer) ?? -1;
 }
 
-/** The group of the latest operand, if the node can be computed there at the group's own index. */
-function joinable(
-  node: Node,
-  table: OpTable,
-  groups: readonly OpenGroup[],
-  home: ReadonlyMap<Node, OpenGroup>,
-  latest: ReadonlyMap<Node, number>,
-  waiting: ReadonlyMap<Node, Waiting>,
-): OpenGroup | null {
+/** What is decided so far, while groups are open. */
+interface Grouping {
+  readonly groups: readonly OpenGroup[];
+  readonly home: ReadonlyMap<Node, OpenGroup>;
+  readonly latest: ReadonlyMap<Node, number>;
+  readonly waiting: ReadonlyMap<Node, Waiting>;
+  readonly inlined: ReadonlySet<Node>;
+  readonly table: OpTable;
+}
+
+/** The group of the latest operand, if the node can be computed there: at the group's own index, or in its row. */
+function joinable(node: Node, isElement: boolean, state: Grouping): Joining | null {
+  const { groups, home, latest, waiting, inlined, table } = state;
   const rank = latestRank(node, home, latest);
   const group = groups[rank];
   if (group === undefined || group.members.length >= mostMembers) return null;
-  if (!sameShape(group.domain, node.results[0]!.type.shape)) return null;
-  if (group.anchor !== null && table[group.anchor.op].lowering.class === 'nest') return null;
+  const whereabouts = (value: Value): Whereabouts => {
+    const { producer } = value;
+    const here = producer !== null && (home.get(producer) === group || waiting.get(producer)?.joins === group);
+    return here ? 'here' : rankOf(value, home, latest) === rank ? 'elsewhere' : 'before';
+  };
+  if (isElement && !group.byRows && joinsDomain(node, group, table, whereabouts)) return { group, byRows: false };
+  if (group.rows === null || !joinsRows(node, group.rows, table, inlined, whereabouts)) return null;
+  return { group, byRows: true };
+}
+
+function joinsDomain(
+  node: Node,
+  group: OpenGroup,
+  table: OpTable,
+  whereabouts: (value: Value) => Whereabouts,
+): boolean {
+  if (!sameShape(group.domain, node.results[0]!.type.shape)) return false;
+  if (group.anchor !== null && table[group.anchor.op].lowering.class === 'nest') return false;
   // Only an operation that reads its operands at its own index may read a value of the group it joins.
-  if (!readsOwnIndex(node, table)) return null;
-  for (const operand of node.operands) {
-    const { producer } = operand;
-    const inGroup = producer !== null && (home.get(producer) === group || waiting.get(producer)?.joins === group);
-    if (!inGroup && rankOf(operand, home, latest) === rank) return null;
-  }
-  return group;
+  return readsOwnIndex(node, table) && node.operands.every((operand) => whereabouts(operand) !== 'elsewhere');
 }
 
 /** True where the rule reads every operand at the result's own index: it moves nothing. */
@@ -347,22 +388,31 @@ function readsOwnIndex(node: Node, table: OpTable): boolean {
   return own;
 }
 
-function storedOf(
-  group: OpenGroup,
+/** The group whose kernel reads what a node computes: its own, or that of an inlined node's readers; null: several. */
+function groupsThatRead(
+  func: Func,
   home: ReadonlyMap<Node, OpenGroup>,
   inlined: ReadonlySet<Node>,
   uses: Uses,
-): Value[] {
-  const nodes = group.anchor === null ? group.members : [group.anchor, ...group.members];
-  const stored: Value[] = [];
-  for (const node of nodes) {
-    for (const value of node.results) {
-      const readers = uses.readers.get(value) ?? [];
-      const leaves = readers.some((reader) => inlined.has(reader) || home.get(reader) !== group);
-      if (leaves || uses.results.has(value)) stored.push(value);
-    }
+): (reader: Node) => OpenGroup | null {
+  const readBy = new Map<Node, OpenGroup | null>();
+  const groupOf = (node: Node): OpenGroup | null => home.get(node) ?? readBy.get(node) ?? null;
+  for (let i = func.nodes.length - 1; i >= 0; i--) {
+    const node = func.nodes[i]!;
+    if (!inlined.has(node)) continue;
+    const groups = new Set((uses.readers.get(node.results[0]!) ?? []).map(groupOf));
+    readBy.set(node, groups.size === 1 ? [...groups][0]! : null);
   }
-  return stored;
+  return groupOf;
+}
+
+function storedOf(group: OpenGroup, readBy: (reader: Node) => OpenGroup | null, uses: Uses): Value[] {
+  return nodesOf(group)
+    .flatMap((node) => node.results)
+    .filter((value) => {
+      const leaves = (uses.readers.get(value) ?? []).some((reader) => readBy(reader) !== group);
+      return leaves || uses.results.has(value);
+    });
 }
 
 /** Nodes by the length of the longest path that leads to them; within a depth in the function's order. */

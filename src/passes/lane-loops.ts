@@ -14,6 +14,9 @@ export interface LaneReduction {
   readonly dtype: DType;
 }
 
+/** Lanes of f32 in the widest vectors. */
+const vectorLanes = 16;
+
 /** Shorter axes have no lanes to fill. */
 export const fewestLanes = 4;
 
@@ -42,7 +45,8 @@ export function laneLoops(
   };
   const blocks = axis('block', Math.floor(along.extent / width));
   const rest = along.extent - blocks.extent * width;
-  const steps = [loop(blocks, 'serial', [step(lane, multiply(of(blocks), width))])];
+  const whole = step(lane, multiply(of(blocks), width));
+  const steps = [blocks.extent === 1 ? whole : loop(blocks, 'serial', [whole])];
   if (rest > 0) steps.push(step(axis('lane', rest), fixed(blocks.extent * width)));
   const nest = outer.reduceRight<Stmt[]>((inner, next) => [loop(next, 'serial', inner)], steps);
   const folds = lanes.flatMap((buffer, i) => fold(buffer, reductions[i]!.monoid));
@@ -57,10 +61,11 @@ export function laneLoops(
   };
 }
 
-/** The greatest power of two of lanes that the extent fills, up to a block of accumulators. */
+/** A row that fills a vector fills it four times before there are more lanes: folding many lanes costs as much as a step. */
 function widthFor(extent: number): number {
+  const most = Math.min(columnBlock, Math.max(vectorLanes, extent / 4));
   let width = 1;
-  while (width * 2 <= Math.min(extent, columnBlock)) width *= 2;
+  while (width * 2 <= Math.min(extent, most)) width *= 2;
   return width;
 }
 
@@ -68,7 +73,8 @@ function fold(buffer: Buffer, monoid: Monoid): Stmt[] {
   const stmts: Stmt[] = [];
   for (let half = buffer.size / 2; half >= 1; half /= 2) {
     const lane = axis('lane', half);
-    stmts.push(loop(lane, 'vector', [update(buffer, monoid, of(lane), load(buffer, add(of(lane), fixed(half))))]));
+    const halve = update(buffer, monoid, of(lane), load(buffer, add(of(lane), fixed(half))));
+    stmts.push(half === 1 ? halve : loop(lane, 'vector', [halve]));
   }
   return stmts;
 }

@@ -16,6 +16,7 @@ import { lowerContraction } from './lower-contraction.ts';
 import { lowerElement } from './lower-element.ts';
 import { lowerNest } from './lower-nest.ts';
 import { lowerReduction } from './lower-reduction.ts';
+import { lowerRows } from './lower-rows.ts';
 import type { ScheduleTarget } from './schedule.ts';
 
 export interface Lowered {
@@ -100,6 +101,7 @@ function orderOf(group: Group, layouts: Layouts): readonly number[] {
 
 function lowerGroup(context: GroupContext): KernelBody[] {
   const { anchor } = context.group;
+  if (context.group.byRows) return lowerRows(context);
   if (anchor === null) return lowerElement(context);
   const { lowering } = context.table[anchor.op];
   switch (lowering.class) {

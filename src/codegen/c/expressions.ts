@@ -168,6 +168,9 @@ function printCast(value: Expr, to: DType, scope: Scope): string {
   const from = value.dtype;
   if (to === 'bool') return `${operand(value, scope)} != 0`;
   if (isFloat(from) && !isFloat(to)) return `${helper(`ash_${from}_to_${to}`, scope)}(${printExpr(value, scope)})`;
+  // gcc makes no lanes of a conversion from a byte that a comparison made; of a selection it does.
+  if (from === 'bool' && isFloat(to))
+    return `${operand(value, scope)} ? ${printLiteral(to, 1)} : ${printLiteral(to, 0)}`;
   return `(${scalarType(to)})${operand(value, scope)}`;
 }
 
