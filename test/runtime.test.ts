@@ -184,8 +184,10 @@ describe('frozen states', () => {
   it('keep the values of the moment they were frozen', async () => {
     const scale = variable('scale', [2], { initial: [2, 3] });
     const doubled = func({ name: 'doubled', inputs: [], outputs: { y: scale.mul(2) } });
-    const run = await compile(doubled, { freeze: true });
-    run.state.set(scale, [0, 0]);
+    const state = new StateStore();
+    state.declare('scale', scale.type, () => [2, 3]);
+    const run = await compile(doubled, { freeze: true, state });
+    state.set(scale, [0, 0]);
     expect([...run({}).y]).toEqual([4, 6]);
   });
 

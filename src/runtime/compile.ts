@@ -34,7 +34,8 @@ export interface CompileTargetOptions {
   readonly state?: StateStore;
   /**
    * True: states that the function does not update become constants with the values that they have now, packed once for
-   * the kernels that read them. Later changes of those states are not seen. Default false.
+   * the kernels that read them. Later changes of those states are not seen; without a state given here, they are not kept
+   * in one. Default false.
    */
   readonly freeze?: boolean;
   /** Receives every stage in text form. $ASHLAR_DUMP=all prints them to stderr. */
@@ -68,8 +69,11 @@ export async function compile<Inputs, Outputs>(
 ): Promise<Executable<Inputs, Outputs>> {
   const compiler = findCompiler(options.compiler);
   const state = options.state ?? new StateStore();
-  for (const variable of definition.variables) state.declare(variable.name, variable.type, () => variable.initial());
-  const func = options.freeze === true ? frozen(definition.func, state) : definition.func;
+  const func = options.freeze === true ? frozen(definition, options.state) : definition.func;
+  const kept = new Set(func.parameters.filter(({ role }) => role === 'state').map(({ name }) => name));
+  for (const variable of definition.variables) {
+    if (kept.has(variable.name)) state.declare(variable.name, variable.type, () => variable.initial());
+  }
   const program = compileToProgram(func, {
     schedule: scheduleFor(compiler),
     mostInlineElements,
@@ -80,20 +84,36 @@ export async function compile<Inputs, Outputs>(
   options.print?.('c', source.code);
   const call = loadCached(source, compiler, program);
   const threads = threadCount(options.threads);
-  const run = runner(program, call, state, threads);
-  return Object.assign(run, { state, program, source: source.code }) as unknown as Executable<Inputs, Outputs>;
+  const light = withoutData(program);
+  const run = runner(light, call, state, threads);
+  return Object.assign(run, { state, program: light, source: source.code }) as unknown as Executable<Inputs, Outputs>;
 }
 
 /** Constants beyond a few cache lines stay out of the C text: it compiles faster and is the same for other weights. */
 const mostInlineElements = 64;
 
-function frozen(func: Func, state: StateStore): Func {
+/** The function with the states that it only reads as constants: their memory in the store, or their first values. */
+function frozen({ func, variables }: Definition, state: StateStore | undefined): Func {
+  const byName = new Map(variables.map((variable) => [variable.name, variable]));
   return bindStates(func, builder, (name) => {
-    const values = state.get(name);
+    const values = state?.has(name) === true ? state.memory(name) : byName.get(name)!.initial();
     if (values instanceof BigInt64Array)
       throw new LimitationError(`state ${name} is i64; it cannot be frozen, cast it to i32`);
     return values;
   });
+}
+
+/** The program without the elements of its external constants, which the library holds by now, packed or copied. */
+function withoutData(program: Program): Program {
+  const light = new Map(program.externals.map((buffer) => [buffer, { ...buffer, data: null }]));
+  const launches = (list: Program['steps']): Program['steps'] =>
+    list.map((launch) => ({ ...launch, args: launch.args.map((buffer) => light.get(buffer) ?? buffer) }));
+  return {
+    ...program,
+    steps: launches(program.steps),
+    preparation: launches(program.preparation),
+    externals: [...light.values()],
+  };
 }
 
 /** A library in the cache that cannot be loaded (damaged, or of another system) is compiled again. */

@@ -4,7 +4,7 @@ import koffi from 'koffi';
 import type { CSource } from '../../codegen/c/program.ts';
 import { InternalError } from '../../ir/errors.ts';
 import type { Program } from '../../ir/program.ts';
-import { arrayFrom, type TypedArray } from '../arrays.ts';
+import { arrayConstructor, arrayFrom, type TypedArray } from '../arrays.ts';
 
 export type NativeCall = (
   states: readonly TypedArray[],
@@ -40,13 +40,22 @@ export function loadLibrary(path: string, source: CSource, program: Program): Na
 }
 
 /** The external constants and what the preparation makes of them; constants that only it reads are let go. */
-function persistentMemory(library: ReturnType<typeof koffi.load>, source: CSource, program: Program): (TypedArray | null)[] {
-  const constants = program.externals.map(({ type, data }): TypedArray => arrayFrom(type, data!));
+function persistentMemory(
+  library: ReturnType<typeof koffi.load>,
+  source: CSource,
+  program: Program,
+): (TypedArray | null)[] {
+  const read = new Set(program.steps.flatMap(({ args }) => args));
+  // Those that kernels read at every call are copied: their source may change.
+  const constants = program.externals.map((buffer): TypedArray => {
+    const { type, data } = buffer;
+    const isOwn = !read.has(buffer) && data instanceof arrayConstructor(type.dtype);
+    return isOwn ? (data as TypedArray) : arrayFrom(type, data!);
+  });
   if (program.preparation.length === 0) return constants;
   const prepare = library.func(`void ${source.name}_prepare(void **states, int threads)`);
   const prepared = alignedBytes(program.preparedBytes);
   prepare([...program.states.map(() => null), ...constants, prepared], 1);
-  const read = new Set(program.steps.flatMap(({ args }) => args));
   // A pointer must not be null: constants that no step reads are stood for by the prepared block.
   return [...constants.map((array, i) => (read.has(program.externals[i]!) ? array : prepared)), prepared];
 }
