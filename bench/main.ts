@@ -12,12 +12,14 @@ import { math } from './math.ts';
 import { matmul } from './matmul.ts';
 import { profile } from './profile.ts';
 import { profileOnnxRuntime } from './profile-onnxruntime.ts';
+import { rows } from './rows.ts';
 import { trainingSteps } from './training-steps.ts';
 import { trainingVsPytorch } from './training-vs-pytorch.ts';
 import { typeCheck } from './type-check.ts';
 
 const parts: Readonly<Record<string, () => string | Promise<string>>> = {
   'training-steps': trainingSteps,
+  rows,
   'compile-time': compileTime,
   'type-check': typeCheck,
   matmul,

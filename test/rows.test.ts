@@ -131,6 +131,22 @@ describe('kernels by rows', () => {
     expect(kernels(text)).toEqual(['exp, reduce, sub, mul']);
   });
 
+  it('gather what begins in several places and meets later', () => {
+    const text = `func @f(%x: f32[4,60], %c: f32[4,60], %scale: f32[60]) {
+      %s = reduce(%x) {kind=sum, axes=[1]}
+      %0 = broadcast(%scale) {shape=[4,60], axes=[1]}
+      %d = mul(%c, %0)
+      %t = reduce(%d) {kind=sum, axes=[1]}
+      %1 = broadcast(%s) {shape=[4,60], axes=[0]}
+      %2 = broadcast(%t) {shape=[4,60], axes=[0]}
+      %3 = mul(%x, %1)
+      %4 = mul(%d, %2)
+      %g = add(%3, %4)
+      return g = %g
+    }`;
+    expect(kernels(text)).toEqual(['reduce, mul, reduce, mul, mul, add']);
+  });
+
   it('do not read another row', () => {
     const text = `func @f(%x: f32[50,50]) {
       %m = reduce(%x) {kind=max, axes=[1]}

@@ -225,6 +225,8 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
   const latest = new Map<Node, number>();
   const waiting = new Map<Node, Waiting>();
   const isStored = storedAnyway(func, table, inlined, uses);
+  // The latest group by the shape of its rows that begins with a reduction over them.
+  const rowGroups = new Map<string, OpenGroup>();
   const join = (group: OpenGroup, node: Node): void => {
     for (const { producer } of node.operands) {
       if (producer !== null && waiting.delete(producer)) join(group, producer);
@@ -254,17 +256,27 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
       latest.set(node, latestRank(node, home, latest));
       continue;
     }
+    const rows = rowsOf(node, isElement);
+    const beside = rows === null ? undefined : rowGroups.get(rows.join());
+    if (beside !== undefined && joinsLater(node, beside, state)) {
+      beside.byRows = true;
+      join(beside, node);
+      continue;
+    }
     const group: OpenGroup = {
       rank: groups.length,
       domain: node.results[0]!.type.shape,
       anchor: isElement ? null : node,
       members: [],
-      rows: rowsOf(node, isElement),
+      rows,
       byRows: false,
     };
     groups.push(group);
     if (isElement) join(group, node);
-    else home.set(node, group);
+    else {
+      home.set(node, group);
+      if (rows !== null) rowGroups.set(rows.join(), group);
+    }
   }
   const readBy = groupsThatRead(func, home, inlined, uses);
   return groups.map((group) => closed(group, storedOf(group, readBy, uses)));
@@ -358,6 +370,15 @@ function joinable(node: Node, isElement: boolean, state: Grouping): Joining | nu
   if (isElement && !group.byRows && joinsDomain(node, group, table, whereabouts)) return { group, byRows: false };
   if (group.rows === null || !joinsRows(node, group.rows, table, inlined, whereabouts)) return null;
   return { group, byRows: true };
+}
+
+/**
+ * True where a node whose operands are all earlier than a group may as well be computed there: over the same rows, whose
+ * statistics are likely to be used with it. Gradients of normalisations begin in several places that meet later.
+ */
+function joinsLater(node: Node, group: OpenGroup, { home, latest, inlined, table }: Grouping): boolean {
+  if (latestRank(node, home, latest) >= group.rank || group.members.length >= mostMembers) return false;
+  return joinsRows(node, group.rows!, table, inlined, () => 'before');
 }
 
 function joinsDomain(
