@@ -35,8 +35,10 @@ export function workOf({ kernel, args }: Launch): KernelWork {
   return { flops: kernel.flops, constantBytes, freshBytes };
 }
 
+/** Bytes of weights that a run reads, each weight once: the memory that they are spread over. */
 export function constantBytes({ steps }: Program): number {
-  return steps.reduce((sum, step) => sum + workOf(step).constantBytes, 0);
+  const read = new Set(steps.flatMap(({ args }) => args.filter(({ storage }) => constantStorages.has(storage))));
+  return [...read].reduce((sum, { type }) => sum + sizeOf(type.shape) * bytesPerElement[type.dtype], 0);
 }
 
 /** Second-level cache, third-level cache, and memory: enough to tell where an operand lies. */

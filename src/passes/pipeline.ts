@@ -11,6 +11,7 @@ import { lower } from './lower.ts';
 import { type PlanOptions, planProgram } from './plan.ts';
 import { separateResults } from './results.ts';
 import { defaultTarget, type ScheduleTarget } from './schedule.ts';
+import { shareKernels } from './share-kernels.ts';
 
 export interface CompileOptions extends PlanOptions {
   readonly schedule?: ScheduleTarget;
@@ -27,7 +28,7 @@ export function compileToProgram(func: Func, options: CompileOptions = {}): Prog
   const optimized = optimize(func, print === undefined ? {} : { print });
   const separated = separateResults(optimized, builder);
   const plan: FusionPlan = fusion ? fuse(separated, opTable) : withoutFusion(separated, opTable);
-  const lowered = lower(separated, plan, opTable, schedule);
+  const lowered = shareKernels(lower(separated, plan, opTable, schedule));
   print?.('kernels', lowered.kernels.map(printKernelText).join('\n\n'));
   return planProgram(separated, lowered, checks, options);
 }
