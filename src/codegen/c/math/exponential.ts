@@ -2,7 +2,7 @@
 // and W. Waite, "Software Manual for the Elementary Functions", 1980, chapter 6). ln 2 is subtracted in two parts, the first
 // short enough for its product with n to be exact without fused multiplication. n is rounded by adding 1.5·2²³: the sum's
 // low bits are then n itself, plus whatever bias is added with it, and a shift makes them the exponent of a factor 2ⁿ.
-// NaN passes through every clamp, since comparisons with it are false. Polynomials: scripts/minimax.py.
+// Polynomials: scripts/minimax.py.
 
 import type { HelperText } from './helper-text.ts';
 
@@ -12,27 +12,43 @@ const reduction = (value: string, bias: number): string => `\
   const float n = shifted - ${12582912 + bias}.0f;
   const float r = (${value} - n * 0x1.62e4p-1f) - n * 0x1.7f7d1cp-20f;`;
 
-/** eʳ − 1 = r + r²·p. */
+/** eʳ − 1 = r + z·p with z = r²; in Estrin's order, whose chains are shorter than Horner's. */
 const polynomial = `\
-  float p = 0.00138824969f;
-  p = p * r + 0.00836664718f;
-  p = p * r + 0.0416672044f;
-  p = p * r + 0.16666542f;
-  p = p * r + 0.49999997f;`;
+  const float z = r * r;
+  const float p = (0.49999997f + r * 0.16666542f) + z * ((0.0416672044f + r * 0.00836664718f) + z * 0.00138824969f);`;
 
 export const exponentials: Readonly<Record<string, HelperText>> = {
-  ash_exp_f32: {
+  // As integers, because gcc 12 follows constants of floats: it would compute once more, for each clamp, all that depends on
+  // the result. The bits of floats have their order, reversed below 0, and above all of it those of NaN.
+  ash_between_f32: {
     needs: ['ash_float_of_bits', 'ash_bits_of_float'],
+    text: `/* x brought between two floats of either sign, given by their bits; NaN becomes one of them. */
+ASH_INLINE float ash_between_f32(float x, uint32_t lowest, int32_t highest) {
+  const uint32_t bits = ash_bits_of_float(x);
+  const int32_t raised = (int32_t)(bits < lowest ? bits : lowest);
+  return ash_float_of_bits((uint32_t)(raised < highest ? raised : highest));
+}`,
+  },
+  ash_size_f32: {
+    needs: ['ash_float_of_bits', 'ash_bits_of_float'],
+    text: `/* |x|, but not above a float given by its bits, which NaN becomes too. */
+ASH_INLINE float ash_size_f32(float x, uint32_t highest) {
+  const uint32_t bits = ash_bits_of_float(x) & 0x7fffffffu;
+  return ash_float_of_bits(bits < highest ? bits : highest);
+}`,
+  },
+  ash_exp_f32: {
+    needs: ['ash_between_f32'],
     text: `ASH_INLINE float ash_exp_f32(float x) {
-  float c = x < -104.0f ? -104.0f : x;
-  c = c > 89.0f ? 89.0f : c;
+  const float c = ash_between_f32(x, 0xc2d00000u, 0x42b20000);  /* -104 and 89 */
 ${reduction('c', 254)}
 ${polynomial}
-  const float y = 1.0f + (r + r * r * p);
+  const float y = 1.0f + (r + z * p);
   /* 2^n in two factors, because n reaches from -150 to 128; subnormal results are rounded once. */
   const uint32_t whole = ash_bits_of_float(shifted);
   const uint32_t half = whole >> 1;
-  return y * ash_float_of_bits(half << 23) * ash_float_of_bits((whole - half) << 23);
+  const float scaled = y * ash_float_of_bits(half << 23) * ash_float_of_bits((whole - half) << 23);
+  return x == x ? scaled : x;
 }`,
   },
   // (eˣ − 1)/2: the half keeps 2ⁿ finite up to n = 128, and tanh wants the half anyway.
@@ -43,25 +59,25 @@ ASH_INLINE float ash_half_expm1_f32(float x) {
 ${reduction('x', 126)}
 ${polynomial}
   const float scale = ash_float_of_bits(ash_bits_of_float(shifted) << 23);
-  return scale * (r + r * r * p) + (scale - 0.5f);
+  return scale * (r + z * p) + (scale - 0.5f);
 }`,
   },
   ash_expm1_f32: {
-    needs: ['ash_half_expm1_f32'],
+    needs: ['ash_half_expm1_f32', 'ash_between_f32'],
     text: `ASH_INLINE float ash_expm1_f32(float x) {
-  float c = x < -30.0f ? -30.0f : x;
-  c = c > 89.0f ? 89.0f : c;
+  const float c = ash_between_f32(x, 0xc1f00000u, 0x42b20000);  /* -30 and 89 */
   const float y = 2.0f * ash_half_expm1_f32(c);
-  return fabsf(x) < 0x1p-25f ? x : y;
+  return fabsf(x) >= 0x1p-25f ? y : x;
 }`,
   },
   // With h = (e^{2|x|} − 1)/2, tanh|x| = h/(h + 1), accurate also near 0.
   ash_tanh_f32: {
-    needs: ['ash_half_expm1_f32'],
+    needs: ['ash_half_expm1_f32', 'ash_size_f32'],
     text: `ASH_INLINE float ash_tanh_f32(float x) {
-  const float a = fabsf(x);
-  const float h = ash_half_expm1_f32(a > 10.0f ? 20.0f : a + a);
-  return copysignf(h / (h + 1.0f), x);
+  const float a = ash_size_f32(x, 0x41200000u);  /* 10 */
+  const float h = ash_half_expm1_f32(a + a);
+  const float y = copysignf(h / (h + 1.0f), x);
+  return x == x ? y : x;
 }`,
   },
   ...hyperbolic('sinh'),
@@ -75,11 +91,12 @@ ${polynomial}
 function hyperbolic(name: 'sinh' | 'cosh'): Record<string, HelperText> {
   const combined =
     name === 'cosh'
-      ? '  return 2.0f * (m + (m * c + d * s));'
-      : `  const float y = 2.0f * (d + (d * c + m * s));
-  return copysignf(a < 0x1p-13f ? a : y, x);`;
+      ? `  const float y = 2.0f * (m + (m * c + d * s));
+  return x == x ? y : x;`
+      : `  const float y = copysignf(2.0f * (d + (d * c + m * s)), x);
+  return a >= 0x1p-13f && x == x ? y : x;`;
   const text = `ASH_INLINE float ash_${name}_f32(float x) {
-  const float a = fabsf(x) > 89.5f ? 89.5f : fabsf(x);
+  const float a = ash_size_f32(x, 0x42b30000u);  /* 89.5 */
 ${reduction('a', 125)}
   const float z = r * r;
   const float c = z * (0.5f + z * (0.0416664593f + z * 0.00139355822f));
@@ -92,5 +109,5 @@ ${reduction('a', 125)}
   const float d = up - down;
 ${combined}
 }`;
-  return { [`ash_${name}_f32`]: { needs: ['ash_float_of_bits', 'ash_bits_of_float'], text } };
+  return { [`ash_${name}_f32`]: { needs: ['ash_size_f32'], text } };
 }

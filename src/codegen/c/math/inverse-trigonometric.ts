@@ -4,17 +4,32 @@
 
 import type { HelperText } from './helper-text.ts';
 
-/** π/2 as the f32 next to it and what that misses; twice each is π. */
-const [halfPi, halfPiRest] = ['0x1.921fb6p0f', '-0x1.777a5cp-25f'];
-const [pi, piRest] = ['0x1.921fb6p1f', '-0x1.777a5cp-24f'];
-/** What each misses, as a part of itself. */
-const restOfPi = '-0x1.de12ca0000000p-26f';
+/** π/2 and π as the f32 next to them, as bits too, and what those miss as a part of themselves. */
+const [halfPi, piBits, halfPiBits] = ['0x1.921fb6p0f', '0x40490fdbu', '0x3fc90fdbu'];
+const rest = '-0x1.de12cap-26f';
 
 export const inverseTrigonometrics: Readonly<Record<string, HelperText>> = {
-  ash_asin_half_f32: {
+  // Conditions that choose more than once are masks: gcc 12 would compute all that lies between twice, once for each side.
+  ash_choose_f32: {
+    needs: ['ash_float_of_bits', 'ash_bits_of_float'],
+    text: `/* x where the mask has ones, y where it has zeros. */
+ASH_INLINE float ash_choose_f32(uint32_t mask, float x, float y) {
+  return ash_float_of_bits((ash_bits_of_float(x) & mask) | (ash_bits_of_float(y) & ~mask));
+}`,
+  },
+  ash_greater_mask: {
     needs: ['ASH_INLINE'],
-    text: `/* asin t for |t| up to 1/2, given its square */
-ASH_INLINE float ash_asin_half_f32(float t, float z) {
+    text: `/* Ones where x is greater than y, both the bits of floats that are not negative. */
+ASH_INLINE uint32_t ash_greater_mask(uint32_t x, uint32_t y) {
+  return (uint32_t)((int32_t)(y - x) >> 31);
+}`,
+  },
+  ash_asin_reduced_f32: {
+    needs: ['ash_choose_f32'],
+    text: `/* asin of a up to 1/2, else of the root of (1 - a)/2, as the mask says; a is not negative. */
+ASH_INLINE float ash_asin_reduced_f32(float a, uint32_t far) {
+  const float z = ash_choose_f32(far, 0.5f - 0.5f * a, a * a);
+  const float t = ash_choose_f32(far, sqrtf(z), a);
   float p = 0.0421663038f;
   p = p * z + 0.0241795164f;
   p = p * z + 0.0454703756f;
@@ -24,23 +39,27 @@ ASH_INLINE float ash_asin_half_f32(float t, float z) {
 }`,
   },
   ash_asin_f32: {
-    needs: ['ash_asin_half_f32'],
+    needs: ['ash_asin_reduced_f32', 'ash_greater_mask'],
     text: `ASH_INLINE float ash_asin_f32(float x) {
   const float a = fabsf(x);
-  const float z = a > 0.5f ? 0.5f - 0.5f * a : a * a;
-  const float y = ash_asin_half_f32(a > 0.5f ? sqrtf(z) : a, z);
-  return copysignf(a > 0.5f ? ${halfPi} - (2.0f * y - ${halfPiRest}) : y, x);
+  const uint32_t far = ash_greater_mask(ash_bits_of_float(a), 0x3f000000u);
+  const float y = ash_asin_reduced_f32(a, far);
+  return copysignf(ash_choose_f32(far, ${halfPi} - (2.0f * y - ${halfPi} * ${rest}), y), x);
 }`,
   },
+  // π/2 − asin x; far from 0, 2·asin √((1 − a)/2) or what it leaves of π.
   ash_acos_f32: {
-    needs: ['ash_asin_half_f32'],
+    needs: ['ash_asin_reduced_f32', 'ash_greater_mask'],
     text: `ASH_INLINE float ash_acos_f32(float x) {
   const float a = fabsf(x);
-  const float z = a > 0.5f ? 0.5f - 0.5f * a : a * a;
-  const float y = ash_asin_half_f32(a > 0.5f ? sqrtf(z) : a, z);
-  const float near = ${halfPi} - (copysignf(y, x) - ${halfPiRest});
-  const float far = x > 0.0f ? 2.0f * y : ${pi} - (2.0f * y - ${piRest});
-  return a > 0.5f ? far : near;
+  const uint32_t bits = ash_bits_of_float(x);
+  const uint32_t far = ash_greater_mask(ash_bits_of_float(a), 0x3f000000u);
+  const float y = ash_asin_reduced_f32(a, far);
+  const uint32_t left = (uint32_t)((int32_t)bits >> 31);
+  const float base = ash_float_of_bits((far & left & ${piBits}) | (~far & ${halfPiBits}));
+  /* y is taken away where x is positive and near 0 or negative and far from it. */
+  const float turned = ash_float_of_bits(ash_bits_of_float(ash_choose_f32(far, 2.0f * y, y)) ^ ((far ^ ~left) & 0x80000000u));
+  return base + (turned + base * ${rest});
 }`,
   },
   ash_atan_unit_f32: {
@@ -59,28 +78,32 @@ ASH_INLINE float ash_atan_unit_f32(float t) {
   return t + t * z * p;
 }`,
   },
-  ash_atan_f32: {
-    needs: ['ash_atan_unit_f32'],
-    text: `ASH_INLINE float ash_atan_f32(float x) {
-  const float a = fabsf(x);
-  const float y = ash_atan_unit_f32((a > 1.0f ? 1.0f : a) / (a > 1.0f ? a : 1.0f));
-  return copysignf(a > 1.0f ? ${halfPi} - (y - ${halfPiRest}) : y, x);
+  // By the smaller over the larger of |y| and |x|, found as integers: so is a NaN, as the larger. 0/0 counts as 0.
+  ash_atan2_f32: {
+    needs: ['ash_atan_unit_f32', 'ash_greater_mask', 'ash_float_of_bits', 'ash_bits_of_float'],
+    text: `ASH_INLINE float ash_atan2_f32(float y, float x) {
+  const uint32_t a = ash_bits_of_float(x) & 0x7fffffffu;
+  const uint32_t b = ash_bits_of_float(y) & 0x7fffffffu;
+  const float smaller = ash_float_of_bits(a < b ? a : b);
+  const uint32_t larger = a < b ? b : a;
+  const float quotient = smaller / ash_float_of_bits(larger > 1u ? larger : 1u);
+  const uint32_t infinity = 0x7f800000u;
+  const float t = ash_atan_unit_f32(((a ^ infinity) | (b ^ infinity)) == 0 ? 1.0f : quotient);
+  const uint32_t steep = ash_greater_mask(b, a);
+  const uint32_t left = (uint32_t)((int32_t)ash_bits_of_float(x) >> 31);
+  const float base = ash_float_of_bits((steep & ${halfPiBits}) | (~steep & left & ${piBits}));
+  /* t is added to pi/2 on the left and to 0, taken from pi/2 on the right and from pi. */
+  const float turned = ash_float_of_bits(ash_bits_of_float(t) ^ ((steep ^ left) & 0x80000000u));
+  return copysignf(base + (turned + base * ${rest}), y);
 }`,
   },
-  // By the smaller over the larger; equal ones are a quotient of 1 even where both are infinite, and of 0 where both are 0.
-  ash_atan2_f32: {
-    needs: ['ash_atan_unit_f32', 'ash_float_of_bits', 'ash_bits_of_float'],
-    text: `ASH_INLINE float ash_atan2_f32(float y, float x) {
-  const float a = fabsf(x);
-  const float b = fabsf(y);
-  const float quotient = (b > a ? a : b) / (b > a ? b : a);
-  const float equal = a == 0.0f ? 0.0f : 1.0f;
-  const float t = ash_atan_unit_f32(a == b ? equal : quotient);
-  const float straight = (int32_t)ash_bits_of_float(x) < 0 ? ${pi} : 0.0f;
-  const float base = b > a ? ${halfPi} : straight;
-  /* Added from pi/2, taken from pi, and the reverse. */
-  const float turned = ash_float_of_bits(ash_bits_of_float(b > a ? -t : t) ^ (ash_bits_of_float(x) & 0x80000000u));
-  return copysignf(base + (turned + base * ${restOfPi}), y);
+  ash_atan_f32: {
+    needs: ['ash_atan_unit_f32', 'ash_choose_f32', 'ash_greater_mask'],
+    text: `ASH_INLINE float ash_atan_f32(float x) {
+  const uint32_t a = ash_bits_of_float(x) & 0x7fffffffu;
+  const uint32_t one = 0x3f800000u;
+  const float y = ash_atan_unit_f32(ash_float_of_bits(a < one ? a : one) / ash_float_of_bits(a < one ? one : a));
+  return copysignf(ash_choose_f32(ash_greater_mask(a, one), ${halfPi} - (y - ${halfPi} * ${rest}), y), x);
 }`,
   },
 };

@@ -1,6 +1,6 @@
 // log, log1p, asinh, acosh and atanh of f32: the argument is 2ⁿ(1 + f) with 1 + f in [2/3, 4/3), its logarithm
-// n·ln 2 + f − f²/2 + f³P(f) (Cody and Waite, chapter 5; P by scripts/minimax.py). ln 2 has two parts, the first short
-// enough for its product with n to be exact. Subtracting the bits of 2/3 from those of the argument leaves n above bit 23.
+// n·ln 2 + f − f²/2 + f³P(f) (Cody and Waite, chapter 5; P by scripts/minimax.py, in Estrin's order). ln 2 has two parts,
+// the first short enough for its product with n to be exact. Subtracting the bits of 2/3 leaves n above bit 23.
 
 import type { HelperText } from './helper-text.ts';
 
@@ -9,16 +9,11 @@ export const logarithms: Readonly<Record<string, HelperText>> = {
     needs: ['ASH_INLINE'],
     text: `/* n ln 2 + log(1 + f) */
 ASH_INLINE float ash_log_sum_f32(float n, float f) {
-  float p = 0.120071679f;
-  p = p * f - 0.128450602f;
-  p = p * f + 0.107542314f;
-  p = p * f - 0.121957779f;
-  p = p * f + 0.143044576f;
-  p = p * f - 0.16679579f;
-  p = p * f + 0.19999598f;
-  p = p * f - 0.249998197f;
-  p = p * f + 0.333333343f;
-  const float rest = f * f * (f * p - 0.5f) + n * 0x1.7f7d1cp-20f;
+  const float z = f * f;
+  const float first = (0.333333343f - f * 0.249998197f) + z * (0.19999598f - f * 0.16679579f);
+  const float last = (0.143044576f - f * 0.121957779f) + z * ((0.107542314f - f * 0.128450602f) + z * 0.120071679f);
+  const float p = first + z * z * last;
+  const float rest = z * (f * p - 0.5f) + n * 0x1.7f7d1cp-20f;
   return n * 0x1.62e4p-1f + (f + rest);
 }`,
   },
@@ -58,8 +53,7 @@ ASH_INLINE float ash_log1p_twice_f32(float x, float doublings) {
   ash_log1p_f32: {
     needs: ['ash_log1p_twice_f32'],
     text: `ASH_INLINE float ash_log1p_f32(float x) {
-  const float y = ash_log1p_twice_f32(x, 0.0f);
-  return fabsf(x) < 0x1p-25f ? x : y;
+  return copysignf(ash_log1p_twice_f32(x, 0.0f), x);
 }`,
   },
   // asinh a = log1p(a + a²/(1 + √(1 + a²))), and log 2a beyond 2²⁸.
