@@ -6,6 +6,7 @@ import { InternalError, UserError } from '../ir/errors.ts';
 import { type Node, nodesOf, type Value } from '../ir/graph.ts';
 import type { OpTable } from '../ir/optable.ts';
 import { formatType, isFloat } from '../ir/types.ts';
+import { sumOfCotangents } from './cotangents.ts';
 import { varyingNodes } from './varying.ts';
 
 /** Σ cotangentᵢ · ∂outputᵢ/∂wrt for every wrt; null where no output depends on it. Calls must have been inlined. */
@@ -19,29 +20,34 @@ export function vjpOf(
   const nodes = nodesOf(outputs);
   const varying = varyingNodes(nodes, wrt);
   const wanted = new Set(wrt);
-  const sums = new Map<Value, Value>();
-  const accumulate = (at: Builder, value: Value, cotangent: Value): void => {
+  const arrived = new Map<Value, Value[]>();
+  const sumAt = (at: Builder, value: Value): Value | null => {
+    const cotangents = arrived.get(value);
+    return cotangents === undefined ? null : sumOfCotangents(at, cotangents);
+  };
+  const accumulate = (value: Value, cotangent: Value): void => {
     if (!isFloat(value.type.dtype)) return;
     if (!wanted.has(value) && (value.producer === null || !varying.has(value.producer))) return;
-    const sum = sums.get(value);
-    sums.set(value, sum === undefined ? cotangent : at.add(sum, cotangent));
+    const before = arrived.get(value);
+    if (before === undefined) arrived.set(value, [cotangent]);
+    else before.push(cotangent);
   };
   outputs.forEach((output, i) => {
-    accumulate(b, output, cotangents[i]!);
+    accumulate(output, cotangents[i]!);
   });
   for (let i = nodes.length - 1; i >= 0; i--) {
     const node = nodes[i]!;
     if (!varying.has(node)) continue;
-    const incoming = node.results.map((result) => sums.get(result) ?? null);
-    if (incoming.every((cotangent) => cotangent === null)) continue;
+    if (node.results.every((result) => !arrived.has(result))) continue;
     const at = b.at(node.source);
+    const incoming = node.results.map((result) => sumAt(at, result));
     const outgoing = vjpRule(table, at, node, incoming);
     node.operands.forEach((operand, position) => {
       const cotangent = outgoing[position];
-      if (cotangent !== null && cotangent !== undefined) accumulate(at, operand, cotangent);
+      if (cotangent !== null && cotangent !== undefined) accumulate(operand, cotangent);
     });
   }
-  return wrt.map((value) => sums.get(value) ?? null);
+  return wrt.map((value) => sumAt(b, value));
 }
 
 function vjpRule(

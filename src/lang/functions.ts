@@ -54,6 +54,11 @@ export function elementwise<Op extends UnaryOp, S extends Shape, D extends DType
   return unary(op, x);
 }
 
+/** x as a constant for derivatives: a target, a baseline, a shift that cancels. */
+export function stopGradient<S extends Shape, D extends DType>(x: Tensor<S, D>): Tensor<S, D> {
+  return unary('stopGradient', x);
+}
+
 type ChosenShape<C extends Shape, X, Y> =
   Broadcast<C, ShapeOf<X>> extends infer S extends Shape ? Broadcast<S, ShapeOf<Y>> : never;
 type ChosenDType<X, Y> = X extends Tensor<Shape, infer D> ? D : Y extends Tensor<Shape, infer D> ? D : never;
@@ -317,16 +322,16 @@ export function logSumExp<S extends Shape, D extends DType, const A extends Axes
   axes?: A & HasAxes<S, A>,
 ): Tensor<Reduced<S, A, false>, D> {
   checkFloat('logSumExp', x);
-  const top: AnyTensor = reduceAxes(x, 'max', axes, { keepDims: true }, 'logSumExp');
+  const top = stopGradient(reduceAxes<AnyTensor>(x, 'max', axes, { keepDims: true }, 'logSumExp'));
   const shifted: AnyTensor = binary('sub', x, top);
   const sum: AnyTensor = reduceAxes(shifted.exp(), 'sum', axes);
   return binary('add', sum.log(), new Tensor(here().reshape(top.value, { shape: sum.value.type.shape })));
 }
 
-/** x − max x along an axis: what both softmaxes begin with. */
+/** x − max x along an axis: what both softmaxes begin with. The shift cancels, so derivatives need not know of it. */
 function shiftedByMax(callee: string, x: AnyTensor, axis: number): AnyTensor {
   checkFloat(callee, x);
-  return binary('sub', x, reduceAxes(x, 'max', axis, { keepDims: true }, callee));
+  return binary('sub', x, stopGradient(reduceAxes<AnyTensor>(x, 'max', axis, { keepDims: true }, callee)));
 }
 
 /** eˣ/Σeˣ along an axis, shifted by the maximum. */

@@ -25,6 +25,7 @@ export {
   split,
   squeeze,
   stack,
+  stopGradient,
   takeAlong,
   topk,
   where,

@@ -37,6 +37,8 @@ export interface UnaryRecord {
   readonly scalar: (x: Expr) => Expr;
   readonly domain?: readonly [number, number];
   readonly cheap?: boolean;
+  /** The result is the operand: the operation is a name for it, and costs nothing. */
+  readonly free?: boolean;
 }
 
 /** Makes the table entry of a unary elementwise operation from its record. */
@@ -60,7 +62,7 @@ export function unary(name: string, record: UnaryRecord): OpDef<UnaryOp> {
     vjp: derivative === 'zero' ? 'zero' : (b, node, [c]) => [scale(b, node, c)],
     lowering: {
       class: 'element',
-      cost: record.cheap === true ? 'cheap' : 'expensive',
+      cost: record.free === true ? 'free' : record.cheap === true ? 'cheap' : 'expensive',
       element: (s, index) => record.scalar(s.operand(0, index)),
     },
     examples: unaryExamples(name, record),

@@ -239,6 +239,14 @@ export class UnaryOperations {
     derivative: (b, x) => b.mul(b.like(x, 2 / Math.sqrt(Math.PI)), b.exp(b.neg(square(b, x)))),
     scalar: direct('erf'),
   };
+  readonly stopGradient: UnaryRecord = {
+    doc: 'x itself, which derivatives take as a constant.',
+    dtypes: 'float',
+    free: true,
+    evaluate: (x) => x,
+    derivative: 'zero',
+    scalar: (x) => x,
+  };
   readonly not: UnaryRecord = {
     doc: 'Logical not of bool, bitwise complement of integers.',
     dtypes: 'bits',
