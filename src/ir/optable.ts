@@ -46,6 +46,8 @@ export interface PaddedWindow {
   element(s: ElementContext, index: readonly IndexExpr[]): Expr;
   /** Where the contraction reads it: linear in the contraction's axes. */
   readonly index: readonly IndexExpr[];
+  /** The axis that a copy may put side by side: channels. */
+  readonly channels?: number;
 }
 
 /** Results as buffers for operations that write their own loop nest. */

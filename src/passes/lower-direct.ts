@@ -118,6 +118,9 @@ function mentions(atom: Atom, axes: readonly Axis[]): boolean {
   }
 }
 
+/** So few channels (a picture's colours) come to lie side by side in the copy, where taps and channels are then one run. */
+const fewChannels = 16;
+
 /** Copies the image with its padding, axes in the order that it has in memory. */
 export function stageImage(
   context: GroupContext,
@@ -125,10 +128,12 @@ export function stageImage(
 ): { image: Expr; at: (index: readonly IndexExpr[]) => Expr; body: Stmt[] } {
   const axes = window.shape.map((extent, position) => axis(`p${position}`, extent));
   const element = window.element(context.operandOf, axes.map(of));
-  const speed = (position: number): number =>
-    axes[position]!.extent === 1
-      ? Number.POSITIVE_INFINITY
-      : Math.max(0, ...indicesOf(element).map((index) => Math.abs(coefficientOf(index, axes[position]!))));
+  const few = window.channels !== undefined && window.shape[window.channels]! <= fewChannels;
+  const speed = (position: number): number => {
+    if (axes[position]!.extent === 1) return Number.POSITIVE_INFINITY;
+    if (few && position === window.channels) return 0;
+    return Math.max(0, ...indicesOf(element).map((index) => Math.abs(coefficientOf(index, axes[position]!))));
+  };
   const speeds = axes.map((_, position) => speed(position));
   const order = axes
     .map((_, position) => position)
@@ -251,7 +256,7 @@ function packWeights(plan: Plan, packedWeights: Buffer): Stmt[] {
 }
 
 /** Loops around a body; axes of one element vanish. */
-export function nest(axes: readonly Axis[], kind: 'parallel' | 'serial', body: Stmt[]): Stmt[] {
+export function nest(axes: readonly Axis[], kind: 'parallel' | 'serial' | 'unroll', body: Stmt[]): Stmt[] {
   return axes.reduceRight<Stmt[]>((inside, next) => (next.extent === 1 ? inside : [loop(next, kind, inside)]), body);
 }
 
@@ -314,6 +319,9 @@ function sumOffset(plan: Plan, { tile }: Task, row: IndexExpr, column: IndexExpr
   return add(multiply(rowInTask, plan.panelWidth), column);
 }
 
+/** Summed elements that are written out: a loop of so few costs more than it does. */
+const mostUnrolledInner = 16;
+
 function registerTile(plan: Plan, task: Task): Stmt[] {
   const { pixels, vectors, lanes } = plan.schedule;
   const { dtype } = plan.image;
@@ -346,7 +354,7 @@ function registerTile(plan: Plan, task: Task): Stmt[] {
   return [
     ...bases.map(({ local, value }): Stmt => ({ kind: 'let', local, value: indexValue(value) })),
     ...cells.map(({ local, offset }): Stmt => ({ kind: 'accumulator', local, initial: initial(offset) })),
-    ...nest(plan.inside, 'serial', [
+    ...nest(plan.inside, extentOf(plan.inside) <= mostUnrolledInner ? 'unroll' : 'serial', [
       ...weights.map(({ local, value }): Stmt => ({ kind: 'let', local, value })),
       ...multiplyAdds,
     ]),

@@ -183,18 +183,88 @@ function isBetter(monoid: Monoid, candidate: Expr, best: Expr): Expr {
   return apply('or', ordered, firstNaN);
 }
 
+/** One element of a written-out reduction, and when it counts (null: always). */
+interface Tap {
+  readonly value: Expr;
+  readonly guard: Expr | null;
+}
+
 /** Few elements per result: each is a statement, and the loops over results run in lanes. */
 function unrolled(reduction: Reduction): Stmt[] {
-  const state = running(reduction);
-  const extents = reduction.reduced.map((next) => next.extent);
-  const body = state.begin();
-  for (let position = 0; position < extentOf(reduction.reduced); position++) {
-    const taps = unflatten(fixed(position), extents);
-    const map = new Map(reduction.reduced.map((next, i) => [next, taps[i]!]));
-    body.push(...state.take(substituteAxes(reduction.element, map), fixed(position)));
-  }
-  body.push(...reduction.finish(state.result));
+  const taps = tapsOf(reduction);
+  const lane = reduction.domain.at(-1);
+  const guards = taps.flatMap(({ guard }) => (guard === null ? [] : [guard]));
+  const uniform = lane !== undefined && lane.extent >= fewestLanes && !guards.some((guard) => mentions(guard, lane));
+  if (guards.length > 0 && uniform) return insideOrNot(reduction, taps, guards, lane);
+  const body = tapStmts(reduction, taps.map(unguarded(reduction)));
   return elementLoops(reduction.domain, body, workOf(body));
+}
+
+function tapsOf(reduction: Reduction): Tap[] {
+  const extents = reduction.reduced.map((next) => next.extent);
+  const identity = identityOf(reduction.monoid, reduction.element.dtype);
+  return Array.from({ length: extentOf(reduction.reduced) }, (_, position): Tap => {
+    const at = unflatten(fixed(position), extents);
+    const value = substituteAxes(reduction.element, new Map(reduction.reduced.map((next, i) => [next, at[i]!])));
+    const isGuarded =
+      value.kind === 'select' && value.otherwise.kind === 'literal' && Object.is(value.otherwise.value, identity);
+    return isGuarded ? { value: value.then, guard: value.condition } : { value, guard: null };
+  });
+}
+
+const unguarded =
+  ({ monoid }: Reduction) =>
+  ({ value, guard }: Tap): Expr =>
+    guard === null ? value : choose(guard, value, literal(value.dtype, identityOf(monoid, value.dtype)));
+
+function tapStmts(reduction: Reduction, values: readonly Expr[]): Stmt[] {
+  const state = running(reduction);
+  return [
+    ...state.begin(),
+    ...values.flatMap((value, position) => state.take(value, fixed(position))),
+    ...reduction.finish(state.result),
+  ];
+}
+
+function mentions(expr: Expr, axis: Axis): boolean {
+  return indicesOf(expr).some((index) => index.terms.some(({ atom }) => atom === axis || atom.kind !== 'axis'));
+}
+
+/** Where a whole vector of results is inside or outside as one: tests stand outside of the vector loops, and most need none. */
+function insideOrNot(reduction: Reduction, taps: readonly Tap[], guards: readonly Expr[], lane: Axis): Stmt[] {
+  const inside = guards.reduce((all, guard) => apply('and', all, guard));
+  const body = tapStmts(
+    reduction,
+    taps.map(({ value }) => value),
+  );
+  const atBorder = reduction.position
+    ? [loop(lane, 'vector', tapStmts(reduction, taps.map(unguarded(reduction))))]
+    : accumulated(reduction, taps, lane);
+  const others = reduction.domain.slice(0, -1);
+  const work = extentOf(reduction.domain) * workOf(body);
+  return resultLoops(
+    others,
+    [{ kind: 'if', condition: inside, then: [loop(lane, 'vector', body)], otherwise: atBorder }],
+    work,
+  );
+}
+
+/** Each tap that counts is taken into a row of accumulators. */
+function accumulated(reduction: Reduction, taps: readonly Tap[], lane: Axis): Stmt[] {
+  const { monoid, element, finish } = reduction;
+  const { dtype } = element;
+  const row: Buffer = { name: 'accumulators', dtype, size: lane.extent, space: 'stack' };
+  const offset = of(lane);
+  const identity = literal(dtype, identityOf(monoid, dtype));
+  return [
+    { kind: 'allocate', buffer: row },
+    loop(lane, 'vector', [{ kind: 'store', buffer: row, offset, value: identity }]),
+    ...taps.map(({ value, guard }): Stmt => {
+      const take = loop(lane, 'vector', [{ kind: 'update', buffer: row, offset, monoid, value }]);
+      return guard === null ? take : { kind: 'if', condition: guard, then: [take], otherwise: [] };
+    }),
+    loop(lane, 'vector', finish(load(row, offset))),
+  ];
 }
 
 /** The loops over results, parallel where there is enough work, around a body. */

@@ -241,6 +241,7 @@ function convForm(node: Node<'conv'>): ContractionForm {
     shape: [shape[0]!, lhs.type.shape[1]!, ...spatial.map((cell) => boundsOf(cell).upper + 1)],
     element: (s, [n, c, ...cells]) => paddedElement(node, (at) => s.operand(0, [n!, c!, ...at]), cells),
     index: [of(image), add(multiply(of(group), inPerGroup), of(channel)), ...spatial],
+    channels: 1,
   };
   return {
     batch: [group],
