@@ -121,6 +121,8 @@ static void flush(int f) {
   for (int b = 0; b < builds; b++) {
     functions[f].loops[b](xs, ys, out, filled);
     for (int i = 0; i < filled; i++) {
+      /* Correctly rounded is at most half a unit off. */
+      if (worst[b] >= 0.5 && out[i] != 0 && out[i] == (float)expected[i]) continue;
       const double e = error(out[i], expected[i]);
       if (e > worst[b]) { worst[b] = e; worst_x[b] = xs[i]; worst_y[b] = ys[i]; }
     }
