@@ -85,3 +85,35 @@ describe('axes that are divided', () => {
     expect(text).not.toMatch(/[/%]/);
   });
 });
+
+describe('conditions on the innermost axis', () => {
+  it('are gone from the ranges of a concatenation', () => {
+    const text = kernelOf(`func @f(%x: f32[3,20], %y: f32[3,40], %z: f32[3,16]) {
+      %0 = concat(%x, %y, %z) {axis=1}
+      %1 = neg(%0)
+      return c = %1
+    }`);
+    expect(text).not.toMatch(/[?%]/);
+    expect(text.match(/vector i1 < \d+/g)).toEqual(['vector i1 < 20', 'vector i1 < 40', 'vector i1 < 16']);
+  });
+
+  it('are gone from the sum of padded slices, and divisions with them', () => {
+    const text = kernelOf(`func @f(%a: f32[3,2,32], %b: f32[3,64]) {
+      %0 = reshape(%a) {shape=[3,64]}
+      %1 = pad(%0) {low=[0,64], high=[0,0], interior=[0,0], value=0}
+      %2 = pad(%b) {low=[0,0], high=[0,64], interior=[0,0], value=0}
+      %3 = add(%1, %2)
+      return y = %3
+    }`);
+    expect(text).not.toMatch(/[?%]/);
+  });
+
+  it('stay where ranges would be short', () => {
+    expect(
+      kernelOf(`func @f(%x: f32[3,30]) {
+        %0 = pad(%x) {low=[0,1], high=[0,1], interior=[0,0], value=0}
+        return y = %0
+      }`),
+    ).toMatch(/ge\(i1 \+ -1, 0\)/);
+  });
+});

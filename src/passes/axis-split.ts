@@ -68,8 +68,6 @@ function copyAt(body: readonly Stmt[], over: Axis, at: IndexExpr): Stmt[] {
   return rewriteStmts(body, { axis: (old) => (old === over ? at : null), buffer: (buffer) => buffer, local });
 }
 
-type Load = Extract<Expr, { kind: 'load' }>;
-
 /**
  * Loads that several copies make become names before them, where that can do no harm: within the buffer's bounds, and
  * of a buffer that the body does not write. What one copy reads on a condition is then no masked load.
@@ -94,12 +92,12 @@ function nameSharedLoads(body: readonly Stmt[]): Stmt[] {
     }
   }
   const shared = seen.filter(({ uses }) => uses > 1);
-  const named = (load: Load): Expr => {
-    const found = find(load.buffer, load.offset);
-    return found === undefined || found.uses === 1 ? load : { kind: 'local', dtype: load.dtype, local: found.local };
+  const named = (expr: Expr): Expr => {
+    const found = expr.kind === 'load' ? find(expr.buffer, expr.offset) : undefined;
+    return found === undefined || found.uses === 1 ? expr : { kind: 'local', dtype: expr.dtype, local: found.local };
   };
   const names = shared.map(({ buffer, offset, local }): Stmt => ({ kind: 'let', local, value: load(buffer, offset) }));
-  return [...names, ...rewriteStmts(body, { axis: () => null, buffer: (buffer) => buffer, load: named })];
+  return [...names, ...rewriteStmts(body, { axis: () => null, buffer: (buffer) => buffer, expr: named })];
 }
 
 /** True where a quotient or remainder in the index depends on the axis. */

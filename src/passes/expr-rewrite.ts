@@ -10,8 +10,8 @@ export interface Replacement {
   buffer(buffer: Buffer): Buffer;
   /** Where a body is copied: the copy's own names. */
   local?(local: Local): Local;
-  /** What stands for a load after its buffer and offset are replaced. */
-  load?(load: Extract<Expr, { kind: 'load' }>): Expr;
+  /** What stands for an expression whose parts are replaced. */
+  expr?(expr: Expr): Expr;
 }
 
 const keepBuffer = (buffer: Buffer): Buffer => buffer;
@@ -32,6 +32,11 @@ export function rewriteIndex(index: IndexExpr, replacement: Replacement): IndexE
 }
 
 export function rewriteExpr(expr: Expr, replacement: Replacement): Expr {
+  const rewritten = rewriteParts(expr, replacement);
+  return replacement.expr === undefined ? rewritten : replacement.expr(rewritten);
+}
+
+function rewriteParts(expr: Expr, replacement: Replacement): Expr {
   const visit = (inner: Expr): Expr => rewriteExpr(inner, replacement);
   switch (expr.kind) {
     case 'literal':
@@ -41,7 +46,7 @@ export function rewriteExpr(expr: Expr, replacement: Replacement): Expr {
     case 'index':
       return { ...expr, value: rewriteIndex(expr.value, replacement) };
     case 'load':
-      return rewriteLoad(expr, replacement);
+      return { ...expr, buffer: replacement.buffer(expr.buffer), offset: rewriteIndex(expr.offset, replacement) };
     case 'apply':
       return { ...expr, args: expr.args.map(visit) };
     case 'cast':
@@ -50,12 +55,6 @@ export function rewriteExpr(expr: Expr, replacement: Replacement): Expr {
     case 'select':
       return { ...expr, condition: visit(expr.condition), then: visit(expr.then), otherwise: visit(expr.otherwise) };
   }
-}
-
-function rewriteLoad(expr: Extract<Expr, { kind: 'load' }>, replacement: Replacement): Expr {
-  const offset = rewriteIndex(expr.offset, replacement);
-  const rewritten = { ...expr, buffer: replacement.buffer(expr.buffer), offset };
-  return replacement.load === undefined ? rewritten : replacement.load(rewritten);
 }
 
 function rewriteLocal(local: Local, { local: rename }: Replacement): Local {

@@ -15,6 +15,7 @@ import {
 import type { AxisKind, Expr, Stmt } from '../ir/kernel.ts';
 import { type Nest, splitDividedAxes } from './axis-split.ts';
 import { allIndices, indicesOf, rewriteStmts } from './expr-rewrite.ts';
+import { splitRanges } from './range-split.ts';
 import { flatBlock, parallelThreshold } from './schedule.ts';
 
 export function loop(over: Axis, axisKind: AxisKind, body: readonly Stmt[]): Stmt {
@@ -73,8 +74,12 @@ function merge({ axes, body }: Nest): Nest {
  */
 export function elementLoops(axes: readonly Axis[], body: readonly Stmt[], work: number): Stmt[] {
   const size = axes.reduce((product, next) => product * next.extent, 1);
-  const { axes: merged, body: inner } = merge(splitDividedAxes(merge({ axes, body })));
   const parallel = size * work >= parallelThreshold;
+  return splitRanges(merge({ axes, body })).flatMap((range) => nestLoops(range, parallel));
+}
+
+function nestLoops(range: Nest, parallel: boolean): Stmt[] {
+  const { axes: merged, body: inner } = merge(splitDividedAxes(range));
   if (merged.length === 0) return [...inner];
   if (merged.length === 1) return flatLoop(merged[0]!, inner, parallel);
   const last = merged[merged.length - 1]!;
