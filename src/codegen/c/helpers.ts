@@ -43,8 +43,6 @@ const limits: Readonly<Record<string, readonly [string, string]>> = {
 
 /** Helpers that exist once per dtype: `ash_max_f32`. */
 const families: Readonly<Record<string, (dtype: string, type: string) => string>> = {
-  // Either operand's NaN comes through: a > b is false for a NaN b, which is then the answer. In two steps, because gcc
-  // makes lanes of two selections but a branch of one selection on two conditions.
   max: (_d, t) => `(${t} a, ${t} b) {\n${extreme(t, '>')}\n}`,
   min: (_d, t) => `(${t} a, ${t} b) {\n${extreme(t, '<')}\n}`,
   sign: (d, t) =>
@@ -66,10 +64,16 @@ const families: Readonly<Record<string, (dtype: string, type: string) => string>
   mul: (_d, t) => `(${t} a, ${t} b) {\n  return (${t})((${wide(t)})a * (${wide(t)})b);\n}`,
 };
 
+/**
+ * The body of max or min. Either operand's NaN comes through: where a is one, no comparison with it is true and it stays. b is
+ * asked separately, because it is the constant of a clamp or what joins a maximum so far, which then need not wait. In two
+ * steps, because gcc makes lanes of two selections but a branch of one selection on two conditions.
+ */
 const extreme = (type: string, better: '<' | '>'): string =>
   isFloat(type)
-    ? `  const ${type} best = a ${better} b ? a : b;\n  return a == a ? best : a;`
+    ? `  const ${type} best = b ${better} a ? b : a;\n  return b == b ? best : b;`
     : `  return a ${better} b ? a : b;`;
+
 const isFloat = (type: string): boolean => type === 'float' || type === 'double';
 const unsignedOf = (type: string): string => (type.startsWith('u') ? type : `u${type}`);
 /** Narrow types multiply as unsigned int: their own products promote to int, where uint16 could overflow. */
