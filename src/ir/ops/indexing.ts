@@ -1,7 +1,7 @@
 // Operations whose indices are data: gather and its transpose scatter-add, and sorting.
 
 import type { Node, Value } from '../graph.ts';
-import { type Axis, flatten, type IndexExpr, axis as makeAxis, of } from '../index-expr.ts';
+import { type Axis, add, flatten, type IndexExpr, axis as makeAxis, multiply, of } from '../index-expr.ts';
 import { apply, castTo, choose, type Expr, indexValue, type Local, literal, type Stmt } from '../kernel.ts';
 import { type NestContext, type OpTable, TypeMismatch } from '../optable.ts';
 import { formatType, isFloat, isInteger, type Shape, type TensorType } from '../types.ts';
@@ -49,7 +49,17 @@ function dynamic(expr: Expr, lower: number, upper: number): IndexExpr {
   return { terms: [{ atom: { kind: 'dynamic', expr, lower, upper }, coefficient: 1 }], constant: 0 };
 }
 
-/** Scatter: copies the operand, then walks the picked indices serially for every other index, which run in parallel. */
+/**
+ * Columns that a task adds in lanes for each picked index: wide enough that an index is looked at once for two vectors or
+ * more, narrow enough that a table of 128 columns gives four threads work. 4096 rows of 128 took 0.15 ms, where columns one
+ * by one took 0.85.
+ */
+const scatterColumns = 32;
+
+/**
+ * Scatter: copies the operand, then walks the picked indices serially for every other index, which run in parallel; the
+ * last of these in lanes where it lies beside its neighbours. No two tasks add to one element.
+ */
 function scatterNest(s: NestContext, { attrs, operands }: Node<'scatterAdd'>): Stmt[] {
   const [operand, indices] = operands.map((value) => value.type) as [TensorType, TensorType, TensorType];
   const result = s.results[0]!;
@@ -61,35 +71,37 @@ function scatterNest(s: NestContext, { attrs, operands }: Node<'scatterAdd'>): S
     offset: flatten(all.map(of), operand.shape),
     value: s.operand(0, all.map(of)),
   };
-  const kept = operand.shape.map((extent, i) => makeAxis(`j${i}`, extent));
+  const last = operand.shape.length - 1;
+  const inLanes = axis !== last && operand.shape[last]! % scatterColumns === 0;
+  const lane = makeAxis('lane', scatterColumns);
+  const kept = operand.shape.map((extent, i) =>
+    inLanes && i === last ? makeAxis('columns', extent / scatterColumns) : makeAxis(`j${i}`, extent),
+  );
+  const position = (next: Axis): IndexExpr =>
+    inLanes && next === kept[last] ? add(multiply(of(next), scatterColumns), of(lane)) : of(next);
   const picked = indices.shape.slice(batch).map((extent, i) => makeAxis(`p${i}`, extent));
-  const updateIndex = [...kept.slice(0, axis), ...picked, ...kept.slice(axis + 1)].map(of);
+  const updateIndex = [...kept.slice(0, axis), ...picked, ...kept.slice(axis + 1)].map(position);
   const index: Local = { name: 'index', dtype: indices.dtype, lanes: 1 };
   const indexLocal: Expr = { kind: 'local', dtype: indices.dtype, local: index };
   const size = operand.shape[axis]!;
   const at = [...kept.slice(0, batch), ...picked].map(of);
-  const target = kept.map((next, i) => (i === axis ? dynamic(castTo('i32', indexLocal), 0, size - 1) : of(next)));
+  const target = kept.map((next, i) => (i === axis ? dynamic(castTo('i32', indexLocal), 0, size - 1) : position(next)));
   const inRange = apply(
     'and',
     apply('ge', indexLocal, literal(indices.dtype, 0)),
     apply('lt', indexLocal, literal(indices.dtype, size)),
   );
+  const update: Stmt = {
+    kind: 'update',
+    buffer: result,
+    offset: flatten(target, operand.shape),
+    monoid: 'sum',
+    value: s.operand(2, updateIndex),
+  };
+  const row: Stmt = inLanes ? { kind: 'loop', axis: lane, axisKind: 'vector', body: [update] } : update;
   const body: Stmt[] = [
     { kind: 'let', local: index, value: s.operand(1, at) },
-    {
-      kind: 'if',
-      condition: inRange,
-      otherwise: [],
-      then: [
-        {
-          kind: 'update',
-          buffer: result,
-          offset: flatten(target, operand.shape),
-          monoid: 'sum',
-          value: s.operand(2, updateIndex),
-        },
-      ],
-    },
+    { kind: 'if', condition: inRange, otherwise: [], then: [row] },
   ];
   const others = kept.filter((_, i) => i !== axis);
   return [...nested(all, 'parallel', [copy]), ...nested(others, 'parallel', nested(picked, 'serial', body))];
@@ -293,6 +305,7 @@ export const indexingOps: Pick<OpTable, 'gather' | 'scatterAdd' | 'sort' | 'topk
       scatterText('4,3', '5', '5,3', 'axis=0, batch=0'),
       scatterText('3,4', '3,2', '3,2', 'axis=1, batch=1'),
       scatterText('2,4,3', '2,2', '2,2,2,3', 'axis=1, batch=0'),
+      scatterText('3,64', '4', '4,64', 'axis=0, batch=0'),
     ],
   },
   sort: {
