@@ -6,6 +6,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { lanesIn, vectorInstructions } from '../test/helpers/assembly.ts';
 import { loopsInC, optimised } from '../test/helpers/math-sweep.ts';
 import { fmaPeak } from './fma-peak.ts';
 import { progress, table } from './measure.ts';
@@ -118,18 +119,6 @@ int main(void) {
 `;
 }
 
-/** Instructions on whole vectors in the busiest block of a function's assembly: all, and multiplications, fused or not. */
-function instructions(assembly: string, name: string): { all: number; multiplications: number } {
-  const from = assembly.indexOf(`\n${name}:`);
-  const blocks = assembly.slice(from, assembly.indexOf('.cfi_endproc', from)).split(/\n\.L\w+:/);
-  const widest = /zmm/.test(assembly) ? 'zmm' : /ymm/.test(assembly) ? 'ymm' : 'xmm';
-  const most = (pattern: RegExp): number => Math.max(...blocks.map((block) => block.match(pattern)?.length ?? 0));
-  return {
-    all: most(new RegExp(`\\t.*${widest}`, 'g')),
-    multiplications: most(new RegExp(`\\tv?(fn?m(add|sub)\\d*|mul)p[sd]\\t.*${widest}`, 'g')),
-  };
-}
-
 export function math(): string {
   const folder = mkdtempSync(join(tmpdir(), 'ashlar-math-'));
   try {
@@ -164,13 +153,13 @@ export function math(): string {
     const [cycle, ...lines] = execFileSync(`${main}.out`, { encoding: 'utf8' }).trim().split('\n');
     const seconds = Number(cycle!.split(' ')[1]);
     // Of f32; pow and the sines multiply in f64 too, where a vector holds half as many, but takes as long.
-    const vectorsPerCycle = (fmaPeak() * 1e9 * seconds) / (2 * lanes(assembly));
+    const vectorsPerCycle = (fmaPeak() * 1e9 * seconds) / (2 * lanesIn(assembly));
     const rows = lines.map((line) => {
       const [name, ...cycles] = line.split(' ') as [string, ...string[]];
       const values = cycles.map(Number);
       const libm = values.at(-1)!;
-      const { all, multiplications } = instructions(assembly, `gcc_${name}`);
-      const floor = multiplications / vectorsPerCycle / lanes(assembly);
+      const { all, multiplications } = vectorInstructions(assembly, `gcc_${name}`);
+      const floor = multiplications / vectorsPerCycle / lanesIn(assembly);
       const ours = values.slice(0, -1);
       return [
         name,
@@ -192,13 +181,10 @@ export function math(): string {
     ];
     return [
       `Cycles per element in the first-level cache (${(1e-9 / seconds).toFixed(2)} GHz, ${vectorsPerCycle.toFixed(2)} vector multiply-adds per cycle).
-\`multiplications\`: the cycles that those of gcc's loop alone would take; \`instructions\`: all on vectors for ${lanes(assembly)} elements.`,
+\`multiplications\`: the cycles that those of gcc's loop alone would take; \`instructions\`: all on vectors for ${lanesIn(assembly)} elements.`,
       table(header, rows),
     ].join('\n\n');
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-/** f32 in the widest register that the assembly uses. */
-const lanes = (assembly: string): number => (/zmm/.test(assembly) ? 16 : /ymm/.test(assembly) ? 8 : 4);
