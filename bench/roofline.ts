@@ -44,9 +44,12 @@ export function constantBytes({ steps }: Program): number {
 /** Second-level cache, third-level cache, and memory: enough to tell where an operand lies. */
 const freshSizes = [512e3, 8e6, 128e6] as const;
 
-/** Measures the machine for a program with so many bytes of weights. */
+/** Measures the machine for a program with so many bytes of weights. All threads are no slower than one of them. */
 export function measureRoofline(weights: number, threads: number): Roofline {
-  const [constantBandwidth, ...fresh] = readBandwidth([Math.max(weights, freshSizes[0]), ...freshSizes], threads);
+  const sizes = [Math.max(weights, freshSizes[0]), ...freshSizes];
+  const counts = [...new Set([1, threads])];
+  const measured = counts.map((count) => readBandwidth(sizes, count));
+  const [constantBandwidth, ...fresh] = sizes.map((_, i) => Math.max(...measured.map((speeds) => speeds[i]!)));
   return {
     peak: fmaPeak() * threads,
     constantBandwidth: constantBandwidth!,
