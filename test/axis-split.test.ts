@@ -86,7 +86,7 @@ describe('axes that are divided', () => {
   });
 });
 
-describe('conditions on the innermost axis', () => {
+describe('conditions on axes', () => {
   it('are gone from the ranges of a concatenation', () => {
     const text = kernelOf(`func @f(%x: f32[3,20], %y: f32[3,40], %z: f32[3,16]) {
       %0 = concat(%x, %y, %z) {axis=1}
@@ -106,6 +106,16 @@ describe('conditions on the innermost axis', () => {
       return y = %3
     }`);
     expect(text).not.toMatch(/[?%]/);
+  });
+
+  it('are gone from what is stacked along an outer axis', () => {
+    const text = kernelOf(`func @f(%x: f32[1,640], %y: f32[1,640], %z: f32[2,640]) {
+      %0 = concat(%x, %y, %z) {axis=0}
+      %1 = neg(%0)
+      return c = %1
+    }`);
+    expect(text).not.toMatch(/[?%]/);
+    expect(text.match(/vector i\d < \d+/g)).toEqual(['vector i1 < 640', 'vector i1 < 640', 'vector i1 < 1280']);
   });
 
   it('stay where ranges would be short', () => {

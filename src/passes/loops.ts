@@ -73,12 +73,12 @@ function merge({ axes, body }: Nest): Nest {
  * where that removes divisions; a flat loop is cut into blocks so that threads have something to share.
  */
 export function elementLoops(axes: readonly Axis[], body: readonly Stmt[], work: number): Stmt[] {
-  const size = axes.reduce((product, next) => product * next.extent, 1);
-  const parallel = size * work >= parallelThreshold;
-  return splitRanges(merge({ axes, body })).flatMap((range) => nestLoops(range, parallel));
+  return splitRanges(merge({ axes, body })).flatMap((range) => nestLoops(range, work));
 }
 
-function nestLoops(range: Nest, parallel: boolean): Stmt[] {
+function nestLoops(range: Nest, work: number): Stmt[] {
+  const size = range.axes.reduce((product, next) => product * next.extent, 1);
+  const parallel = size * work >= parallelThreshold;
   const { axes: merged, body: inner } = merge(splitDividedAxes(range));
   if (merged.length === 0) return [...inner];
   if (merged.length === 1) return flatLoop(merged[0]!, inner, parallel);

@@ -1,31 +1,43 @@
-// The innermost axis in ranges within which no condition on it changes: a concatenation, or the sum of the padded
-// cotangents of slices, becomes one loop for each of its parts, without conditions.
+// Axes in ranges within which no condition on them changes: a concatenation, or the sum of the padded cotangents of
+// slices, becomes one nest for each of its parts, without conditions.
 
 import { type Axis, add, axis, boundsOf, fixed, of } from '../ir/index-expr.ts';
 import { choose, type Expr, literal } from '../ir/kernel.ts';
 import type { Nest } from './axis-split.ts';
 import { exprsOf, rewriteStmts, walkExpr, walkStmts } from './expr-rewrite.ts';
 
-/** A range of fewer elements than this does not fill a vector, and more ranges than this are more code than they save. */
+/** A range of fewer elements does not fill a vector, or, along an outer axis, is not worth a nest of its own. */
 const shortestRange = 16;
-const mostRanges = 6;
+const smallestPart = 512;
+/** The time to compile grows with the square of the ranges. */
+const mostRanges = 32;
 
-/** The nests whose innermost axes together are the given one's; the nest itself where ranges would not pay. */
+/** Nests that together are the given one; the nest itself where ranges would not pay. */
 export function splitRanges(nest: Nest): readonly Nest[] {
-  const last = nest.axes[nest.axes.length - 1];
-  if (last === undefined) return [nest];
-  const starts = [0, ...turningPoints(nest, last)];
-  const ends = [...starts.slice(1), last.extent];
+  return nest.axes.reduceRight<readonly Nest[]>(
+    (parts, over, position) => {
+      const within = nest.axes.slice(position + 1).reduce((product, { extent }) => product * extent, 1);
+      const shortest = position === nest.axes.length - 1 ? shortestRange : Math.ceil(smallestPart / within);
+      const split = parts.flatMap((part) => splitAlong(part, over, shortest));
+      return split.length > mostRanges ? parts : split;
+    },
+    [nest],
+  );
+}
+
+function splitAlong(nest: Nest, over: Axis, shortest: number): readonly Nest[] {
+  const starts = [0, ...turningPoints(nest, over)];
+  const ends = [...starts.slice(1), over.extent];
   const extents = starts.map((start, i) => ends[i]! - start);
-  if (starts.length === 1 || starts.length > mostRanges || Math.min(...extents) < shortestRange) return [nest];
+  if (starts.length === 1 || starts.length > mostRanges || Math.min(...extents) < shortest) return [nest];
   return starts.map((start, i) => {
-    const part = axis(last.name, extents[i]!);
+    const part = axis(over.name, extents[i]!);
     const body = rewriteStmts(nest.body, {
-      axis: (old) => (old === last ? add(of(part), fixed(start)) : null),
+      axis: (old) => (old === over ? add(of(part), fixed(start)) : null),
       buffer: (buffer) => buffer,
       expr: decided,
     });
-    return { axes: [...nest.axes.slice(0, -1), part], body };
+    return { axes: nest.axes.map((old) => (old === over ? part : old)), body };
   });
 }
 
