@@ -45,6 +45,7 @@ import {
   fewestPackedRows,
   leastWinogradGain,
   mostDepthwiseTaps,
+  mostDirectWork,
   packingThreshold,
   paddedWork,
   parallelThreshold,
@@ -70,7 +71,7 @@ export function lowerContraction(context: GroupContext, anchor: Node): KernelBod
   const columns = extentOf(problem.columns) * extentOf(problem.outer);
   const work = rows * columns * extentOf(problem.inner);
   const thin = Math.min(rows, columns) < fewestPackedRows;
-  if (isPackable(problem) && isMatrixVector(problem, thin, context)) {
+  if (isPackable(problem) && isReadInPlace(problem, thin, context)) {
     return lowerDirect(context, anchor, asImage(rows <= columns ? problem : swapped(problem)));
   }
   const convolution =
@@ -82,8 +83,8 @@ export function lowerContraction(context: GroupContext, anchor: Node): KernelBod
   return packed(context, anchor, oriented(problem, context));
 }
 
-/** Few rows, or weights that are packed once for all calls: the rows are then read where they lie. */
-function isMatrixVector(problem: Problem, thin: boolean, context: GroupContext): boolean {
+/** Few rows, small products, or weights that are packed once for all calls: the rows are then read where they lie. */
+function isReadInPlace(problem: Problem, thin: boolean, context: GroupContext): boolean {
   const { lhs, rhs, inner, window } = problem;
   const [rows, columns] = [extentOf(problem.rows), extentOf(problem.columns)];
   const [weights, features] = rows <= columns ? [rhs, problem.columns] : [lhs, problem.rows];
@@ -94,7 +95,8 @@ function isMatrixVector(problem: Problem, thin: boolean, context: GroupContext):
     extentOf(inner) * Math.max(rows, columns) < packingThreshold
   )
     return false;
-  if (context.isConstant(weights)) return true;
+  const work = rows * columns * extentOf(inner) * extentOf(problem.batch);
+  if (context.isConstant(weights) || (!thin && work <= mostDirectWork)) return true;
   return thin && weights.kind === 'load' && features.some((axis) => coefficientOf(weights.offset, axis) === 1);
 }
 
