@@ -155,20 +155,21 @@ const geometricMean = (values: readonly number[]): number =>
 /** On more than one thread the processor's time counts waiting too: it compares work on one thread only. */
 const ratiosShown = (threads: number): readonly ('median' | 'fastest' | 'cpu')[] =>
   threads === 1 ? ['median', 'fastest', 'cpu'] : ['median', 'fastest'];
-const ratioTitles = { median: 'ratio', fastest: 'of fastest', cpu: 'of CPU time' };
+const titles = { median: 'ms, median', fastest: 'ms, fastest turn', cpu: 'ms of the processor' };
 
 function resultTable(comparisons: readonly Comparison[], threads: number): string {
   const found = comparisons.filter((row) => row.threads === threads);
   const shown = ratiosShown(threads);
   const rows = found.map((row) => [
     row.model,
-    row.median.ashlarMs.toFixed(2),
-    row.median.pytorchMs.toFixed(2),
-    ...shown.map((kind) => `${row[kind].ratio.toFixed(2)}×`),
+    ...shown.flatMap((kind) => {
+      const { ashlarMs, pytorchMs, ratio } = row[kind];
+      return [ashlarMs.toFixed(2), pytorchMs.toFixed(2), `${ratio.toFixed(2)}×`];
+    }),
   ]);
-  const means = shown.map((kind) => `${geometricMean(found.map((row) => row[kind].ratio)).toFixed(2)}×`);
-  const header = ['model', 'ms', 'ms PyTorch', ...shown.map((kind) => ratioTitles[kind])];
-  return table(header, [...rows, ['geometric mean', '', '', ...means]]);
+  const means = shown.flatMap((kind) => ['', '', `${geometricMean(found.map((row) => row[kind].ratio)).toFixed(2)}×`]);
+  const header = shown.flatMap((kind) => [titles[kind], 'PyTorch', 'ratio']);
+  return table(['model', ...header], [...rows, ['geometric mean', ...means]]);
 }
 
 interface Circumstances {
