@@ -45,7 +45,6 @@ import {
   fewestPackedRows,
   leastWinogradGain,
   mostDepthwiseTaps,
-  mostDirectWork,
   packingThreshold,
   paddedWork,
   parallelThreshold,
@@ -83,7 +82,7 @@ export function lowerContraction(context: GroupContext, anchor: Node): KernelBod
   return packed(context, anchor, oriented(problem, context));
 }
 
-/** Few rows, small products, or weights that are packed once for all calls: the rows are then read where they lie. */
+/** Few rows, or weights that are packed once for all calls: the rows are then read where they lie. */
 function isReadInPlace(problem: Problem, thin: boolean, context: GroupContext): boolean {
   const { lhs, rhs, inner, window } = problem;
   const [rows, columns] = [extentOf(problem.rows), extentOf(problem.columns)];
@@ -95,8 +94,7 @@ function isReadInPlace(problem: Problem, thin: boolean, context: GroupContext): 
     extentOf(inner) * Math.max(rows, columns) < packingThreshold
   )
     return false;
-  const work = rows * columns * extentOf(inner) * extentOf(problem.batch);
-  if (context.isConstant(weights) || (!thin && work <= mostDirectWork)) return true;
+  if (context.isConstant(weights)) return true;
   return thin && weights.kind === 'load' && features.some((axis) => coefficientOf(weights.offset, axis) === 1);
 }
 

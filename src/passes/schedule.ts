@@ -51,11 +51,6 @@ export const fewestPackedRows = 4;
 export const alwaysDirect = 1 << 17;
 /** Winograd's form loses digits and takes memory: it has to save this much of the direct form's time by estimate. */
 export const leastWinogradGain = 1.25;
-/**
- * Up to this many multiply-adds a matrix product is direct, with the tile that fits it best; larger ones gain more from
- * packing both operands, which then costs little.
- */
-export const mostDirectWork = 1 << 25;
 /** Taps of a depthwise kernel that are written out: 7 × 7. */
 export const mostDepthwiseTaps = 49;
 
