@@ -199,3 +199,33 @@ describe('kernels by rows', () => {
     });
   });
 });
+
+describe('long reductions over an outer axis', () => {
+  it.each([80, 300])('are split into partial results for threads to share: %d columns', async (columns) => {
+    const func = parseFunc(`func @f(%x: f32[4096,${columns}]) {
+      %0 = reduce(%x) {kind=sum, axes=[0]}
+      return y = %0
+    }`);
+    const inputs = sampleInputs(func, 11);
+    const program = compileToProgram(func);
+    expect(program.steps.map(({ kernel }) => kernel.name)).toEqual(['reduce_partial', 'reduce']);
+    const run = await compile<Record<string, TypedArray>, Record<string, TypedArray>>(
+      { func, variables: [] },
+      { threads: 2 },
+    );
+    const { y } = run({ x: arrayFrom(inputs[0]!.type, inputs[0]!.data) });
+    evaluateFunc(func, inputs)[0]!.data.forEach((wanted, at) => {
+      expect(Math.abs(Number(y![at]) - wanted)).toBeLessThan(1e-3);
+    });
+  });
+
+  it('are not split where a chunk would be a row', () => {
+    const program = compileToProgram(
+      parseFunc(`func @f(%x: f32[64,1024]) {
+      %0 = reduce(%x) {kind=sum, axes=[0]}
+      return y = %0
+    }`),
+    );
+    expect(program.steps.length).toBe(1);
+  });
+});
