@@ -114,6 +114,16 @@ POLYNOMIALS = {
     # asin t = t + t z P(z) for t ≤ ½; atan t = t + t z P(z) for t ≤ 1
     'asin': (even(lambda t: (mp.asin(t) - t) / t**3), even(lambda t: t**3 / mp.asin(t)), 0, mp.mpf('0.25'), 5, single),
     'atan': (even(lambda t: (mp.atan(t) - t) / t**3), even(lambda t: t**3 / mp.atan(t)), 0, 1, 8, single),
+    # the same as exp in f64; log(1 + f) = 2 atanh s with s = f/(2 + f) = 2 (s + s z P(z)), z = s²
+    'exp_f64': (
+        lambda r: (mp.expm1(r) - r) / r**2,
+        lambda r: abs(r**2 / mp.expm1(r)),
+        -HALF_LN2,
+        HALF_LN2,
+        11,
+        double,
+    ),
+    'log_f64': (even(lambda s: (mp.atanh(s) - s) / s**3), even(lambda s: s**3 / mp.atanh(s)), 0, mp.mpf('0.17158') ** 2, 7, double),
     # in f64, for pow: log2(1 + f) = f P(f), 2^r = 1 + r P(r)
     'log2': (
         lambda f: mp.log1p(f) / mp.log(2) / f,

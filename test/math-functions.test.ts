@@ -1,4 +1,4 @@
-// Functions of f32 in C: docs/numerics.md states the error of each, and here every bound is held over the whole range of
+// Functions in C: docs/numerics.md states the error of each, and here every bound is held, for f32 over the whole range of
 // arguments, by gcc and clang, for this machine's instructions and for the plainest (no fused multiplication), and by gcc
 // with a check for undefined behaviour. The loops around them run in lanes. ASHLAR_MATH_STRIDE=1 walks all 2³² arguments,
 // which takes an hour or two; by default it is every 1009th.
@@ -11,6 +11,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { mathHelpers } from '../src/codegen/c/math/index.ts';
 import { scalarOps } from '../src/ir/kernel.ts';
 import { bodyOf, lanesIn, vectorInstructions } from './helpers/assembly.ts';
+import { sample } from './helpers/math-samples.ts';
 import { type Build, loopsInC, optimised, type SweptFunction, sweep } from './helpers/math-sweep.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ashlar-math-'));
@@ -29,15 +30,16 @@ const checked: Build = {
   flags: ['-fsanitize=undefined', '-fno-sanitize-recover=all'],
 };
 
-/** Rows `| name | in C | bound | … |` of the table in docs/numerics.md. */
-const stated = new Map(
-  readFileSync(new URL('../docs/numerics.md', import.meta.url), 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      const row = /^\| `(\w+)` +\| +([\d.]+) \|/.exec(line);
-      return row === null ? [] : [[row[1]!, Number(row[2])] as const];
-    }),
-);
+const numerics = readFileSync(new URL('../docs/numerics.md', import.meta.url), 'utf8');
+
+/** Rows `| name | bound | … |` of the table under a heading of docs/numerics.md. */
+function statedUnder(heading: string): Map<string, number> {
+  const section = numerics.split('\n## ').find((text) => text.startsWith(`${heading}\n`)) ?? '';
+  const rows = section.split('\n').map((line) => /^\| `(\w+)` +\| +([\d.]+) \|/.exec(line));
+  return new Map(rows.flatMap((row) => (row === null ? [] : [[row[1]!, Number(row[2])] as const])));
+}
+const stated = statedUnder('Functions of f32');
+const statedDouble = statedUnder('Functions of f64');
 
 /** What has another name, or none, in libm. */
 const references: Readonly<Record<string, string>> = {
@@ -49,9 +51,16 @@ const functions: readonly SweptFunction[] = [...stated.keys()].map((name) => {
   return { name, operands, reference: references[name] ?? `${name}(${operands === 2 ? 'x, y' : 'x'})` };
 });
 
-it('states a bound for every function that is ours', () => {
-  const ours = scalarOps.filter((op) => `ash_${op}_f32` in mathHelpers);
-  expect([...stated.keys()].filter((name) => !(name in references)).sort()).toEqual([...ours].sort());
+const referencesOfDouble: Readonly<Record<string, string>> = {
+  sigmoid: 'x < 0 ? expl(x) / (1 + expl(x)) : 1 / (1 + expl(-x))',
+};
+
+it.each([
+  ['f32', stated],
+  ['f64', statedDouble],
+] as const)('states a bound for every function of %s that is ours', (dtype, bounds) => {
+  const ours = scalarOps.filter((op) => `ash_${op}_${dtype}` in mathHelpers);
+  expect([...bounds.keys()].filter((name) => !(name in references)).sort()).toEqual([...ours].sort());
 });
 
 describe('errors', () => {
@@ -62,6 +71,17 @@ describe('errors', () => {
         process.stdout.write(`${each.name} ${build} ${ulp.toFixed(3)} at ${at}\n`);
       expect(ulp, `${build} at ${at}`).toBeLessThanOrEqual(stated.get(each.name)!);
     }
+  });
+});
+
+describe('errors of f64', () => {
+  const sampled = [...statedDouble.keys()].map((name) => ({
+    name,
+    reference: referencesOfDouble[name] ?? `${name}l(x)`,
+  }));
+  it.each([...builds, checked].map((build) => [build.name, build] as const))('%s', (_name, build) => {
+    for (const { name, ulp, at } of sample(folder, sampled, build))
+      expect(ulp, `${name} at ${at}`).toBeLessThanOrEqual(statedDouble.get(name)!);
   });
 });
 

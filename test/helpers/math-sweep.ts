@@ -35,11 +35,11 @@ export interface Worst {
 const operandNames = ['x', 'y'] as const;
 
 /** The operation as a C expression over x and y, its helpers collected in `scope`. */
-export function operationInC(name: string, scope: Scope): string {
+export function operationInC(name: string, scope: Scope, dtype: 'f32' | 'f64' = 'f32'): string {
   const operand = (named: string): Expr => {
-    const local: Local = { name: named, dtype: 'f32', lanes: 1 };
+    const local: Local = { name: named, dtype, lanes: 1 };
     scope.namer.nameOf(local, named);
-    return { kind: 'local', dtype: 'f32', local };
+    return { kind: 'local', dtype, local };
   };
   if (name in unaryRecords) return printExpr(unaryRecords[name as 'exp'].scalar(operand('x')), scope);
   return printExpr(binaryRecords[name as 'pow'].scalar(operand('x'), operand('y')), scope);

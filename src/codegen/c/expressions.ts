@@ -242,8 +242,8 @@ const floatFunctions: Readonly<Record<ScalarOp, string | null>> = {
   gt: null,
   ge: null,
 };
-/** Functions of f32 that are ours, and run in lanes; the others, and all of f64, are libm's. */
-const isOwnFunction = (op: ScalarOp): boolean => `ash_${op}_f32` in mathHelpers;
+/** Functions that are ours, and run in lanes; the others are libm's. */
+const isOwnFunction = (op: ScalarOp, dtype: DType): boolean => `ash_${op}_${dtype}` in mathHelpers;
 
 function printApply({ op, args, dtype }: Extract<Expr, { kind: 'apply' }>, scope: Scope): string {
   const type = args[0]!.dtype;
@@ -258,7 +258,7 @@ function printApply({ op, args, dtype }: Extract<Expr, { kind: 'apply' }>, scope
     return call(helper(`ash_${op}_${type}`, scope));
   const name = isFloat(type) ? floatFunctions[op] : null;
   if (name !== null) {
-    if (type === 'f32' && isOwnFunction(op)) return call(helper(`ash_${op}_f32`, scope));
+    if (isOwnFunction(op, type)) return call(helper(`ash_${op}_${type}`, scope));
     return call(type === 'f32' ? `${name}f` : name);
   }
   const isInt = !isFloat(type) && type !== 'bool';

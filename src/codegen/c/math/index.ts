@@ -1,8 +1,9 @@
-// Functions of f32 in C that run in lanes: inline, without branches on data and without calls, so that gcc and clang
-// vectorise the loops around them. ash_<op>_f32 is the C of the scalar operation <op>; what has no entry is libm's, and so
-// is all of f64. docs/numerics.md states their errors, test/math-functions.test.ts holds them.
+// Functions in C that run in lanes: inline, without branches on data and without calls, so that gcc and clang vectorise the
+// loops around them. ash_<op>_<dtype> is the C of the scalar operation <op>; what has no entry is libm's. docs/numerics.md
+// states their errors, test/math-functions.test.ts holds them.
 
 import { bitHelpers } from './bits.ts';
+import { doubles } from './double.ts';
 import { errorFunction } from './error-function.ts';
 import { exponentials } from './exponential.ts';
 import type { HelperText } from './helper-text.ts';
@@ -19,4 +20,5 @@ export const mathHelpers: Readonly<Record<string, HelperText>> = {
   ...powers,
   ...trigonometrics,
   ...inverseTrigonometrics,
+  ...doubles,
 };
