@@ -390,9 +390,10 @@ function weightVector(plan: Plan, { batch, panel }: Task, k: IndexExpr, at: numb
 function baseOf(plan: Plan, task: Task, row: number): { local: Local; value: IndexExpr; index: IndexExpr } {
   const pixel = clamped(plan, add(multiply(task.tileIndex, plan.schedule.pixels), fixed(row)));
   const map = new Map([...axisMap(plan.batch, of(task.batch)), ...axisMap(plan.pixels, pixel)]);
-  const local: Local = { name: `pixel${row}`, dtype: 'i32', lanes: 1 };
   const upper = plan.buffer.size - 1;
-  const expr: Expr = { kind: 'local', dtype: 'i32', local };
+  const dtype = upper < 2 ** 31 ? 'i32' : 'i64';
+  const local: Local = { name: `pixel${row}`, dtype, lanes: 1 };
+  const expr: Expr = { kind: 'local', dtype, local };
   return {
     local,
     value: substituteIndex(plan.base, map),
