@@ -1,4 +1,5 @@
-// Kernels by rows: softmax, normalisations and their derivatives are one kernel each, and compute what the reference does.
+// Kernels by rows: softmax, normalisations and their derivatives are one kernel each, and compute what the reference does;
+// long reductions over outer axes.
 
 import { describe, expect, it } from 'vitest';
 import { evaluateFunc } from '../src/ir/evaluate.ts';
@@ -145,6 +146,17 @@ describe('kernels by rows', () => {
       return g = %g
     }`;
     expect(kernels(text)).toEqual(['reduce, mul, reduce, mul, mul, add']);
+  });
+
+  it('run over no rows at all', () => {
+    checked(`func @f(%x: f32[0,100], %c: f32[100,0]) {
+      %s = reduce(%x) {kind=sum, axes=[1]}
+      %0 = broadcast(%s) {shape=[0,100], axes=[0]}
+      %y = sub(%x, %0)
+      %t = reduce(%x) {kind=max, axes=[1]}
+      %u = reduce(%c) {kind=sum, axes=[0]}
+      return y = %y, t = %t, u = %u
+    }`);
   });
 
   it('do not read another row', () => {

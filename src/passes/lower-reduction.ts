@@ -281,7 +281,7 @@ export function resultLoops(axes: readonly Axis[], body: readonly Stmt[], work: 
   const parallel = work >= parallelThreshold;
   let nest = [...body];
   for (let i = axes.length - 1; i >= 0; i--) {
-    if (axes[i]!.extent > 1) nest = [loop(axes[i]!, parallel ? 'parallel' : 'serial', nest)];
+    if (axes[i]!.extent !== 1) nest = [loop(axes[i]!, parallel ? 'parallel' : 'serial', nest)];
     else nest = substituteStmts(nest, new Map([[axes[i]!, fixed(0)]]));
   }
   return nest;
