@@ -197,7 +197,11 @@ function report(
     "the turns' ratios, beside it those of each side's fastest turn and of the processor's time. Before timing, the losses",
     `of the first ${comparedSteps} steps from the same weights agree within ${lossTolerance} (relative). PyTorch ${pytorch.version}, eager mode,`,
     `${pytorch.capability} kernels, ${pytorch.blas}. FMA peak of one thread in this run: ${fmaPeakGflops.toFixed(0)} GFLOP/s;`,
-    `load average before ${load[0].toFixed(1)}, after ${load[1].toFixed(1)}.`,
+    `load average before ${load[0].toFixed(1)}, after ${load[1].toFixed(1)}${
+      Math.max(...load) > Math.max(...threads) + 1
+        ? ': others were at work, so of the times only those of the processor compare, and those of several threads mean little'
+        : ''
+    }.`,
   ].join('\n');
 }
 
