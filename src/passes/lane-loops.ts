@@ -14,8 +14,8 @@ export interface LaneReduction {
   readonly dtype: DType;
 }
 
-/** Lanes of f32 in the widest vectors. */
-const vectorLanes = 16;
+/** Lanes of f32 in the widest vectors. A shorter axis is a plain loop: folding would cost more than the steps do. */
+export const vectorLanes = 16;
 
 /** Shorter axes have no lanes to fill. */
 export const fewestLanes = 4;

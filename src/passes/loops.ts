@@ -73,19 +73,27 @@ function merge({ axes, body }: Nest): Nest {
  * where that removes divisions; a flat loop is cut into blocks so that threads have something to share.
  */
 export function elementLoops(axes: readonly Axis[], body: readonly Stmt[], work: number): Stmt[] {
-  return splitRanges(merge({ axes, body })).flatMap((range) => nestLoops(range, work));
+  const nest = merge({ axes, body });
+  if (sizeOf(nest) < smallestSplit) return nestLoops(nest, work);
+  return splitRanges(nest).flatMap((range) => nestLoops(merge(splitDividedAxes(range)), work));
 }
 
-function nestLoops(range: Nest, work: number): Stmt[] {
-  const size = range.axes.reduce((product, next) => product * next.extent, 1);
-  const parallel = size * work >= parallelThreshold;
-  const { axes: merged, body: inner } = merge(splitDividedAxes(range));
+/** Fewer iterations than this are not worth the longer code of ranges and copies. */
+const smallestSplit = 1024;
+
+function sizeOf({ axes }: Nest): number {
+  return axes.reduce((product, next) => product * next.extent, 1);
+}
+
+function nestLoops(nest: Nest, work: number): Stmt[] {
+  const { axes: merged, body: inner } = nest;
+  const parallel = sizeOf(nest) * work >= parallelThreshold;
   if (merged.length === 0) return [...inner];
   if (merged.length === 1) return flatLoop(merged[0]!, inner, parallel);
   const last = merged[merged.length - 1]!;
-  let nest: Stmt[] = [loop(last, 'vector', inner)];
-  for (let i = merged.length - 2; i >= 0; i--) nest = [loop(merged[i]!, parallel ? 'parallel' : 'serial', nest)];
-  return nest;
+  let loops: Stmt[] = [loop(last, 'vector', inner)];
+  for (let i = merged.length - 2; i >= 0; i--) loops = [loop(merged[i]!, parallel ? 'parallel' : 'serial', loops)];
+  return loops;
 }
 
 /** Under this many elements a flat parallel loop hands them out singly: each is expensive, or it would not be parallel. */

@@ -22,7 +22,7 @@ import { identityOf } from '../ir/ops/monoid.ts';
 import { bytesPerElement, isFloat } from '../ir/types.ts';
 import { indicesOf, substituteAxes } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
-import { fewestLanes, laneLoops } from './lane-loops.ts';
+import { fewestLanes, laneLoops, vectorLanes } from './lane-loops.ts';
 import { contiguousAxis, elementLoops, loop, mergeAxes, substituteStmts } from './loops.ts';
 import { workOf } from './lower-element.ts';
 import { columnBlock, parallelThreshold, partialChunks, partialThreshold } from './schedule.ts';
@@ -297,7 +297,7 @@ function inLanes(reduction: Reduction): Stmt[] {
   const element = substituteAxes(reduction.element, map);
   const work = extentOf(reduction.domain) * extentOf(reduction.reduced) * 2;
   const along = merged[merged.length - 1];
-  if (!reduction.position && along !== undefined && along.extent >= fewestLanes) {
+  if (!reduction.position && along !== undefined && along.extent >= vectorLanes) {
     const { monoid } = reduction;
     const { stmts, results } = laneLoops(merged.slice(0, -1), along, [{ monoid, dtype: element.dtype }], (at, take) => [
       take(0, substituteAxes(element, new Map([[along, at]]))),
