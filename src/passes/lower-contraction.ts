@@ -35,7 +35,7 @@ import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { contiguousAxis, loop, substituteStmts } from './loops.ts';
 import { lowerDepthwise } from './lower-depthwise.ts';
-import { type DirectProblem, lowerDirect } from './lower-direct.ts';
+import { conflictStride, type DirectProblem, lowerDirect } from './lower-direct.ts';
 import { extentOf, reductionKernels } from './lower-reduction.ts';
 import { asWinograd, lowerWinograd, winogradGain } from './lower-winograd.ts';
 import {
@@ -44,6 +44,7 @@ import {
   contractionSchedule,
   fewestPackedRows,
   leastWinogradGain,
+  mostConflictingColumns,
   mostDepthwiseTaps,
   packingThreshold,
   paddedWork,
@@ -202,7 +203,26 @@ interface Packing {
   readonly rowTiles: number;
   readonly panelWidth: number;
   readonly innerBlocks: number;
-  readonly packedRows: Buffer;
+  /** Null where the rows are read where they lie. */
+  readonly packedRows: Buffer | null;
+}
+
+type Load = Extract<Expr, { kind: 'load' }>;
+
+/** True where a row's summed elements lie side by side: then a tile reads as many streams as it has rows, without a copy. */
+function liesInRows({ lhs, inner, outer, columns }: Problem): boolean {
+  if (lhs.kind !== 'load' || outer.length > 0) return false;
+  const { terms } = lhs.offset;
+  if (terms.some(({ atom }) => atom.kind !== 'axis')) return false;
+  const rowBytes = extentOf(inner) * bytesPerElement[lhs.dtype];
+  if (rowBytes % conflictStride === 0 && extentOf(columns) > mostConflictingColumns) return false;
+  let step = 1;
+  for (const next of [...inner].reverse()) {
+    if (next.extent === 1) continue;
+    if (coefficientOf(lhs.offset, next) !== step) return false;
+    step *= next.extent;
+  }
+  return true;
 }
 
 function packed(context: GroupContext, anchor: Node, problem: Problem): KernelBody[] {
@@ -211,6 +231,7 @@ function packed(context: GroupContext, anchor: Node, problem: Problem): KernelBo
   const innerCount = extentOf(problem.inner);
   const dtype = problem.lhs.dtype;
   const schedule = contractionSchedule(rowCount, innerCount, bytesPerElement[dtype], context.target);
+  const inPlace = innerCount % schedule.innerBlock === 0 && liesInRows(problem);
   const rowTiles = Math.ceil(rowCount / schedule.rowTile);
   const innerBlocks = Math.ceil(innerCount / schedule.innerBlock);
   const size = extentOf(problem.batch) * innerBlocks * rowTiles * schedule.innerBlock * schedule.rowTile;
@@ -223,11 +244,13 @@ function packed(context: GroupContext, anchor: Node, problem: Problem): KernelBo
     rowTiles,
     innerBlocks,
     panelWidth: schedule.lanes * schedule.columnVectors,
-    packedRows: context.scratch('packed_rows', dtype, size),
+    packedRows: inPlace ? null : context.scratch('packed_rows', dtype, size),
   };
   const flops = 2 * extentOf(problem.batch) * extentOf(problem.outer) * rowCount * columnCount * innerCount;
   return [
-    { suffix: '_pack', body: packRows(packing), flops: 0 },
+    ...(packing.packedRows === null
+      ? []
+      : [{ suffix: '_pack', body: packRows(packing, packing.packedRows), flops: 0 }]),
     { suffix: '', body: contract(context, anchor, packing), flops },
   ];
 }
@@ -260,7 +283,7 @@ function axisMap(axes: readonly Axis[], flat: IndexExpr): [Axis, IndexExpr][] {
   return axes.map((next, i) => [next, indices[i]!]);
 }
 
-function packRows(p: Packing): Stmt[] {
+function packRows(p: Packing, packedRows: Buffer): Stmt[] {
   const { problem, schedule } = p;
   const batch = axis('batch', extentOf(problem.batch));
   const block = axis('block', p.innerBlocks);
@@ -282,11 +305,11 @@ function packRows(p: Packing): Stmt[] {
   );
   const store: Stmt = {
     kind: 'store',
-    buffer: p.packedRows,
+    buffer: packedRows,
     offset: packedOffset(p, of(batch), of(block), of(tile), of(k), of(row)),
     value,
   };
-  const parallel = p.packedRows.size * 2 >= parallelThreshold ? 'parallel' : 'serial';
+  const parallel = packedRows.size * 2 >= parallelThreshold ? 'parallel' : 'serial';
   const inside = loop(k, 'serial', [loop(row, 'serial', [store])]);
   return [batch, block, tile].reduceRight<Stmt[]>(
     (nest, next) => (next.extent === 1 ? nest : [loop(next, parallel, nest)]),
@@ -399,11 +422,16 @@ function registerTile(p: Packing, task: Task, tile: IndexExpr, tileIndex: IndexE
       lanes,
     },
   }));
+  const rows =
+    p.packedRows === null ? Array.from({ length: rowTile }, (_, row) => rowWhereItLies(p, task, tileIndex, row)) : [];
   const rowValue = (row: number): Expr => ({
     kind: 'splat',
     dtype,
     lanes,
-    value: load(p.packedRows, packedOffset(p, of(task.batch), of(task.block), tileIndex, of(k), fixed(row))),
+    value:
+      p.packedRows === null
+        ? load(rows[row]!.buffer, add(rows[row]!.offset, of(k)))
+        : load(p.packedRows, packedOffset(p, of(task.batch), of(task.block), tileIndex, of(k), fixed(row))),
   });
   const begin = cells.map(
     ({ local, offset }): Stmt => ({
@@ -421,6 +449,7 @@ function registerTile(p: Packing, task: Task, tile: IndexExpr, tileIndex: IndexE
     }),
   );
   return [
+    ...rows.map(({ local, value }): Stmt => ({ kind: 'let', local, value: indexValue(value) })),
     ...begin,
     loop(k, 'serial', [...vectors.map(({ local, value }): Stmt => ({ kind: 'let', local, value })), ...multiplyAdds]),
     ...cells.map(
@@ -432,6 +461,35 @@ function registerTile(p: Packing, task: Task, tile: IndexExpr, tileIndex: IndexE
       }),
     ),
   ];
+}
+
+/** Where a row's block begins, as a named value; rows beyond the last read the last. */
+function rowWhereItLies(
+  p: Packing,
+  task: Task,
+  tileIndex: IndexExpr,
+  row: number,
+): { local: Local; value: IndexExpr; buffer: Buffer; offset: IndexExpr } {
+  const { problem, schedule } = p;
+  const { buffer, offset } = problem.lhs as Load;
+  const at = add(multiply(tileIndex, schedule.rowTile), fixed(row));
+  const last = apply('min', indexValue(at), literal('i32', p.rowCount - 1));
+  const ragged = p.rowTiles * schedule.rowTile > p.rowCount;
+  const index = ragged ? of({ kind: 'dynamic', expr: last, lower: 0, upper: p.rowCount - 1 }) : at;
+  const map = new Map([
+    ...axisMap(problem.batch, of(task.batch)),
+    ...axisMap(problem.rows, index),
+    ...axisMap(problem.inner, multiply(of(task.block), schedule.innerBlock)),
+  ]);
+  const dtype = buffer.size <= 2 ** 31 ? 'i32' : 'i64';
+  const local: Local = { name: `row${row}`, dtype, lanes: 1 };
+  const expr: Expr = { kind: 'local', dtype, local };
+  return {
+    local,
+    value: substituteIndex(offset, map),
+    buffer,
+    offset: of({ kind: 'dynamic', expr, lower: 0, upper: buffer.size - 1 }),
+  };
 }
 
 /** Zero where one block of k is all; else the sums so far. */

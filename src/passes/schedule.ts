@@ -40,6 +40,8 @@ export interface ContractionSchedule {
 
 /** First-level cache holds the packed panel: 320 × 32 f32 are 40 KB, streamed against 320 × 12 rows. */
 const innerBlockTarget = 320;
+const mostInnerBlock = 400;
+const fewestInnerBlock = 160;
 /** f32 cells of a task's accumulator scratch: rows × columns of the panel, 64 KB. */
 const scratchCells = 16_384;
 
@@ -51,6 +53,8 @@ export const fewestPackedRows = 4;
 export const alwaysDirect = 1 << 17;
 /** Winograd's form loses digits and takes memory: it has to save this much of the direct form's time by estimate. */
 export const leastWinogradGain = 1.25;
+/** Rows that displace one another in the cache are still read in place for this many columns: a copy would not pay. */
+export const mostConflictingColumns = 384;
 /** Taps of a depthwise kernel that are written out: 7 × 7. */
 export const mostDepthwiseTaps = 49;
 
@@ -64,11 +68,18 @@ export function contractionSchedule(
   const columnVectors = 2;
   const mostRows = Math.floor(target.accumulators / columnVectors);
   const rowTile = bestTile(rows, mostRows);
-  const blocks = Math.ceil(inner / innerBlockTarget);
-  const innerBlock = Math.ceil(inner / blocks);
+  const innerBlock = blockOf(inner);
   const mostRowBlock = Math.floor(scratchCells / (lanes * columnVectors) / rowTile) * rowTile;
   const rowBlock = Math.min(Math.ceil(rows / rowTile) * rowTile, mostRowBlock);
   return { rowTile, lanes, columnVectors, innerBlock, rowBlock };
+}
+
+/** A divisor near the target, so that the last block is whole; else equal blocks, the last one padded with zeros. */
+function blockOf(inner: number): number {
+  for (let block = Math.min(inner, mostInnerBlock); block >= fewestInnerBlock; block--) {
+    if (inner % block === 0) return block;
+  }
+  return Math.ceil(inner / Math.ceil(inner / innerBlockTarget));
 }
 
 /** The tile that pads the fewest rows; the largest among equals, and never one under half of the registers unless rows are few. */
