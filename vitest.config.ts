@@ -8,5 +8,5 @@ export default defineConfig({
       ashlar: fileURLToPath(new URL('./src/index.ts', import.meta.url)),
     },
   },
-  test: { include: ['test/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 },
+  test: { include: ['test/**/*.test.ts'], testTimeout: 600_000, hookTimeout: 120_000 },
 });
