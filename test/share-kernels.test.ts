@@ -1,6 +1,6 @@
 // What lowering makes twice is kept once: packed and padded operands that several kernels read.
 
-import { conv, func, input, variable } from 'ashlar';
+import { conv, func, input, reverse, variable } from 'ashlar';
 import { expect, test } from 'vitest';
 import { compileToProgram } from '../src/passes/pipeline.ts';
 
@@ -28,7 +28,7 @@ test('weights of their own are packed each', () => {
 test('one weight read in two ways is packed in two ways', () => {
   const x = input('x', [64, 64]);
   const w = variable('w', [64, 64]);
-  const outputs = { a: w.matmul(x), b: w.transpose().matmul(x).add(1) };
+  const outputs = { a: w.transpose().matmul(x), b: reverse(w.transpose(), 0).matmul(x).add(1) };
   const names = kernelNames(func({ inputs: [x], outputs }));
   expect(suffixed(names, '_pack'), names.join(' ')).toBe(2);
 });
@@ -46,7 +46,11 @@ test('a state that is written is packed again by what reads its new value', () =
   const w = variable('w', [64, 64]);
   const renewed = w.mul(0.5);
   const names = kernelNames(
-    func({ inputs: [x], outputs: { a: w.matmul(x), b: renewed.matmul(x) }, updates: [[w, renewed]] }),
+    func({
+      inputs: [x],
+      outputs: { a: w.transpose().matmul(x), b: renewed.transpose().matmul(x) },
+      updates: [[w, renewed]],
+    }),
   );
   expect(suffixed(names, '_pack'), names.join(' ')).toBe(2);
 });
