@@ -40,7 +40,7 @@ export function lowerDepthwise(context: GroupContext, anchor: Node, problem: Dir
   const schedule = depthwiseSchedule(channel.extent, row.extent, bytesPerElement[problem.image.dtype], context.target);
   if (schedule === null) return null;
   const readable = tapOf(problem.image, channel);
-  const staged = readable === null ? stageImage(context, problem) : null;
+  const staged = readable === null ? stageImage(context, problem, true) : null;
   const tap = readable ?? tapOf(staged!.image, channel);
   if (tap === null) return null;
   const taps = extentOf(problem.inner);

@@ -90,10 +90,14 @@ export function lowerDirect(context: GroupContext, anchor: Node, problem: Direct
 }
 
 /** True for a bare load whose offset is a sum of what the summed axes add and of the rest, its pixels in different cache sets. */
-function isReadable({ image, inner, pixels }: DirectProblem): boolean {
+function isReadable({ image, inner, pixels, window }: DirectProblem): boolean {
   if (image.kind !== 'load') return false;
   const { offset } = image;
   const stride = Math.max(0, ...pixels.slice(-1).map((pixel) => coefficientOf(offset, pixel)));
+  const byStep = inner
+    .filter((next) => next.extent > 1)
+    .sort((a, b) => coefficientOf(offset, a) - coefficientOf(offset, b));
+  if (window.channels !== undefined && byStep.length > 1 && isShort(byStep[0])) return false;
   return (
     offset.terms.every(({ atom }) => atom.kind === 'axis' || !mentions(atom, inner)) &&
     (extentOf(pixels) < fewestConflicts || (stride * bytesPerElement[image.dtype]) % conflictStride !== 0)
@@ -118,23 +122,38 @@ function mentions(atom: Atom, axes: readonly Axis[]): boolean {
   }
 }
 
-/** So few channels (a picture's colours) come to lie side by side in the copy, where taps and channels are then one run. */
-const fewChannels = 16;
+/** The summed axis that moves slowest through memory, when the positions of a window move at these speeds. */
+function fastest(inner: readonly Axis[], index: readonly IndexExpr[], speeds: readonly number[]): Axis | undefined {
+  const speedOf = (axis: Axis): number =>
+    Math.min(...index.map((at, position) => coefficientOf(at, axis) * speeds[position]!).filter((speed) => speed > 0));
+  return inner.filter(({ extent }) => extent > 1).sort((a, b) => speedOf(a) - speedOf(b))[0];
+}
 
-/** Copies the image with its padding, axes in the order that it has in memory. */
+/**
+ * An innermost loop over a few taps of one channel is all overhead, and gcc carries what neighbouring pixels share from one
+ * round to the next until it runs out of registers. Channels side by side make one run of taps and channels.
+ */
+function isShort(innermost: Axis | undefined): boolean {
+  return innermost !== undefined && innermost.extent < shortestRun;
+}
+const shortestRun = 8;
+
+/** Copies the image with its padding: axes in the order that they have in memory, or channels last. */
 export function stageImage(
   context: GroupContext,
-  { image, window }: Pick<DirectProblem, 'image' | 'window'>,
+  { image, window, inner }: DirectProblem,
+  channelsLast = false,
 ): { image: Expr; at: (index: readonly IndexExpr[]) => Expr; body: Stmt[] } {
   const axes = window.shape.map((extent, position) => axis(`p${position}`, extent));
   const element = window.element(context.operandOf, axes.map(of));
-  const few = window.channels !== undefined && window.shape[window.channels]! <= fewChannels;
-  const speed = (position: number): number => {
-    if (axes[position]!.extent === 1) return Number.POSITIVE_INFINITY;
-    if (few && position === window.channels) return 0;
-    return Math.max(0, ...indicesOf(element).map((index) => Math.abs(coefficientOf(index, axes[position]!))));
-  };
-  const speeds = axes.map((_, position) => speed(position));
+  const found = axes.map((next) =>
+    next.extent === 1
+      ? Number.POSITIVE_INFINITY
+      : Math.max(0, ...indicesOf(element).map((index) => Math.abs(coefficientOf(index, next)))),
+  );
+  const { channels } = window;
+  const turned = channels !== undefined && (channelsLast || isShort(fastest(inner, window.index, found)));
+  const speeds = found.map((speed, position) => (turned && position === channels ? 0 : speed));
   const order = axes
     .map((_, position) => position)
     .sort((a, b) => (speeds[a] === speeds[b] ? a - b : speeds[b]! - speeds[a]!));

@@ -120,7 +120,7 @@ export function lowerWinograd(context: GroupContext, anchor: Node, square: Squar
     ...window,
     shape: [window.shape[0]!, window.shape[1]!, tilesY * outputs + taps - 1, tilesX * outputs + taps - 1],
   };
-  const staged = stageImage(context, { ...square, window: padded });
+  const staged = stageImage(context, { ...square, window: padded }, true);
   const dtype = square.image.dtype;
   const bytes = bytesPerElement[dtype];
   const rowElements = channel.extent + ((channel.extent * bytes) % conflictStride === 0 ? rowPadding : 0);

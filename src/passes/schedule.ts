@@ -117,8 +117,8 @@ export interface DirectSchedule {
 
 /** Bytes of one panel's weights between two uses: a quarter of a second-level cache of 1 MB, as AMD's Zen 4 has. */
 const weightBytes = 262_144;
-/** Registers beside the accumulators' 24 of 32 (or 12 of 16) that a direct tile needs not: it holds no packed row. */
-const spareAccumulators = 4;
+/** Vector registers of a target, by the accumulators that its packed tile has: 32 or 16. */
+const registersFor = (accumulators: number): number => (accumulators >= 24 ? 32 : 16);
 /** Fused multiply-adds in flight that hide their latency of four cycles on two ports. */
 const fewestAccumulators = 8;
 const tilesPerTask = 16;
@@ -131,10 +131,12 @@ export function directSchedule(
   target: ScheduleTarget,
 ): DirectSchedule {
   const lanes = target.vectorBytes / elementBytes;
-  const most = target.accumulators + (target.accumulators >= 24 ? spareAccumulators : 0);
+  const registers = registersFor(target.accumulators);
   let best = { vectors: 1, pixels: 1, cost: Number.POSITIVE_INFINITY };
   for (let vectors = 1; vectors <= Math.min(8, Math.ceil(features / lanes)); vectors++) {
-    for (let tile = Math.min(14, Math.floor(most / vectors), pixels); tile >= 1; tile--) {
+    // Beside the sums a register holds each vector of weights, and one the broadcast.
+    const most = Math.floor((registers - 1 - vectors) / vectors);
+    for (let tile = Math.min(14, most, pixels); tile >= 1; tile--) {
       const cells = vectors * tile;
       const work = Math.ceil(features / (lanes * vectors)) * vectors * Math.ceil(pixels / tile) * tile;
       const loads = (vectors + tile / 2 + 1) / cells;
