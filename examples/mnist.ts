@@ -10,7 +10,7 @@ import { loadMnist } from './data.ts';
 import { fashionSimpleNet } from './models.ts';
 
 const batchSize = 64;
-const epochs = 6;
+const epochs = 8;
 const trainingExamples = 8000;
 /** Below this the example fails. */
 const requiredAccuracy = 0.98;
@@ -44,7 +44,8 @@ async function main(): Promise<void> {
   const accuracy = nn.accuracy(logits, y);
 
   const threads = availableParallelism();
-  const updates = nn.adam(loss, network.variables, { lr: 1e-3 });
+  const stepsInAll = epochs * Math.ceil(trainingExamples / batchSize);
+  const updates = nn.adam(loss, network.variables, { lr: nn.schedules.cosine(2e-3, stepsInAll) });
   const outputs = { loss, accuracy: accuracy.mean() };
   const step = await compile(func({ name: 'train', inputs: [x, y], outputs, updates }), { threads });
   const score = func({ name: 'score', inputs: [x, y], outputs: { loss: losses, accuracy } });
