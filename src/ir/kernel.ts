@@ -6,15 +6,8 @@ import type { SourcePosition } from './errors.ts';
 import type { Axis, IndexExpr } from './index-expr.ts';
 import type { DType } from './types.ts';
 
-/** Scalar functions that every printer spells. Graph operations are written in terms of these. */
-export const scalarOps = [
-  'neg',
-  'abs',
-  'sign',
-  'floor',
-  'ceil',
-  'round',
-  'sqrt',
+/** Scalar functions that cost as much as ten additions or more. */
+export const slowOps = [
   'exp',
   'expm1',
   'log',
@@ -32,16 +25,27 @@ export const scalarOps = [
   'acosh',
   'atanh',
   'erf',
+  'pow',
+  'atan2',
+  'rem',
+] as const;
+
+/** Scalar functions that every printer spells. Graph operations are written in terms of these. */
+export const scalarOps = [
+  'neg',
+  'abs',
+  'sign',
+  'floor',
+  'ceil',
+  'round',
+  'sqrt',
   'not',
   'add',
   'sub',
   'mul',
   'div',
-  'rem',
-  'pow',
   'max',
   'min',
-  'atan2',
   'and',
   'or',
   'xor',
@@ -53,6 +57,7 @@ export const scalarOps = [
   'le',
   'gt',
   'ge',
+  ...slowOps,
 ] as const;
 export type ScalarOp = (typeof scalarOps)[number];
 
@@ -100,6 +105,9 @@ export type Expr =
     }
   /** One scalar in every lane. */
   | { readonly kind: 'splat'; readonly dtype: DType; readonly value: Expr; readonly lanes: number };
+
+/** A scalar or vector read from memory. */
+export type LoadExpr = Extract<Expr, { kind: 'load' }>;
 
 export type AxisKind = 'serial' | 'parallel' | 'vector' | 'unroll' | 'workgroup' | 'invocation';
 

@@ -133,3 +133,22 @@ export function contiguousAxis(exprs: readonly Expr[], axes: readonly Axis[]): A
   for (const [candidate, count] of votes) if (best === null || count > votes.get(best)!) best = candidate;
   return best;
 }
+
+/** How many elements axes span together. */
+export function extentOf(axes: readonly Axis[]): number {
+  return axes.reduce((product, next) => product * next.extent, 1);
+}
+
+/** Loops around a body; axes of one element vanish. */
+export function nest(axes: readonly Axis[], kind: 'parallel' | 'serial' | 'unroll', body: Stmt[]): Stmt[] {
+  return axes.reduceRight<Stmt[]>((inside, next) => (next.extent === 1 ? inside : [loop(next, kind, inside)]), body);
+}
+
+/** A flat index as the indices of axes, in row-major order. */
+export function axisMap(axes: readonly Axis[], flat: IndexExpr): [Axis, IndexExpr][] {
+  const indices = unflatten(
+    flat,
+    axes.map((next) => next.extent),
+  );
+  return axes.map((next, i) => [next, indices[i]!]);
+}

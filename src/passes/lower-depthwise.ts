@@ -3,32 +3,20 @@
 // its border test every tap.
 
 import type { Node } from '../ir/graph.ts';
-import {
-  type Axis,
-  add,
-  axis,
-  coefficientOf,
-  fixed,
-  flatten,
-  type IndexExpr,
-  multiply,
-  of,
-  unflatten,
-} from '../ir/index-expr.ts';
+import { type Axis, add, axis, coefficientOf, fixed, flatten, type IndexExpr, multiply, of } from '../ir/index-expr.ts';
+import type { LoadExpr } from '../ir/kernel.ts';
 import { apply, type Buffer, type Expr, indexValue, type Local, literal, load, type Stmt } from '../ir/kernel.ts';
+import { both } from '../ir/ops/shape.ts';
 import { bytesPerElement } from '../ir/types.ts';
 import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
-import { loop } from './loops.ts';
-import { type DirectProblem, nest, stageImage } from './lower-direct.ts';
-import { extentOf } from './lower-reduction.ts';
+import { axisMap, extentOf, loop, nest } from './loops.ts';
+import { type DirectProblem, stageImage } from './lower-direct.ts';
 import { depthwiseSchedule, parallelThreshold } from './schedule.ts';
-
-type Load = Extract<Expr, { kind: 'load' }>;
 
 /** The image at one tap: a load, and when it is inside (null: always). */
 interface Tap {
-  readonly load: Load;
+  readonly load: LoadExpr;
   readonly inside: Expr | null;
 }
 
@@ -76,17 +64,9 @@ function tapOf(image: Expr, channel: Axis): Tap | null {
   return { load: read, inside: guarded ? image.condition : null };
 }
 
-function innerMap(plan: Plan, flat: IndexExpr): [Axis, IndexExpr][] {
-  const indices = unflatten(
-    flat,
-    plan.inner.map(({ extent }) => extent),
-  );
-  return plan.inner.map((next, i) => [next, indices[i]!]);
-}
-
 function packWeights(plan: Plan): Stmt[] {
   const tap = axis('tap', plan.taps);
-  const map = new Map(innerMap(plan, of(tap)));
+  const map = new Map(axisMap(plan.inner, of(tap)));
   const offset = flatten([of(tap), of(plan.channel)], [plan.taps, plan.channel.extent]);
   const value = substituteAxes(plan.weights, map);
   return [
@@ -115,7 +95,7 @@ function taps(plan: Plan, panel: Axis, at: (pixel: IndexExpr) => IndexExpr, sums
   const { tile, tap, row } = plan;
   const ragged = row.extent % tile !== 0;
   const condition = (which: number, pixel: number): Expr | null => {
-    const map = new Map([...innerMap(plan, fixed(which)), [row, at(fixed(pixel))] as const]);
+    const map = new Map([...axisMap(plan.inner, fixed(which)), [row, at(fixed(pixel))] as const]);
     return tap.inside === null ? null : substituteAxes(tap.inside, map);
   };
   const inRow = (pixel: number): Expr | null =>
@@ -125,11 +105,6 @@ function taps(plan: Plan, panel: Axis, at: (pixel: IndexExpr) => IndexExpr, sums
   if (all === null) return fast;
   const slow = tileSums(plan, panel, at, sums, (which, pixel) => both(inRow(pixel), condition(which, pixel)));
   return [{ kind: 'if', condition: all, then: fast, otherwise: slow }];
-}
-
-function both(a: Expr | null, b: Expr | null): Expr | null {
-  if (a === null || (a.kind === 'literal' && a.value !== 0)) return b;
-  return b === null || (b.kind === 'literal' && b.value !== 0) ? a : apply('and', a, b);
 }
 
 function tileSums(
@@ -154,7 +129,7 @@ function tileSums(
     const accumulate = (pixel: number): Stmt[] =>
       range(vectors).map((vector) => {
         const map = new Map([
-          ...innerMap(plan, fixed(which)),
+          ...axisMap(plan.inner, fixed(which)),
           [plan.row, at(fixed(pixel))],
           [channel, first(vector)],
         ] as const);

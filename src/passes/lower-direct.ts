@@ -15,8 +15,8 @@ import {
   type IndexExpr,
   multiply,
   of,
-  unflatten,
 } from '../ir/index-expr.ts';
+import type { LoadExpr } from '../ir/kernel.ts';
 import {
   apply,
   type Buffer,
@@ -32,8 +32,7 @@ import type { PaddedWindow } from '../ir/optable.ts';
 import { bytesPerElement } from '../ir/types.ts';
 import { indicesOf, substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
-import { elementLoops, loop, mergeAxes, substituteStmts } from './loops.ts';
-import { extentOf } from './lower-reduction.ts';
+import { axisMap, elementLoops, extentOf, loop, mergeAxes, nest, substituteStmts } from './loops.ts';
 import { type DirectSchedule, directSchedule, parallelThreshold } from './schedule.ts';
 
 /** A contraction whose rhs is read where it lies. */
@@ -52,8 +51,6 @@ export interface DirectProblem {
   /** What becomes of a sum, features in lanes. Default: the group's members. */
   finish?(index: ReadonlyMap<Axis, IndexExpr>, sum: Expr): Stmt[];
 }
-
-type Load = Extract<Expr, { kind: 'load' }>;
 
 /** Everything the statements of one direct contraction share. */
 interface Plan extends DirectProblem {
@@ -77,7 +74,7 @@ interface Plan extends DirectProblem {
 /** The kernels: the padded image where there is padding, the packed weights, the contraction. */
 export function lowerDirect(context: GroupContext, anchor: Node, problem: DirectProblem): KernelBody[] {
   const staged = isReadable(problem) ? null : stageImage(context, problem);
-  const image = (staged?.image ?? problem.image) as Load;
+  const image = (staged?.image ?? problem.image) as LoadExpr;
   const plan = planOf(context, problem, image);
   const flops = 2 * extentOf(problem.batch) * plan.featureCount * plan.pixelCount * plan.innerCount;
   return [
@@ -182,7 +179,7 @@ export function stageImage(
   };
 }
 
-function planOf(context: GroupContext, problem: DirectProblem, image: Load): Plan {
+function planOf(context: GroupContext, problem: DirectProblem, image: LoadExpr): Plan {
   const { offset } = image;
   const isInner = ({ atom }: { atom: Atom }): boolean => atom.kind === 'axis' && problem.inner.includes(atom);
   const step: IndexExpr = { terms: offset.terms.filter(isInner), constant: 0 };
@@ -237,14 +234,6 @@ function blockedAxes(axes: readonly Axis[], most: number): number {
   return count;
 }
 
-function axisMap(axes: readonly Axis[], flat: IndexExpr): [Axis, IndexExpr][] {
-  const indices = unflatten(
-    flat,
-    axes.map((next) => next.extent),
-  );
-  return axes.map((next, i) => [next, indices[i]!]);
-}
-
 /** `[batch][panel][k][feature]` */
 function weightOffset(plan: Plan, batch: IndexExpr, panel: IndexExpr, k: IndexExpr, feature: IndexExpr): IndexExpr {
   return flatten([batch, panel, k, feature], [extentOf(plan.batch), plan.panels, plan.innerCount, plan.panelWidth]);
@@ -272,11 +261,6 @@ function packWeights(plan: Plan, packedWeights: Buffer): Stmt[] {
   ];
   const kind = packedWeights.size * 2 >= parallelThreshold ? 'parallel' : 'serial';
   return nest([batch, panel], kind, body);
-}
-
-/** Loops around a body; axes of one element vanish. */
-export function nest(axes: readonly Axis[], kind: 'parallel' | 'serial' | 'unroll', body: Stmt[]): Stmt[] {
-  return axes.reduceRight<Stmt[]>((inside, next) => (next.extent === 1 ? inside : [loop(next, kind, inside)]), body);
 }
 
 /** The loop variables of one task: a run of tiles of one panel. */
@@ -401,7 +385,7 @@ function weightVector(plan: Plan, { batch, panel }: Task, k: IndexExpr, at: numb
     ...axisMap(plan.features, feature),
     ...axisMap(plan.inner, k),
   ]);
-  const { buffer, offset } = plan.weights as Load;
+  const { buffer, offset } = plan.weights as LoadExpr;
   return { kind: 'load', dtype, buffer, offset: substituteIndex(offset, map), lanes };
 }
 

@@ -1,7 +1,7 @@
 // Element groups: one loop nest over the domain, every member a named value.
 
 import { axis, of } from '../ir/index-expr.ts';
-import type { Stmt } from '../ir/kernel.ts';
+import { type ScalarOp, type Stmt, slowOps } from '../ir/kernel.ts';
 import { sizeOf } from '../ir/types.ts';
 import { exprsOf, walkExpr, walkStmts } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
@@ -16,28 +16,7 @@ export function lowerElement(context: GroupContext): KernelBody[] {
   return [{ suffix: '', body: elementLoops(loops, body, work), flops: work * sizeOf(domain) }];
 }
 
-const slowOps: ReadonlySet<string> = new Set([
-  'exp',
-  'expm1',
-  'log',
-  'log1p',
-  'sin',
-  'cos',
-  'tan',
-  'asin',
-  'acos',
-  'atan',
-  'sinh',
-  'cosh',
-  'tanh',
-  'asinh',
-  'acosh',
-  'atanh',
-  'erf',
-  'pow',
-  'atan2',
-  'rem',
-]);
+const slow: ReadonlySet<ScalarOp> = new Set(slowOps);
 
 /** Cost of running a body once, in additions: a transcendental counts as ten. */
 export function workOf(body: readonly Stmt[]): number {
@@ -45,7 +24,7 @@ export function workOf(body: readonly Stmt[]): number {
   walkStmts(body, (stmt) => {
     for (const expr of exprsOf(stmt)) {
       walkExpr(expr, (inner) => {
-        if (inner.kind === 'apply') work += slowOps.has(inner.op) ? 10 : 1;
+        if (inner.kind === 'apply') work += slow.has(inner.op) ? 10 : 1;
       });
     }
   });

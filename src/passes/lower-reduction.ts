@@ -23,7 +23,7 @@ import { bytesPerElement, isFloat } from '../ir/types.ts';
 import { indicesOf, substituteAxes } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { fewestLanes, laneLoops, vectorLanes } from './lane-loops.ts';
-import { contiguousAxis, elementLoops, loop, mergeAxes, substituteStmts } from './loops.ts';
+import { contiguousAxis, elementLoops, extentOf, loop, mergeAxes, substituteStmts } from './loops.ts';
 import { workOf } from './lower-element.ts';
 import { columnBlock, parallelThreshold, partialChunks, partialThreshold } from './schedule.ts';
 
@@ -58,10 +58,6 @@ export function lowerReduction(context: GroupContext, anchor: Node): KernelBody[
     finish: (result) => memberStmts(context, index, new Map([[anchor.results[0]!, result]])),
   };
   return reductionKernels(context, reduction);
-}
-
-export function extentOf(axes: readonly Axis[]): number {
-  return axes.reduce((product, next) => product * next.extent, 1);
 }
 
 /** One kernel, or two where the reduction is long and its results are few. */

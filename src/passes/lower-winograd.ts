@@ -1,8 +1,8 @@
 // Winograd's minimal filtering (A. Lavin, S. Gray, CVPR 2016): a 3 × 3 convolution of 4 × 4 results from 36 products
 // instead of 144. Tiles of the image and the weights are transformed, one matrix product per position of the transformed
 // tile sums over channels (the direct contraction, with tiles for pixels), and its results are transformed back. Channels
-// and features run in lanes throughout. The error is about twice that of a plain sum in the mean and
-// five times at worst: a test bounds it.
+// and features run in lanes throughout. The error is about twice that of a plain sum in the mean; a
+// test bounds the worst.
 
 import type { Node } from '../ir/graph.ts';
 import { type Axis, add, axis, fixed, flatten, type IndexExpr, multiply, of, unflatten } from '../ir/index-expr.ts';
@@ -10,8 +10,8 @@ import { apply, type Buffer, type Expr, indexValue, type Local, literal, load, t
 import { bytesPerElement } from '../ir/types.ts';
 import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
-import { loop } from './loops.ts';
-import { conflictStride, type DirectProblem, lowerDirect, nest, rowPadding, stageImage } from './lower-direct.ts';
+import { loop, nest } from './loops.ts';
+import { conflictStride, type DirectProblem, lowerDirect, rowPadding, stageImage } from './lower-direct.ts';
 import { directSchedule, parallelThreshold } from './schedule.ts';
 
 type Matrix = readonly (readonly number[])[];

@@ -2,7 +2,7 @@
 // operations that take the element at a tap and put it back. The pair makes max pooling differentiable to any order
 // without atomic additions: each is the other's transpose, and both only gather.
 
-import type { Value } from '../graph.ts';
+import type { Node, Value } from '../graph.ts';
 import {
   add,
   fixed,
@@ -17,7 +17,7 @@ import {
 } from '../index-expr.ts';
 import { apply, type Expr, indexValue, literal } from '../kernel.ts';
 import type { WindowAttrs } from '../opattrs.ts';
-import { type OpTable, TypeMismatch } from '../optable.ts';
+import { type ElementContext, type OpTable, TypeMismatch } from '../optable.ts';
 import { formatType, type Shape, sizeOf, type TensorType } from '../types.ts';
 import { identityOf } from './monoid.ts';
 import { expectLength, expectOperands, forEachIndex, offsetOf, tabulate } from './rules.ts';
@@ -100,6 +100,18 @@ const ragged = 'window=[3,2], strides=[1,2], padding=[[1,1],[0,1]], dilation=[1,
 const gaps = 'window=[2], strides=[4], padding=[[0,0]], dilation=[1]';
 const spread = 'window=[3], strides=[2], padding=[[1,2]], dilation=[2]';
 
+/** The operand's cell under a tap; the monoid's identity in the padding. */
+function cellUnderTap(
+  s: ElementContext,
+  index: readonly IndexExpr[],
+  tap: readonly IndexExpr[],
+  { attrs, operands }: Node<'reduceWindow'> | Node<'windowArg'>,
+): Expr {
+  const { dtype, shape } = operands[0]!.type;
+  const outside = literal(dtype, identityOf(attrs.kind, dtype));
+  return cellExpr((cell) => s.operand(0, cell), shape, index, tap, attrs, outside);
+}
+
 export const windowOps: Pick<OpTable, 'reduceWindow' | 'windowArg' | 'windowTake' | 'windowPut'> = {
   reduceWindow: {
     doc: 'Combines the elements under a window at each of its positions; padding holds the identity.',
@@ -163,17 +175,7 @@ export const windowOps: Pick<OpTable, 'reduceWindow' | 'windowArg' | 'windowTake
       extents: ({ attrs }) => attrs.window,
       monoid: ({ attrs }) => attrs.kind,
       position: false,
-      element: (s, index, tap, { attrs, operands }) => {
-        const { dtype, shape } = operands[0]!.type;
-        return cellExpr(
-          (cell) => s.operand(0, cell),
-          shape,
-          index,
-          tap,
-          attrs,
-          literal(dtype, identityOf(attrs.kind, dtype)),
-        );
-      },
+      element: cellUnderTap,
     },
     examples: (['sum', 'max', 'min'] as const).flatMap((kind) => [
       { text: `func @f(%x: f32[1,2,4,4]) {\n  %0 = reduceWindow(%x) {kind=${kind}, ${plain}}\n  return y = %0\n}` },
@@ -214,17 +216,7 @@ export const windowOps: Pick<OpTable, 'reduceWindow' | 'windowArg' | 'windowTake
       extents: ({ attrs }) => attrs.window,
       monoid: ({ attrs }) => attrs.kind,
       position: true,
-      element: (s, index, tap, { attrs, operands }) => {
-        const { dtype, shape } = operands[0]!.type;
-        return cellExpr(
-          (cell) => s.operand(0, cell),
-          shape,
-          index,
-          tap,
-          attrs,
-          literal(dtype, identityOf(attrs.kind, dtype)),
-        );
-      },
+      element: cellUnderTap,
     },
     examples: (['max', 'min'] as const).flatMap((kind) => [
       { text: `func @f(%x: f32[1,2,4,4]) {\n  %0 = windowArg(%x) {kind=${kind}, ${plain}}\n  return y = %0\n}` },
