@@ -1,4 +1,6 @@
-// C identifiers from users' names: valid, unique within a scope, and unable to say anything but themselves.
+// C identifiers: none of the words that C, C++, the C library or the generated code itself use.
+
+import { identifierRule, UniqueNames } from '../names.ts';
 
 const reserved: ReadonlySet<string> = new Set(
   (
@@ -11,48 +13,11 @@ const reserved: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
-/** Letters, digits and underscores, not starting with a digit or `ash_`, at most 48 characters. */
-export function toIdentifier(name: string): string {
-  const cleaned = name.replace(/[^A-Za-z0-9_]+/g, '_').slice(0, 48);
-  const started = /^[A-Za-z]/.test(cleaned) ? cleaned : `v${cleaned}`;
-  return reserved.has(started) || reserved.has(started.replace(/f$/, '')) || started.startsWith('ash_')
-    ? `${started}_`
-    : started;
-}
+export const toIdentifier = identifierRule((name) => reserved.has(name) || reserved.has(name.replace(/f$/, '')));
 
-/** Hands out unique identifiers; the same object always gets the same one. */
-export class Namer {
-  readonly names = new Map<object, string>();
-  readonly taken: Set<string>;
-  /** The next number to try for a name given before. */
-  readonly numbers = new Map<string, number>();
+/** Unique C identifiers. */
+export class Namer extends UniqueNames {
   constructor(taken: Iterable<string> = []) {
-    this.taken = new Set(taken);
+    super(toIdentifier, taken);
   }
-
-  nameOf(key: object, wanted: string): string {
-    const known = this.names.get(key);
-    if (known !== undefined) return known;
-    const name = this.fresh(wanted);
-    this.names.set(key, name);
-    return name;
-  }
-
-  fresh(wanted: string): string {
-    const base = toIdentifier(wanted);
-    let name = base;
-    let number = this.numbers.get(base) ?? 2;
-    while (this.taken.has(name)) name = `${base}_${number++}`;
-    this.numbers.set(base, number);
-    this.taken.add(name);
-    return name;
-  }
-}
-
-/** Text that is safe inside a C comment, on one line: no control characters, comment marks, continuations or trigraphs. */
-export function toComment(text: string): string {
-  const printable = Array.from(text, (character) =>
-    character < ' ' || character === '\u007f' || character === '\\' ? ' ' : character,
-  );
-  return printable.join('').replace(/\*\//g, '* /').replace(/\/\*/g, '/ *').replace(/\?\?/g, '? ?');
 }

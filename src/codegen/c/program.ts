@@ -4,9 +4,10 @@
 import { InternalError } from '../../ir/errors.ts';
 import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
 import { bytesPerElement, type DType, formatType, sizeOf } from '../../ir/types.ts';
+import { toComment } from '../names.ts';
 import { printLiteral, type Scope, scalarType } from './expressions.ts';
 import { helpersInOrder } from './helpers.ts';
-import { Namer, toComment, toIdentifier } from './names.ts';
+import { Namer, toIdentifier } from './names.ts';
 import { printKernel } from './statements.ts';
 
 export interface CSource {

@@ -2,8 +2,9 @@
 
 import { InternalError } from '../../ir/errors.ts';
 import type { Kernel, Local, Monoid, Stmt } from '../../ir/kernel.ts';
+import { describeKernel } from '../names.ts';
 import { bufferName, printExpr, printIndex, type Scope, scalarType, typeOf } from './expressions.ts';
-import { Namer, toComment } from './names.ts';
+import { Namer } from './names.ts';
 
 export interface PrintedKernel {
   readonly text: string;
@@ -26,7 +27,7 @@ export function printKernel(kernel: Kernel, name: string, scope: Omit<Scope, 'na
   const named: Scope = { ...scope, namer: new Namer([name]) };
   const head = signature(named);
   const text = [
-    comment(kernel),
+    `/* ${describeKernel(kernel)} */`,
     `static void ${name}(${head}) {`,
     ...(takesThreads ? ['  (void)threads;'] : []),
     ...printBlock(kernel.body, named, 1),
@@ -38,14 +39,6 @@ export function printKernel(kernel: Kernel, name: string, scope: Omit<Scope, 'na
   });
   const key = [signature(anonymous), ...printBlock(kernel.body, anonymous, 1)].join('\n');
   return { text, key, name, takesThreads };
-}
-
-function comment(kernel: Kernel): string {
-  const sources = kernel.sources.slice(0, 4).map(({ file, line }) => `${file.split('/').at(-1)}:${line}`);
-  const more = kernel.sources.length > 4 ? ` and ${kernel.sources.length - 4} more` : '';
-  const where = sources.length === 0 ? '' : ` — ${sources.join(', ')}${more}`;
-  const summary = kernel.summary.length > 100 ? `${kernel.summary.slice(0, 97)}...` : kernel.summary;
-  return `/* ${toComment(`${summary}${where}`)} */`;
 }
 
 function hasParallel(body: readonly Stmt[]): boolean {
