@@ -1,5 +1,5 @@
 // The floor of reading: how fast memory of a given size can be summed, again and again, measured on this machine in this
-// run. What fits in a cache stays there, so the size says which memory is measured.
+// run, in large pages where the runtime has them too. What fits in a cache stays there, so the size says which memory is measured.
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,6 +10,9 @@ const source = `
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 #if defined(__AVX512F__)
 enum { lanes = 16 };
 #else
@@ -37,6 +40,9 @@ int main(int argc, char **argv) {
     const long bytes = atol(*size) / 4096 * 4096 + 4096;
     const long count = bytes / (long)sizeof(vector) / threads;
     vector *memory = aligned_alloc(4096, bytes);
+#ifdef __linux__
+    if (bytes >= 1l << 22) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
     for (long i = 0; i < bytes / 4; i++) ((float *)memory)[i] = 1e-9f;
     const long repeats = 1 + 20000000 / bytes;
     double best = 1e9;
