@@ -4,6 +4,7 @@ import { InternalError, LimitationError } from '../../ir/errors.ts';
 import { type Atom, boundsOf, type IndexExpr } from '../../ir/index-expr.ts';
 import { type Buffer, type Expr, lanesOf, type ScalarOp } from '../../ir/kernel.ts';
 import { type DType, isFloat } from '../../ir/types.ts';
+import { asOperand, floatText, indexText, shortestFloat } from '../text.ts';
 import { mathHelpers } from './math/index.ts';
 import type { Namer } from './names.ts';
 
@@ -44,16 +45,7 @@ export function bufferName(buffer: Buffer, scope: Scope): string {
 }
 
 export function printIndex(index: IndexExpr, scope: Scope): string {
-  let text = '';
-  for (const { atom, coefficient } of index.terms) {
-    const size = Math.abs(coefficient);
-    const product = size === 1 ? printAtom(atom, scope) : `${printAtom(atom, scope)} * ${size}`;
-    if (text === '') text = coefficient < 0 ? `-${size === 1 ? product : `(${product})`}` : product;
-    else text += coefficient < 0 ? ` - ${product}` : ` + ${product}`;
-  }
-  if (text === '') return String(index.constant);
-  if (index.constant === 0) return text;
-  return index.constant > 0 ? `${text} + ${index.constant}` : `${text} - ${-index.constant}`;
+  return indexText(index, (atom) => printAtom(atom, scope));
 }
 
 function printAtom(atom: Atom, scope: Scope): string {
@@ -104,20 +96,6 @@ export function printLiteral(dtype: DType, value: number): string {
   }
 }
 
-function floatText(value: number): string {
-  const text = Object.is(value, -0) ? '-0' : String(value);
-  return /[.e]/.test(text) ? text : `${text}.0`;
-}
-
-/** The shortest decimal that rounds to this f32. */
-function shortestFloat(value: number): string {
-  for (let digits = 1; digits < 10; digits++) {
-    const short = Number(value.toPrecision(digits));
-    if (Math.fround(short) === value) return floatText(Object.is(value, -0) ? value : short);
-  }
-  return floatText(value);
-}
-
 export function printLoad(expr: Extract<Expr, { kind: 'load' }>, scope: Scope): string {
   const name = bufferName(expr.buffer, scope);
   if (expr.lanes === 1) return `${name}[${printIndex(expr.offset, scope)}]`;
@@ -126,22 +104,7 @@ export function printLoad(expr: Extract<Expr, { kind: 'load' }>, scope: Scope): 
 }
 
 /** An expression that can stand beside an operator. */
-function operand(expr: Expr, scope: Scope): string {
-  const text = printExpr(expr, scope);
-  return /^[\w.]+$|^[\w]+\[[^[\]]*\]$|^\w+\(.*\)$/.test(text) && balancedCall(text) ? text : `(${text})`;
-}
-
-/** False where a text such as `f(a) + g(b)` only looks like one call. */
-function balancedCall(text: string): boolean {
-  const open = text.indexOf('(');
-  if (open < 0) return true;
-  let depth = 0;
-  for (let i = open; i < text.length; i++) {
-    if (text[i] === '(') depth++;
-    if (text[i] === ')' && --depth === 0) return i === text.length - 1;
-  }
-  return false;
-}
+const operand = (expr: Expr, scope: Scope): string => asOperand(printExpr(expr, scope));
 
 export function printExpr(expr: Expr, scope: Scope): string {
   switch (expr.kind) {

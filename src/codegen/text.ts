@@ -1,0 +1,49 @@
+// What every printer writes alike: sums of index terms, decimal numbers, and whether a text can stand beside an operator.
+
+import type { Atom, IndexExpr } from '../ir/index-expr.ts';
+
+/** A linear combination as a sum; `printAtom` gives texts that can be factors. */
+export function indexText(index: IndexExpr, printAtom: (atom: Atom) => string): string {
+  let text = '';
+  for (const { atom, coefficient } of index.terms) {
+    const size = Math.abs(coefficient);
+    const product = size === 1 ? printAtom(atom) : `${printAtom(atom)} * ${size}`;
+    if (text === '') text = coefficient < 0 ? `-${size === 1 ? product : `(${product})`}` : product;
+    else text += coefficient < 0 ? ` - ${product}` : ` + ${product}`;
+  }
+  if (text === '') return String(index.constant);
+  if (index.constant === 0) return text;
+  return index.constant > 0 ? `${text} + ${index.constant}` : `${text} - ${-index.constant}`;
+}
+
+/** The text itself where it can stand beside an operator, else in parentheses. */
+export function asOperand(text: string): string {
+  return /^[\w.]+$|^[\w]+\[[^[\]]*\]$|^\w+\(.*\)$/.test(text) && balancedCall(text) ? text : `(${text})`;
+}
+
+/** False where a text such as `f(a) + g(b)` only looks like one call. */
+function balancedCall(text: string): boolean {
+  const open = text.indexOf('(');
+  if (open < 0) return true;
+  let depth = 0;
+  for (let i = open; i < text.length; i++) {
+    if (text[i] === '(') depth++;
+    if (text[i] === ')' && --depth === 0) return i === text.length - 1;
+  }
+  return false;
+}
+
+/** A finite float64 with a point or an exponent. */
+export function floatText(value: number): string {
+  const text = Object.is(value, -0) ? '-0' : String(value);
+  return /[.e]/.test(text) ? text : `${text}.0`;
+}
+
+/** The shortest decimal that rounds to this f32, which is finite. */
+export function shortestFloat(value: number): string {
+  for (let digits = 1; digits < 10; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return floatText(Object.is(value, -0) ? value : short);
+  }
+  return floatText(value);
+}
