@@ -9,11 +9,13 @@ import type { ElementContext, OpTable } from '../ir/optable.ts';
 import type { DType } from '../ir/types.ts';
 import type { Group } from './fuse.ts';
 import type { ScheduleTarget } from './schedule.ts';
+import type { Choose } from './schedule-candidates.ts';
 
 /** Everything the lowering of one group needs. */
 export interface GroupContext {
   readonly table: OpTable;
   readonly target: ScheduleTarget;
+  readonly choose: Choose;
   readonly group: Group;
   /** A value at an index: a load, an inlined expression, or what `locals` says. */
   at(value: Value, index: readonly IndexExpr[], locals: ReadonlyMap<Value, Expr>): Expr;

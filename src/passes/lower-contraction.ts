@@ -11,29 +11,80 @@ import { bytesPerElement, isFloat } from '../ir/types.ts';
 import { substituteAxes } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { extentOf } from './loops.ts';
-import { lowerDepthwise } from './lower-depthwise.ts';
+import { asDepthwise, lowerDepthwise } from './lower-depthwise.ts';
 import { type DirectProblem, lowerDirect } from './lower-direct.ts';
-import { oriented, type Problem, packed, swapped } from './lower-packed.ts';
+import {
+  isBetterSwapped,
+  liesInRows,
+  oriented,
+  type Problem,
+  packed,
+  packedSchedule,
+  swapped,
+} from './lower-packed.ts';
 import { reductionKernels } from './lower-reduction.ts';
-import { asWinograd, lowerWinograd, winogradGain } from './lower-winograd.ts';
-import { alwaysDirect, fewestPackedRows, leastWinogradGain, mostDepthwiseTaps, packingThreshold } from './schedule.ts';
+import { asWinograd, lowerWinograd, type Square, tilesOf, winogradGain } from './lower-winograd.ts';
+import { problemKey } from './problem-key.ts';
+import {
+  alwaysDirect,
+  type DepthwiseSchedule,
+  type DirectSchedule,
+  depthwiseSchedule,
+  directSchedule,
+  directTiles,
+  fewestPackedRows,
+  leastWinogradGain,
+  mostDepthwiseTaps,
+  packingThreshold,
+  type ScheduleTarget,
+} from './schedule.ts';
+import {
+  type Candidate,
+  type ContractionChoice,
+  depthwiseCandidates,
+  directCandidates,
+  packedCandidates,
+  ranked,
+} from './schedule-candidates.ts';
 
 export function lowerContraction(context: GroupContext, anchor: Node): KernelBody[] {
   const problem = problemOf(context, anchor);
+  const choice = context.choose({
+    key: () => problemKey(problem, context),
+    untuned: untunedChoice(context, problem),
+    candidates: () => candidatesOf(context, problem),
+  });
+  return lowerAs(context, anchor, problem, choice);
+}
+
+function lowerAs(context: GroupContext, anchor: Node, problem: Problem, choice: ContractionChoice): KernelBody[] {
+  switch (choice.form) {
+    case 'reduction':
+      return asReduction(context, anchor, problem);
+    case 'depthwise':
+      return lowerDepthwise(context, anchor, asDirect(problem), choice);
+    case 'direct':
+      return lowerDirect(context, anchor, asDirect(problem), choice);
+    case 'winograd':
+      return lowerWinograd(context, anchor, squareOf(problem, context.target)!, choice);
+    case 'packed':
+      return packed(context, anchor, oriented(problem, choice.swapped), choice);
+  }
+}
+
+function untunedChoice(context: GroupContext, problem: Problem): ContractionChoice {
+  if (!isPackable(problem)) return { form: 'reduction' };
+  const { target } = context;
   const rows = extentOf(problem.rows);
-  const columns = extentOf(problem.columns) * extentOf(problem.outer);
+  const columns = extentOf(problem.columns);
   const work = rows * columns * extentOf(problem.inner);
   const thin = Math.min(rows, columns) < fewestPackedRows;
-  if (isPackable(problem) && isReadInPlace(problem, thin, context)) {
-    return lowerDirect(context, anchor, asImage(rows <= columns ? problem : swapped(problem)));
-  }
-  const convolution =
-    isPackable(problem) && work * extentOf(problem.batch) >= packingThreshold
-      ? lowerConvolution(context, anchor, problem)
-      : null;
+  if (isReadInPlace(problem, thin, context)) return { form: 'direct', ...directScheduleFor(problem, target) };
+  const convolution = work * extentOf(problem.batch) >= packingThreshold ? convolutionChoice(problem, target) : null;
   if (convolution !== null) return convolution;
-  if (thin || work < packingThreshold || !isPackable(problem)) return asReduction(context, anchor, problem);
-  return packed(context, anchor, oriented(problem, context));
+  if (thin || work < packingThreshold) return { form: 'reduction' };
+  const isSwapped = isBetterSwapped(problem, target);
+  return { form: 'packed', ...packedSchedule(oriented(problem, isSwapped), isSwapped, target) };
 }
 
 /** Few rows, or weights that are packed once for all calls: the rows are then read where they lie. */
@@ -64,20 +115,99 @@ function asImage(problem: Problem): DirectProblem {
   return { batch, features: columns, pixels: rows, inner, weights: rhs, image: lhs, window, result };
 }
 
+/** A convolution as it stands, features in lanes; of a matrix product, whichever operand has fewer rows is the image. */
+function asDirect(problem: Problem): DirectProblem {
+  const { rows: features, columns: pixels, lhs: weights, rhs: image, window } = problem;
+  if (window !== undefined) return { ...problem, features, pixels, weights, image, window };
+  return asImage(extentOf(features) <= extentOf(pixels) ? problem : swapped(problem));
+}
+
+function directScheduleFor(problem: Problem, target: ScheduleTarget): DirectSchedule {
+  const { features, pixels, image } = asDirect(problem);
+  return directSchedule(extentOf(features), extentOf(pixels), bytesPerElement[image.dtype], target);
+}
+
+function squareOf(problem: Problem, target: ScheduleTarget): ReturnType<typeof asWinograd> {
+  const lanes = target.vectorBytes / bytesPerElement[problem.lhs.dtype];
+  return problem.window === undefined ? null : asWinograd(asDirect(problem), lanes);
+}
+
 /** Depthwise with channels in lanes, or direct with features in lanes; null where neither fills them. */
-function lowerConvolution(context: GroupContext, anchor: Node, problem: Problem): KernelBody[] | null {
-  const { rows: features, columns: pixels, lhs: weights, rhs: image, window, batch, inner } = problem;
-  if (window === undefined) return null;
-  const direct: DirectProblem = { ...problem, features, pixels, weights, image, window };
-  if (extentOf(features) === 1 && extentOf(inner) <= mostDepthwiseTaps && extentOf(batch) > 1)
-    return lowerDepthwise(context, anchor, direct);
-  const lanes = context.target.vectorBytes / bytesPerElement[weights.dtype];
+function convolutionChoice(problem: Problem, target: ScheduleTarget): ContractionChoice | null {
+  if (problem.window === undefined) return null;
+  const direct = asDirect(problem);
+  const { features, pixels, inner, batch } = direct;
+  if (extentOf(features) === 1 && extentOf(inner) <= mostDepthwiseTaps && extentOf(batch) > 1) {
+    const schedule = depthwiseScheduleFor(direct, target);
+    return schedule === null ? null : { form: 'depthwise', ...schedule };
+  }
+  const bytes = bytesPerElement[direct.weights.dtype];
+  const lanes = target.vectorBytes / bytes;
   const work = extentOf(features) * extentOf(pixels) * extentOf(inner);
   const filled = extentOf(features) * 2 >= lanes || (extentOf(features) > 1 && work >= alwaysDirect);
   if (!filled) return null;
-  const square = asWinograd(direct, lanes);
-  if (square !== null && winogradGain(square, lanes) > leastWinogradGain) return lowerWinograd(context, anchor, square);
-  return lowerDirect(context, anchor, direct);
+  const square = squareOf(problem, target);
+  if (
+    square !== null &&
+    winogradGain(square, target.vectorBytes / bytesPerElement[problem.lhs.dtype]) > leastWinogradGain
+  )
+    return { form: 'winograd', ...directSchedule(extentOf(features), tilesOf(square), bytes, target) };
+  return { form: 'direct', ...directScheduleFor(problem, target) };
+}
+
+function depthwiseScheduleFor(problem: DirectProblem, target: ScheduleTarget): DepthwiseSchedule | null {
+  const axes = asDepthwise(problem);
+  if (axes === null) return null;
+  return depthwiseSchedule(axes.channel.extent, axes.row.extent, bytesPerElement[problem.image.dtype], target);
+}
+
+/** Loading both factors, and a sum that one vector accumulates: what a multiply-add costs outside of a register tile. */
+const reductionCost = 3;
+
+/** Everything that could be done with a problem, the least estimated cost first. */
+function candidatesOf(context: GroupContext, problem: Problem): Candidate[] {
+  const { target } = context;
+  const bytes = bytesPerElement[problem.lhs.dtype];
+  const [rows, columns, inner, batch] = [problem.rows, problem.columns, problem.inner, problem.batch].map(extentOf) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const work = batch * rows * columns * inner;
+  const cost = (work * reductionCost * bytes) / target.vectorBytes;
+  const reduction: Candidate = { choice: { form: 'reduction' }, cost, tile: 'reduction' };
+  if (!isPackable(problem)) return [reduction];
+  const direct = asDirect(problem);
+  const [features, pixels] = [extentOf(direct.features), extentOf(direct.pixels)];
+  const square = squareOf(problem, target);
+  const depthwise = asDepthwise(direct);
+  const panels = [false, true].flatMap((isSwapped) => {
+    const turned = oriented(problem, isSwapped);
+    const extents = { rows: extentOf(turned.rows), columns: extentOf(turned.columns), inner };
+    const tasks = batch * extentOf(turned.outer);
+    const options = { swapped: isSwapped, mayLieInPlace: liesInRows(turned) };
+    return packedCandidates({ ...extents, tasks }, options, bytes, target);
+  });
+  return ranked(untunedChoice(context, problem), [
+    reduction,
+    ...directCandidates('direct', features, pixels, batch * inner, bytes, target),
+    ...(square === null ? [] : winogradCandidates(square, features, bytes, target)),
+    ...(depthwise === null
+      ? []
+      : depthwiseCandidates(depthwise.channel.extent, depthwise.row.extent, work, bytes, target)),
+    ...panels,
+  ]);
+}
+
+/** The products' schedules; the transforms cost what the estimate of the gain says. */
+function winogradCandidates(square: Square, features: number, bytes: number, target: ScheduleTarget): Candidate[] {
+  const { pixels, inner } = square;
+  const [plain] = directTiles(features, extentOf(pixels), bytes, target);
+  const products = directCandidates('winograd', features, tilesOf(square), 1, bytes, target);
+  const whole = (plain!.cost * extentOf(inner)) / winogradGain(square, target.vectorBytes / bytes);
+  const least = Math.min(...products.map(({ cost }) => cost));
+  return products.map((candidate) => ({ ...candidate, cost: (whole * (1 + candidate.cost / least)) / 2 }));
 }
 
 /** Whole vectors need 4- or 8-byte elements that multiply and add as such. */

@@ -2,17 +2,17 @@
 // vector of weights, and the image is read where it lies. Tiles whose windows are inside the image test nothing; those at
 // its border test every tap.
 
+import { InternalError } from '../ir/errors.ts';
 import type { Node } from '../ir/graph.ts';
 import { type Axis, add, axis, coefficientOf, fixed, flatten, type IndexExpr, multiply, of } from '../ir/index-expr.ts';
 import type { LoadExpr } from '../ir/kernel.ts';
 import { apply, type Buffer, type Expr, indexValue, type Local, literal, load, type Stmt } from '../ir/kernel.ts';
 import { both } from '../ir/ops/shape.ts';
-import { bytesPerElement } from '../ir/types.ts';
 import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { axisMap, extentOf, loop, nest } from './loops.ts';
 import { type DirectProblem, stageImage } from './lower-direct.ts';
-import { depthwiseSchedule, parallelThreshold } from './schedule.ts';
+import { type DepthwiseSchedule, mostDepthwiseTaps, parallelThreshold } from './schedule.ts';
 
 /** The image at one tap: a load, and when it is inside (null: always). */
 interface Tap {
@@ -20,17 +20,27 @@ interface Tap {
   readonly inside: Expr | null;
 }
 
-/** The kernels, or null where channels do not fill vectors or do not lie side by side. */
-export function lowerDepthwise(context: GroupContext, anchor: Node, problem: DirectProblem): KernelBody[] | null {
-  const channel = problem.batch.find(({ extent }) => extent > 1);
-  const row = problem.pixels.at(-1);
-  if (channel === undefined || row === undefined || extentOf(problem.batch) !== channel.extent) return null;
-  const schedule = depthwiseSchedule(channel.extent, row.extent, bytesPerElement[problem.image.dtype], context.target);
-  if (schedule === null) return null;
+/** The axes that a depthwise convolution is scheduled by, or null where the problem is none. */
+export function asDepthwise({ batch, features, pixels, inner }: DirectProblem): { channel: Axis; row: Axis } | null {
+  const channel = batch.find(({ extent }) => extent > 1);
+  const row = pixels.at(-1);
+  const isOne = extentOf(features) === 1 && extentOf(inner) <= mostDepthwiseTaps;
+  return isOne && channel !== undefined && row !== undefined && extentOf(batch) === channel.extent
+    ? { channel, row }
+    : null;
+}
+
+export function lowerDepthwise(
+  context: GroupContext,
+  anchor: Node,
+  problem: DirectProblem,
+  schedule: DepthwiseSchedule,
+): KernelBody[] {
+  const { channel, row } = asDepthwise(problem)!;
   const readable = tapOf(problem.image, channel);
   const staged = readable === null ? stageImage(context, problem, true) : null;
   const tap = readable ?? tapOf(staged!.image, channel);
-  if (tap === null) return null;
+  if (tap === null) throw new InternalError('the copy of an image has its channels side by side');
   const taps = extentOf(problem.inner);
   const packedWeights = context.scratch('packed_weights', problem.image.dtype, taps * channel.extent);
   const plan: Plan = { ...problem, ...schedule, channel, row, tap, taps, packedWeights };

@@ -33,7 +33,7 @@ import { bytesPerElement } from '../ir/types.ts';
 import { indicesOf, substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { axisMap, elementLoops, extentOf, loop, mergeAxes, nest, substituteStmts } from './loops.ts';
-import { type DirectSchedule, directSchedule, parallelThreshold } from './schedule.ts';
+import { type DirectSchedule, parallelThreshold } from './schedule.ts';
 
 /** A contraction whose rhs is read where it lies. */
 export interface DirectProblem {
@@ -72,10 +72,15 @@ interface Plan extends DirectProblem {
 }
 
 /** The kernels: the padded image where there is padding, the packed weights, the contraction. */
-export function lowerDirect(context: GroupContext, anchor: Node, problem: DirectProblem): KernelBody[] {
+export function lowerDirect(
+  context: GroupContext,
+  anchor: Node,
+  problem: DirectProblem,
+  schedule: DirectSchedule,
+): KernelBody[] {
   const staged = isReadable(problem) ? null : stageImage(context, problem);
   const image = (staged?.image ?? problem.image) as LoadExpr;
-  const plan = planOf(context, problem, image);
+  const plan = planOf(context, problem, schedule, image);
   const flops = 2 * extentOf(problem.batch) * plan.featureCount * plan.pixelCount * plan.innerCount;
   return [
     ...(staged === null ? [] : [{ suffix: '_pad', body: staged.body, flops: 0 }]),
@@ -179,7 +184,7 @@ export function stageImage(
   };
 }
 
-function planOf(context: GroupContext, problem: DirectProblem, image: LoadExpr): Plan {
+function planOf(context: GroupContext, problem: DirectProblem, schedule: DirectSchedule, image: LoadExpr): Plan {
   const { offset } = image;
   const isInner = ({ atom }: { atom: Atom }): boolean => atom.kind === 'axis' && problem.inner.includes(atom);
   const step: IndexExpr = { terms: offset.terms.filter(isInner), constant: 0 };
@@ -189,8 +194,6 @@ function planOf(context: GroupContext, problem: DirectProblem, image: LoadExpr):
   const featureCount = extentOf(problem.features);
   const pixelCount = extentOf(problem.pixels);
   const innerCount = extentOf(problem.inner);
-  const bytes = bytesPerElement[image.dtype];
-  const schedule = directSchedule(featureCount, pixelCount, bytes, context.target);
   const panelWidth = schedule.lanes * schedule.vectors;
   const panels = Math.ceil(featureCount / panelWidth);
   const blocked = blockedAxes(merged, schedule.mostInner);

@@ -29,7 +29,9 @@ import {
   mostConflictingColumns,
   paddedWork,
   parallelThreshold,
+  type ScheduleTarget,
 } from './schedule.ts';
+import type { PackedSchedule } from './schedule-candidates.ts';
 
 /** A contraction with its operands as expressions over explicit axes. */
 export interface Problem {
@@ -52,14 +54,17 @@ export function swapped(problem: Problem): Problem {
 /** Fewest columns in a panel's own axes for which the outer columns become tasks of their own. */
 const fewestInnerColumns = 128;
 
-/** Swaps the operands where that pads less, and takes slow column axes out of the panel where enough remain. */
-export function oriented(problem: Problem, context: GroupContext): Problem {
+/** True where the operands in each other's place pad less. */
+export function isBetterSwapped(problem: Problem, target: ScheduleTarget): boolean {
   const rows = extentOf(problem.rows);
   const columns = extentOf(problem.columns);
   const bytes = bytesPerElement[problem.lhs.dtype];
-  const kept = paddedWork(rows, columns, bytes, context.target);
-  const turned = paddedWork(columns, rows, bytes, context.target);
-  if (turned < kept * 0.8) return swapped(problem);
+  return paddedWork(columns, rows, bytes, target) < paddedWork(rows, columns, bytes, target) * 0.8;
+}
+
+/** The operands in the order of their tile; unless they are swapped, slow column axes leave the panel where enough remain. */
+export function oriented(problem: Problem, isSwapped: boolean): Problem {
+  if (isSwapped) return swapped(problem);
   const outer: Axis[] = [];
   const inside = [...problem.columns];
   while (inside.length > 1 && extentOf(inside.slice(1)) >= fewestInnerColumns && slowest(problem.result, inside[0]!)) {
@@ -88,12 +93,10 @@ interface Packing {
 }
 
 /** True where a row's summed elements lie side by side: then a tile reads as many streams as it has rows, without a copy. */
-function liesInRows({ lhs, inner, outer, columns }: Problem): boolean {
+export function liesInRows({ lhs, inner, outer }: Problem): boolean {
   if (lhs.kind !== 'load' || outer.length > 0) return false;
   const { terms } = lhs.offset;
   if (terms.some(({ atom }) => atom.kind !== 'axis')) return false;
-  const rowBytes = extentOf(inner) * bytesPerElement[lhs.dtype];
-  if (rowBytes % conflictStride === 0 && extentOf(columns) > mostConflictingColumns) return false;
   let step = 1;
   for (const next of [...inner].reverse()) {
     if (next.extent === 1) continue;
@@ -103,13 +106,26 @@ function liesInRows({ lhs, inner, outer, columns }: Problem): boolean {
   return true;
 }
 
-export function packed(context: GroupContext, anchor: Node, problem: Problem): KernelBody[] {
+/** True where rows are so far apart that they displace one another in the cache, and read often enough for a copy to pay. */
+function conflicts({ lhs, inner, columns }: Problem): boolean {
+  const rowBytes = extentOf(inner) * bytesPerElement[lhs.dtype];
+  return rowBytes % conflictStride === 0 && extentOf(columns) > mostConflictingColumns;
+}
+
+/** What an oriented problem does untuned. */
+export function packedSchedule(problem: Problem, isSwapped: boolean, target: ScheduleTarget): PackedSchedule {
+  const inner = extentOf(problem.inner);
+  const schedule = contractionSchedule(extentOf(problem.rows), inner, bytesPerElement[problem.lhs.dtype], target);
+  const inPlace = inner % schedule.innerBlock === 0 && liesInRows(problem) && !conflicts(problem);
+  return { ...schedule, swapped: isSwapped, inPlace };
+}
+
+/** The kernels of an oriented problem. */
+export function packed(context: GroupContext, anchor: Node, problem: Problem, schedule: PackedSchedule): KernelBody[] {
   const rowCount = extentOf(problem.rows);
   const columnCount = extentOf(problem.columns);
   const innerCount = extentOf(problem.inner);
   const dtype = problem.lhs.dtype;
-  const schedule = contractionSchedule(rowCount, innerCount, bytesPerElement[dtype], context.target);
-  const inPlace = innerCount % schedule.innerBlock === 0 && liesInRows(problem);
   const rowTiles = Math.ceil(rowCount / schedule.rowTile);
   const innerBlocks = Math.ceil(innerCount / schedule.innerBlock);
   const size = extentOf(problem.batch) * innerBlocks * rowTiles * schedule.innerBlock * schedule.rowTile;
@@ -122,7 +138,7 @@ export function packed(context: GroupContext, anchor: Node, problem: Problem): K
     rowTiles,
     innerBlocks,
     panelWidth: schedule.lanes * schedule.columnVectors,
-    packedRows: inPlace ? null : context.scratch('packed_rows', dtype, size),
+    packedRows: schedule.inPlace ? null : context.scratch('packed_rows', dtype, size),
   };
   const flops = 2 * extentOf(problem.batch) * extentOf(problem.outer) * rowCount * columnCount * innerCount;
   return [

@@ -12,7 +12,7 @@ import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { loop, nest } from './loops.ts';
 import { conflictStride, type DirectProblem, lowerDirect, rowPadding, stageImage } from './lower-direct.ts';
-import { directSchedule, parallelThreshold } from './schedule.ts';
+import { type DirectSchedule, directSchedule, parallelThreshold } from './schedule.ts';
 
 type Matrix = readonly (readonly number[])[];
 
@@ -49,7 +49,7 @@ const resultTransform: Matrix = [
 ];
 
 /** A convolution with its axes by name: image, rows and columns of pixels; channel and taps. */
-interface Square extends DirectProblem {
+export interface Square extends DirectProblem {
   readonly image_: Axis;
   readonly y: Axis;
   readonly x: Axis;
@@ -92,6 +92,11 @@ export function asWinograd(problem: DirectProblem, lanes: number): Square | null
   };
 }
 
+/** The pixels of the products: tiles of all images. */
+export function tilesOf({ image_, tilesY, tilesX }: Square): number {
+  return image_.extent * tilesY * tilesX;
+}
+
 /** Multiply-adds of the direct form over those of this one, transforms, padding and reading of weights counted; above 1 it is worth it. */
 export function winogradGain({ image_, y, x, channel, feature, tilesY, tilesX }: Square, lanes: number): number {
   const tiles = image_.extent * tilesY * tilesX;
@@ -112,7 +117,13 @@ const weightReadCost = 1 / 3;
 /** Vector operations per element of a transformed tile: arithmetic, one write and one read beyond the second-level cache. */
 const transformCost = 9;
 
-export function lowerWinograd(context: GroupContext, anchor: Node, square: Square): KernelBody[] {
+/** The kernels; `schedule` is that of the products, whose pixels are tiles. */
+export function lowerWinograd(
+  context: GroupContext,
+  anchor: Node,
+  square: Square,
+  schedule: DirectSchedule,
+): KernelBody[] {
   const { image_, channel, feature, tilesY, tilesX, window } = square;
   const tiles = image_.extent * tilesY * tilesX;
   const points = size * size;
@@ -126,8 +137,7 @@ export function lowerWinograd(context: GroupContext, anchor: Node, square: Squar
   const rowElements = channel.extent + ((channel.extent * bytes) % conflictStride === 0 ? rowPadding : 0);
   const transformed = context.scratch('transformed', dtype, points * tiles * rowElements);
   const products = context.scratch('products', dtype, points * tiles * feature.extent);
-  const { lanes, vectors } = directSchedule(feature.extent, tiles, bytes, context.target);
-  const panelWidth = lanes * vectors;
+  const panelWidth = schedule.lanes * schedule.vectors;
   const panels = Math.ceil(feature.extent / panelWidth);
   const packed = context.scratch('packed_weights', dtype, points * panels * channel.extent * panelWidth);
   const point = axis('point', points);
@@ -155,7 +165,10 @@ export function lowerWinograd(context: GroupContext, anchor: Node, square: Squar
     { suffix: '_pad', body: staged.body, flops: 0 },
     { suffix: '_weights', body: transformWeights(square, packed, panels, panelWidth), flops: 0 },
     { suffix: '_image', body: transformImage(square, staged.at, transformed, tiles, rowElements), flops: 0 },
-    ...lowerDirect(context, anchor, sums).map((kernel) => ({ ...kernel, suffix: `_products${kernel.suffix}` })),
+    ...lowerDirect(context, anchor, sums, schedule).map((kernel) => ({
+      ...kernel,
+      suffix: `_products${kernel.suffix}`,
+    })),
     { suffix: '', body: transformResults(context, anchor, square, products, tiles), flops: 0 },
   ];
 }

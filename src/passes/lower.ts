@@ -18,6 +18,7 @@ import { lowerNest } from './lower-nest.ts';
 import { lowerReduction } from './lower-reduction.ts';
 import { lowerRows } from './lower-rows.ts';
 import type { ScheduleTarget } from './schedule.ts';
+import { untuned } from './schedule-candidates.ts';
 
 export interface Lowered {
   readonly kernels: readonly Kernel[];
@@ -26,7 +27,7 @@ export interface Lowered {
   readonly bufferOf: ReadonlyMap<Value, Buffer>;
 }
 
-export function lower(func: Func, plan: FusionPlan, table: OpTable, target: ScheduleTarget): Lowered {
+export function lower(func: Func, plan: FusionPlan, table: OpTable, target: ScheduleTarget, choose = untuned): Lowered {
   const buffers = new Map<Buffer, Value | null>();
   const bufferOf = new Map<Value, Buffer>();
   const names = new Map<string, number>();
@@ -69,6 +70,7 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, target: Sche
     const context: GroupContext = {
       table,
       target,
+      choose,
       group,
       at,
       operandOf: { operand: (position, index) => at(group.anchor!.operands[position]!, index, none) },

@@ -1,5 +1,5 @@
 // Schedules: every decision about how a loop nest runs, as data. Lowering asks this file and nothing else; a
-// schedule can be printed, and later stored and searched over.
+// schedule can be printed, kept in a tuning record and searched over (schedule-candidates.ts).
 
 /** What decisions depend on: the vector width and whether threads exist. */
 export interface ScheduleTarget {
@@ -119,39 +119,65 @@ export interface DirectSchedule {
 const weightBytes = 262_144;
 /** Vector registers of a target, by the accumulators that its packed tile has: 32 or 16. */
 const registersFor = (accumulators: number): number => (accumulators >= 24 ? 32 : 16);
+/** Rows of a tile of so many vectors of columns: beside the sums, each vector of columns and the broadcast hold a register. */
+export function mostTileRows(columnVectors: number, { accumulators }: ScheduleTarget): number {
+  return Math.floor((registersFor(accumulators) - 1 - columnVectors) / columnVectors);
+}
 /** Fused multiply-adds in flight that hide their latency of four cycles on two ports. */
 const fewestAccumulators = 8;
 const tilesPerTask = 16;
 
-/** The tile that wastes least: lanes beyond the features, pixels beyond the last, and loads that multiply-adds do not cover. */
+export interface DirectTile {
+  readonly vectors: number;
+  readonly pixels: number;
+  /** Estimated cycles per summed element, in whole vectors. */
+  readonly cost: number;
+}
+
+/**
+ * Every register tile, the one that wastes least first: lanes beyond the features, pixels beyond the last, and loads that
+ * multiply-adds do not cover.
+ */
+export function directTiles(
+  features: number,
+  pixels: number,
+  elementBytes: number,
+  target: ScheduleTarget,
+): DirectTile[] {
+  const lanes = target.vectorBytes / elementBytes;
+  const tiles: DirectTile[] = [];
+  for (let vectors = 1; vectors <= Math.min(8, Math.ceil(features / lanes)); vectors++) {
+    for (let tile = Math.min(14, mostTileRows(vectors, target), pixels); tile >= 1; tile--) {
+      const cells = vectors * tile;
+      const work = Math.ceil(features / (lanes * vectors)) * vectors * Math.ceil(pixels / tile) * tile;
+      const loads = (vectors + tile / 2 + 1) / cells;
+      const cost = work * Math.max(1, loads, fewestAccumulators / cells) * (1 + 0.5 / cells);
+      tiles.push({ vectors, pixels: tile, cost });
+    }
+  }
+  return tiles.sort((a, b) => a.cost - b.cost);
+}
+
 export function directSchedule(
   features: number,
   pixels: number,
   elementBytes: number,
   target: ScheduleTarget,
 ): DirectSchedule {
+  return directScheduleOf(directTiles(features, pixels, elementBytes, target)[0]!, elementBytes, target);
+}
+
+/** The schedule of a tile; `blockBytes` of a panel's weights lie between two uses of one. */
+export function directScheduleOf(
+  { vectors, pixels }: DirectTile,
+  elementBytes: number,
+  target: ScheduleTarget,
+  blockBytes = weightBytes,
+  together = tilesPerTask,
+): DirectSchedule {
   const lanes = target.vectorBytes / elementBytes;
-  const registers = registersFor(target.accumulators);
-  let best = { vectors: 1, pixels: 1, cost: Number.POSITIVE_INFINITY };
-  for (let vectors = 1; vectors <= Math.min(8, Math.ceil(features / lanes)); vectors++) {
-    // Beside the sums a register holds each vector of weights, and one the broadcast.
-    const most = Math.floor((registers - 1 - vectors) / vectors);
-    for (let tile = Math.min(14, most, pixels); tile >= 1; tile--) {
-      const cells = vectors * tile;
-      const work = Math.ceil(features / (lanes * vectors)) * vectors * Math.ceil(pixels / tile) * tile;
-      const loads = (vectors + tile / 2 + 1) / cells;
-      const cost = work * Math.max(1, loads, fewestAccumulators / cells) * (1 + 0.5 / cells);
-      if (cost < best.cost) best = { vectors, pixels: tile, cost };
-    }
-  }
-  const { vectors, pixels: tile } = best;
-  return {
-    lanes,
-    vectors,
-    pixels: tile,
-    mostInner: Math.floor(weightBytes / (lanes * vectors * elementBytes)),
-    tilesPerTask,
-  };
+  const mostInner = Math.floor(blockBytes / (lanes * vectors * elementBytes));
+  return { lanes, vectors, pixels, mostInner, tilesPerTask: together };
 }
 
 export interface DepthwiseSchedule {

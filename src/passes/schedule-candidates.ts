@@ -1,0 +1,170 @@
+// Candidates: everything that a contraction could do instead of what it does untuned, ranked by estimated cost. The
+// estimates are the cost model; tuning measures what they propose (runtime/tune.ts), and a record keeps what won.
+
+import {
+  type ContractionSchedule,
+  contractionSchedule,
+  type DepthwiseSchedule,
+  type DirectSchedule,
+  depthwiseSchedule,
+  directScheduleOf,
+  directTiles,
+  mostTileRows,
+  type ScheduleTarget,
+} from './schedule.ts';
+
+/** A matrix product with both operands packed into panels. */
+export interface PackedSchedule extends ContractionSchedule {
+  /** True: the right operand's columns are the rows of the register tile. */
+  readonly swapped: boolean;
+  /** True: rows are read where they lie. */
+  readonly inPlace: boolean;
+}
+
+/** How one contraction is computed: plain data, as it stands in a tuning record. */
+export type ContractionChoice =
+  | { readonly form: 'reduction' }
+  | ({ readonly form: 'depthwise' } & DepthwiseSchedule)
+  | ({ readonly form: 'direct' } & DirectSchedule)
+  | ({ readonly form: 'winograd' } & DirectSchedule)
+  | ({ readonly form: 'packed' } & PackedSchedule);
+
+/** A choice and its estimated cost in cycles of one core. */
+export interface Candidate {
+  readonly choice: ContractionChoice;
+  readonly cost: number;
+  /** Candidates of one tile differ in how they are blocked and shared out; they are worth measuring where the tile is. */
+  readonly tile: string;
+}
+
+/** One decision that lowering faces. */
+export interface Decision {
+  /** The problem as text: the same for problems that take the same loops. */
+  key(): string;
+  /** What is done untuned. */
+  readonly untuned: ContractionChoice;
+  /** Everything that could be done, the least estimated cost first. */
+  candidates(): Candidate[];
+}
+
+/** Makes a decision. */
+export type Choose = (decision: Decision) => ContractionChoice;
+
+export const untuned: Choose = (decision) => decision.untuned;
+
+/** Bytes of a panel's weights between two uses: from the first-level cache's share to more than the second level holds. */
+const weightBlocks = [262_144, 131_072, 65_536, 1_048_576];
+/** Tiles of one task: fewer spread better over threads, more use a panel's weights more often. */
+const taskTiles = [16, 8, 32];
+
+/** Direct schedules of `inner` summed elements, times `batch`. */
+export function directCandidates(
+  form: 'direct' | 'winograd',
+  features: number,
+  pixels: number,
+  summed: number,
+  elementBytes: number,
+  target: ScheduleTarget,
+): Candidate[] {
+  return directTiles(features, pixels, elementBytes, target).flatMap((tile) =>
+    weightBlocks.flatMap((bytes) =>
+      taskTiles.map((together): Candidate => {
+        const schedule = directScheduleOf(tile, elementBytes, target, bytes, together);
+        return {
+          choice: { form, ...schedule },
+          cost: tile.cost * summed,
+          tile: `${form} ${tile.vectors} × ${tile.pixels}`,
+        };
+      }),
+    ),
+  );
+}
+
+/** Vector instructions to copy a vector of an operand into a panel: a load, a store, and what finds the place. */
+const packingCost = 3;
+/** Summed elements of a block: near the whole first-level cache at one end, near half of the second at the other. */
+const innerBlocks = [320, 128, 192, 256, 512, 768];
+/** Parts of the rows that a task could take, for more tasks than threads and for less scratch. */
+const rowParts = [1, 2, 4];
+
+/** Packed schedules of `[rows, inner] · [inner, columns]`, `tasks` of them; `swapped` says which operand the rows are. */
+export function packedCandidates(
+  { rows, columns, inner, tasks }: Readonly<Record<'rows' | 'columns' | 'inner' | 'tasks', number>>,
+  { swapped, mayLieInPlace }: { readonly swapped: boolean; readonly mayLieInPlace: boolean },
+  elementBytes: number,
+  target: ScheduleTarget,
+): Candidate[] {
+  const first = contractionSchedule(rows, inner, elementBytes, target);
+  const blocks = [
+    ...new Set([first.innerBlock, ...innerBlocks.map((block) => Math.ceil(inner / Math.ceil(inner / block)))]),
+  ];
+  const candidates: Candidate[] = [];
+  for (let columnVectors = 1; columnVectors <= 4; columnVectors++) {
+    for (let rowTile = Math.min(rows, mostTileRows(columnVectors, target)); rowTile >= 2; rowTile--) {
+      const tiles = Math.ceil(rows / rowTile);
+      const width = first.lanes * columnVectors;
+      const cells = rowTile * columnVectors;
+      const loads = (columnVectors + rowTile / 2 + 1) / cells;
+      const panels = Math.ceil(columns / width);
+      const multiplyAdds = tiles * cells * panels * inner * Math.max(1, loads);
+      const most = Math.max(1, Math.floor((first.rowBlock * first.columnVectors) / columnVectors / rowTile));
+      for (const innerBlock of blocks) {
+        for (const part of rowParts) {
+          const rowBlock = Math.max(1, Math.ceil(Math.min(tiles, most) / part)) * rowTile;
+          const copied = (Math.ceil(rows / rowBlock) * columns * inner) / first.lanes;
+          for (const inPlace of mayLieInPlace && inner % innerBlock === 0 ? [false, true] : [false]) {
+            const packed = inPlace ? 0 : rows * inner;
+            candidates.push({
+              choice: { form: 'packed', ...first, rowTile, columnVectors, innerBlock, rowBlock, swapped, inPlace },
+              cost: tasks * (multiplyAdds + packingCost * (copied + packed)),
+              tile: `packed ${swapped ? 'swapped ' : ''}${rowTile} × ${columnVectors}${inPlace ? ' in place' : ''}`,
+            });
+          }
+        }
+      }
+    }
+  }
+  return candidates;
+}
+
+/** Depthwise schedules: fewer vectors, shorter tiles and narrower lanes than the first choice's. */
+export function depthwiseCandidates(
+  channels: number,
+  rowPixels: number,
+  work: number,
+  elementBytes: number,
+  target: ScheduleTarget,
+): Candidate[] {
+  const first = depthwiseSchedule(channels, rowPixels, elementBytes, target);
+  if (first === null) return [];
+  const candidates: Candidate[] = [];
+  for (const lanes of [first.lanes, first.lanes / 2]) {
+    for (const vectors of [1, 2, 3, 4]) {
+      if (lanes < 4 || channels % (lanes * vectors) !== 0) continue;
+      for (let tile = Math.min(14, rowPixels, Math.floor(target.accumulators / vectors)); tile >= 1; tile--) {
+        const padded = (Math.ceil(rowPixels / tile) * tile) / rowPixels;
+        const loads = (vectors + tile * vectors) / (2 * tile * vectors) + 0.5;
+        candidates.push({
+          choice: { form: 'depthwise', lanes, vectors, tile },
+          cost: (work / lanes) * padded * loads * (1 + 1 / (vectors * tile)),
+          tile: `depthwise ${lanes} × ${vectors} × ${tile}`,
+        });
+      }
+    }
+  }
+  return candidates;
+}
+
+/** The untuned choice first, then by estimated cost; one of each. */
+export function ranked(first: ContractionChoice, candidates: readonly Candidate[]): Candidate[] {
+  const seen = new Set([JSON.stringify(first)]);
+  const own = candidates.find(({ choice }) => JSON.stringify(choice) === JSON.stringify(first));
+  const others = candidates.filter(({ choice }) => {
+    const text = JSON.stringify(choice);
+    if (seen.has(text)) return false;
+    seen.add(text);
+    return true;
+  });
+  const head = own ?? { choice: first, cost: Math.min(...candidates.map(({ cost }) => cost)), tile: 'untuned' };
+  return [head, ...others.sort((a, b) => a.cost - b.cost)];
+}
