@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { evaluateFunc } from '../src/ir/evaluate.ts';
 import { parseFunc } from '../src/ir/text.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
+import { targets } from '../src/passes/schedule.ts';
 import { arrayFrom, type TypedArray } from '../src/runtime/arrays.ts';
 import { compile } from '../src/runtime/compile.ts';
 import { interpretProgram } from './helpers/interpret-program.ts';
@@ -60,7 +61,7 @@ describe('Winograd convolution', () => {
     const func = parseFunc(layer('1,16,13,12', '16,16,3,3').replace('relu(%0)', 'neg(%0)'));
     const inputs = sampleInputs(func, 8, [-1, 1]);
     const [expected] = evaluateFunc(func, inputs);
-    const program = compileToProgram(func, { schedule: { vectorBytes: 16, accumulators: 24 } });
+    const program = compileToProgram(func, { schedule: targets.armv8 });
     expect(program.steps.some(({ kernel }) => kernel.name.endsWith('_image'))).toBe(true);
     const { y } = Object.fromEntries(
       interpretProgram(program, new Map(func.parameters.map(({ name }, i) => [name, inputs[i]!.data]))),

@@ -33,6 +33,7 @@ import {
   directSchedule,
   directTiles,
   fewestPackedRows,
+  formTarget,
   leastWinogradGain,
   mostDepthwiseTaps,
   packingThreshold,
@@ -92,7 +93,7 @@ function isReadInPlace(problem: Problem, thin: boolean, context: GroupContext): 
   const { lhs, rhs, inner, window } = problem;
   const [rows, columns] = [extentOf(problem.rows), extentOf(problem.columns)];
   const [weights, features] = rows <= columns ? [rhs, problem.columns] : [lhs, problem.rows];
-  const lanes = context.target.vectorBytes / bytesPerElement[lhs.dtype];
+  const lanes = formTarget(context.target).vectorBytes / bytesPerElement[lhs.dtype];
   if (
     window !== undefined ||
     extentOf(features) < lanes ||
@@ -128,7 +129,7 @@ function directScheduleFor(problem: Problem, target: ScheduleTarget): DirectSche
 }
 
 function squareOf(problem: Problem, target: ScheduleTarget): ReturnType<typeof asWinograd> {
-  const lanes = target.vectorBytes / bytesPerElement[problem.lhs.dtype];
+  const lanes = formTarget(target).vectorBytes / bytesPerElement[problem.lhs.dtype];
   return problem.window === undefined ? null : asWinograd(asDirect(problem), lanes);
 }
 
@@ -142,15 +143,12 @@ function convolutionChoice(problem: Problem, target: ScheduleTarget): Contractio
     return schedule === null ? null : { form: 'depthwise', ...schedule };
   }
   const bytes = bytesPerElement[direct.weights.dtype];
-  const lanes = target.vectorBytes / bytes;
+  const lanes = formTarget(target).vectorBytes / bytes;
   const work = extentOf(features) * extentOf(pixels) * extentOf(inner);
   const filled = extentOf(features) * 2 >= lanes || (extentOf(features) > 1 && work >= alwaysDirect);
   if (!filled) return null;
   const square = squareOf(problem, target);
-  if (
-    square !== null &&
-    winogradGain(square, target.vectorBytes / bytesPerElement[problem.lhs.dtype]) > leastWinogradGain
-  )
+  if (square !== null && winogradGain(square, formTarget(target)) > leastWinogradGain)
     return { form: 'winograd', ...directSchedule(extentOf(features), tilesOf(square), bytes, target) };
   return { form: 'direct', ...directScheduleFor(problem, target) };
 }
@@ -205,7 +203,7 @@ function winogradCandidates(square: Square, features: number, bytes: number, tar
   const { pixels, inner } = square;
   const [plain] = directTiles(features, extentOf(pixels), bytes, target);
   const products = directCandidates('winograd', features, tilesOf(square), 1, bytes, target);
-  const whole = (plain!.cost * extentOf(inner)) / winogradGain(square, target.vectorBytes / bytes);
+  const whole = (plain!.cost * extentOf(inner)) / winogradGain(square, target);
   const least = Math.min(...products.map(({ cost }) => cost));
   return products.map((candidate) => ({ ...candidate, cost: (whole * (1 + candidate.cost / least)) / 2 }));
 }

@@ -12,7 +12,9 @@ import {
   coefficientOf,
   fixed,
   flatten,
+  floorDiv,
   type IndexExpr,
+  modulo,
   multiply,
   of,
 } from '../ir/index-expr.ts';
@@ -58,8 +60,10 @@ interface Plan extends DirectProblem {
   readonly featureCount: number;
   readonly pixelCount: number;
   readonly innerCount: number;
+  /** What tiles cover: panels of their own width, one or several of which make a packed one. */
   readonly panels: number;
   readonly panelWidth: number;
+  readonly packedPanels: number;
   /** Where the image is read: for a pixel, and what the summed axes add. */
   readonly buffer: Buffer;
   readonly base: IndexExpr;
@@ -195,7 +199,8 @@ function planOf(context: GroupContext, problem: DirectProblem, schedule: DirectS
   const pixelCount = extentOf(problem.pixels);
   const innerCount = extentOf(problem.inner);
   const panelWidth = schedule.lanes * schedule.vectors;
-  const panels = Math.ceil(featureCount / panelWidth);
+  const packedPanels = Math.ceil(featureCount / schedule.packedWidth);
+  const packedSize = extentOf(problem.batch) * packedPanels * innerCount * schedule.packedWidth;
   const blocked = blockedAxes(merged, schedule.mostInner);
   return {
     ...problem,
@@ -204,8 +209,9 @@ function planOf(context: GroupContext, problem: DirectProblem, schedule: DirectS
     featureCount,
     pixelCount,
     innerCount,
-    panels,
+    panels: Math.ceil(featureCount / panelWidth),
     panelWidth,
+    packedPanels,
     buffer: image.buffer,
     base,
     step: substituteIndex(step, map),
@@ -213,8 +219,7 @@ function planOf(context: GroupContext, problem: DirectProblem, schedule: DirectS
     inside: merged.slice(blocked),
     packedWeights: isInLanes(context, problem, panelWidth)
       ? null
-      : (problem.packed ??
-        context.scratch('packed_weights', image.dtype, extentOf(problem.batch) * panels * innerCount * panelWidth)),
+      : (problem.packed ?? context.scratch('packed_weights', image.dtype, packedSize)),
   };
 }
 
@@ -237,24 +242,26 @@ function blockedAxes(axes: readonly Axis[], most: number): number {
   return count;
 }
 
-/** `[batch][panel][k][feature]` */
+/** `[batch][packed panel][k][feature]` */
 function weightOffset(plan: Plan, batch: IndexExpr, panel: IndexExpr, k: IndexExpr, feature: IndexExpr): IndexExpr {
-  return flatten([batch, panel, k, feature], [extentOf(plan.batch), plan.panels, plan.innerCount, plan.panelWidth]);
+  const { packedPanels, innerCount, schedule } = plan;
+  return flatten([batch, panel, k, feature], [extentOf(plan.batch), packedPanels, innerCount, schedule.packedWidth]);
 }
 
 function packWeights(plan: Plan, packedWeights: Buffer): Stmt[] {
   const batch = axis('batch', extentOf(plan.batch));
-  const panel = axis('panel', plan.panels);
+  const { packedWidth } = plan.schedule;
+  const panel = axis('panel', plan.packedPanels);
   const k = axis('k', plan.innerCount);
-  const lane = axis('feature', plan.panelWidth);
-  const feature = add(multiply(of(panel), plan.panelWidth), of(lane));
+  const lane = axis('feature', packedWidth);
+  const feature = add(multiply(of(panel), packedWidth), of(lane));
   const map = new Map([
     ...axisMap(plan.batch, of(batch)),
     ...axisMap(plan.features, feature),
     ...axisMap(plan.inner, of(k)),
   ]);
   const weight = substituteAxes(plan.weights, map);
-  const beyond = plan.panels * plan.panelWidth > plan.featureCount;
+  const beyond = plan.packedPanels * packedWidth > plan.featureCount;
   const value = beyond
     ? choose(apply('lt', indexValue(feature), literal('i32', plan.featureCount)), weight, literal(weight.dtype, 0))
     : weight;
@@ -379,7 +386,10 @@ function weightVector(plan: Plan, { batch, panel }: Task, k: IndexExpr, at: numb
   const { dtype } = plan.image;
   const { lanes } = plan.schedule;
   if (plan.packedWeights !== null) {
-    const offset = weightOffset(plan, of(batch), of(panel), k, fixed(at));
+    const parts = plan.schedule.packedWidth / plan.panelWidth;
+    const part = modulo(of(panel), parts);
+    const first = add(multiply(part, plan.panelWidth), fixed(at));
+    const offset = weightOffset(plan, of(batch), floorDiv(of(panel), parts), k, first);
     return { kind: 'load', dtype, buffer: plan.packedWeights, offset, lanes };
   }
   const feature = add(multiply(of(panel), plan.panelWidth), fixed(at));

@@ -12,7 +12,7 @@ import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { loop, nest } from './loops.ts';
 import { conflictStride, type DirectProblem, lowerDirect, rowPadding, stageImage } from './lower-direct.ts';
-import { type DirectSchedule, directSchedule, parallelThreshold } from './schedule.ts';
+import { type DirectSchedule, directSchedule, parallelThreshold, type ScheduleTarget } from './schedule.ts';
 
 type Matrix = readonly (readonly number[])[];
 
@@ -98,12 +98,15 @@ export function tilesOf({ image_, tilesY, tilesX }: Square): number {
 }
 
 /** Multiply-adds of the direct form over those of this one, transforms, padding and reading of weights counted; above 1 it is worth it. */
-export function winogradGain({ image_, y, x, channel, feature, tilesY, tilesX }: Square, lanes: number): number {
+export function winogradGain(square: Square, target: ScheduleTarget): number {
+  const { image_, y, x, channel, feature, tilesY, tilesX } = square;
+  const bytes = bytesPerElement[square.image.dtype];
+  const lanes = target.vectorBytes / bytes;
   const tiles = image_.extent * tilesY * tilesX;
   const pixels = image_.extent * y.extent * x.extent;
   const channels = channel.extent;
   const features = feature.extent;
-  const schedule = directSchedule(features, tiles, 4, { vectorBytes: lanes * 4, accumulators: 24 });
+  const schedule = directSchedule(features, tiles, bytes, target);
   const paddedTiles = Math.ceil(tiles / schedule.pixels) * schedule.pixels;
   const read = (elements: number): number => elements * weightReadCost;
   const direct = (pixels * channels * features * taps * taps) / lanes + read(channels * features * taps * taps);
@@ -137,7 +140,7 @@ export function lowerWinograd(
   const rowElements = channel.extent + ((channel.extent * bytes) % conflictStride === 0 ? rowPadding : 0);
   const transformed = context.scratch('transformed', dtype, points * tiles * rowElements);
   const products = context.scratch('products', dtype, points * tiles * feature.extent);
-  const panelWidth = schedule.lanes * schedule.vectors;
+  const panelWidth = schedule.packedWidth;
   const panels = Math.ceil(feature.extent / panelWidth);
   const packed = context.scratch('packed_weights', dtype, points * panels * channel.extent * panelWidth);
   const point = axis('point', points);

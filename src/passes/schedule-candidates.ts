@@ -104,7 +104,7 @@ export function packedCandidates(
       const tiles = Math.ceil(rows / rowTile);
       const width = first.lanes * columnVectors;
       const cells = rowTile * columnVectors;
-      const loads = (columnVectors + rowTile / 2 + 1) / cells;
+      const loads = (columnVectors * target.loadCost + rowTile * target.broadcastCost + 1) / cells;
       const panels = Math.ceil(columns / width);
       const multiplyAdds = tiles * cells * panels * inner * Math.max(1, loads);
       const most = Math.max(1, Math.floor((first.rowBlock * first.columnVectors) / columnVectors / rowTile));

@@ -1,15 +1,51 @@
 // Schedules: every decision about how a loop nest runs, as data. Lowering asks this file and nothing else; a
 // schedule can be printed, kept in a tuning record and searched over (schedule-candidates.ts).
 
-/** What decisions depend on: the vector width and whether threads exist. */
+/** What decisions depend on: a processor as a register tile sees it. */
 export interface ScheduleTarget {
-  /** Bytes of a vector register: 64 AVX-512, 32 AVX2, 16 NEON. */
+  /** Bytes of a vector register. */
   readonly vectorBytes: number;
-  /** Most accumulator registers a microkernel may hold (24 of 32 with AVX-512, 12 of 16 with AVX2). */
+  /** Vector registers that sums and operands of a tile may take. */
+  readonly registers: number;
+  /** Most sums of a packed tile, and vectors of columns beside one another in it. */
   readonly accumulators: number;
+  readonly columnVectors: number;
+  /** Multiply-adds that could begin in the time of a vector's load, and of a scalar's load into all lanes. */
+  readonly loadCost: number;
+  readonly broadcastCost: number;
+  /**
+   * Where programs for several processors share their constants: the widest of these. The forms of contractions and the panels of
+   * packed weights are chosen for it, and this target's tiles cover a part of a panel.
+   */
+  readonly widest?: ScheduleTarget;
 }
 
-export const defaultTarget: ScheduleTarget = { vectorBytes: 64, accumulators: 24 };
+/**
+ * The processors that code is scheduled for. AVX-512: two load ports broadcast, one loads a whole register. AVX2: two loads and two
+ * multiply-adds a cycle. NEON: as many loads for up to four multiply-adds. Plain C with 128-bit vectors: SSE2 has 16 registers and no
+ * fused multiply-add, so one of them holds a product.
+ */
+export const targets = {
+  'x86-64-v4': {
+    vectorBytes: 64,
+    registers: 32,
+    accumulators: 24,
+    columnVectors: 2,
+    loadCost: 1,
+    broadcastCost: 0.5,
+  },
+  'x86-64-v3': { vectorBytes: 32, registers: 16, accumulators: 12, columnVectors: 2, loadCost: 1, broadcastCost: 1 },
+  armv8: { vectorBytes: 16, registers: 32, accumulators: 24, columnVectors: 4, loadCost: 2, broadcastCost: 2 },
+  plain: { vectorBytes: 16, registers: 15, accumulators: 12, columnVectors: 2, loadCost: 1, broadcastCost: 1 },
+} satisfies Record<string, ScheduleTarget>;
+
+/** The names of processors, the widest vectors first. */
+export type CpuName = keyof typeof targets;
+
+export const defaultTarget: ScheduleTarget = targets['x86-64-v4'];
+
+/** The target whose form and panels a contraction has. */
+export const formTarget = (target: ScheduleTarget): ScheduleTarget => target.widest ?? target;
 
 /** A loop over fewer elements than this stays on one thread: waking a team costs about as much as 20,000 additions. */
 export const parallelThreshold = 24_576;
@@ -65,7 +101,7 @@ export function contractionSchedule(
   target: ScheduleTarget,
 ): ContractionSchedule {
   const lanes = target.vectorBytes / elementBytes;
-  const columnVectors = 2;
+  const { columnVectors } = target;
   const mostRows = Math.floor(target.accumulators / columnVectors);
   const rowTile = bestTile(rows, mostRows);
   const innerBlock = blockOf(inner);
@@ -110,6 +146,8 @@ export interface DirectSchedule {
   /** Vectors of features and pixels of the register tile. */
   readonly vectors: number;
   readonly pixels: number;
+  /** Features of a panel of packed weights: those of one tile or of several. */
+  readonly packedWidth: number;
   /** Summed elements whose weights fill the part of the second-level cache that is theirs. */
   readonly mostInner: number;
   readonly tilesPerTask: number;
@@ -117,11 +155,9 @@ export interface DirectSchedule {
 
 /** Bytes of one panel's weights between two uses: a quarter of a second-level cache of 1 MB, as AMD's Zen 4 has. */
 const weightBytes = 262_144;
-/** Vector registers of a target, by the accumulators that its packed tile has: 32 or 16. */
-const registersFor = (accumulators: number): number => (accumulators >= 24 ? 32 : 16);
 /** Rows of a tile of so many vectors of columns: beside the sums, each vector of columns and the broadcast hold a register. */
-export function mostTileRows(columnVectors: number, { accumulators }: ScheduleTarget): number {
-  return Math.floor((registersFor(accumulators) - 1 - columnVectors) / columnVectors);
+export function mostTileRows(columnVectors: number, { registers }: ScheduleTarget): number {
+  return Math.floor((registers - 1 - columnVectors) / columnVectors);
 }
 /** Fused multiply-adds in flight that hide their latency of four cycles on two ports. */
 const fewestAccumulators = 8;
@@ -130,6 +166,7 @@ const tilesPerTask = 16;
 export interface DirectTile {
   readonly vectors: number;
   readonly pixels: number;
+  readonly packedWidth: number;
   /** Estimated cycles per summed element, in whole vectors. */
   readonly cost: number;
 }
@@ -145,14 +182,18 @@ export function directTiles(
   target: ScheduleTarget,
 ): DirectTile[] {
   const lanes = target.vectorBytes / elementBytes;
+  const { widest } = target;
+  const shared = widest && directSchedule(features, pixels, elementBytes, widest).packedWidth;
   const tiles: DirectTile[] = [];
   for (let vectors = 1; vectors <= Math.min(8, Math.ceil(features / lanes)); vectors++) {
+    const packedWidth = shared ?? lanes * vectors;
+    if (packedWidth % (lanes * vectors) !== 0) continue;
     for (let tile = Math.min(14, mostTileRows(vectors, target), pixels); tile >= 1; tile--) {
       const cells = vectors * tile;
       const work = Math.ceil(features / (lanes * vectors)) * vectors * Math.ceil(pixels / tile) * tile;
-      const loads = (vectors + tile / 2 + 1) / cells;
+      const loads = (vectors * target.loadCost + tile * target.broadcastCost + 1) / cells;
       const cost = work * Math.max(1, loads, fewestAccumulators / cells) * (1 + 0.5 / cells);
-      tiles.push({ vectors, pixels: tile, cost });
+      tiles.push({ vectors, pixels: tile, packedWidth, cost });
     }
   }
   return tiles.sort((a, b) => a.cost - b.cost);
@@ -169,7 +210,7 @@ export function directSchedule(
 
 /** The schedule of a tile; `blockBytes` of a panel's weights lie between two uses of one. */
 export function directScheduleOf(
-  { vectors, pixels }: DirectTile,
+  { vectors, pixels, packedWidth }: DirectTile,
   elementBytes: number,
   target: ScheduleTarget,
   blockBytes = weightBytes,
@@ -177,7 +218,7 @@ export function directScheduleOf(
 ): DirectSchedule {
   const lanes = target.vectorBytes / elementBytes;
   const mostInner = Math.floor(blockBytes / (lanes * vectors * elementBytes));
-  return { lanes, vectors, pixels, mostInner, tilesPerTask: together };
+  return { lanes, vectors, pixels, packedWidth, mostInner, tilesPerTask: together };
 }
 
 export interface DepthwiseSchedule {
@@ -187,7 +228,7 @@ export interface DepthwiseSchedule {
   readonly tile: number;
 }
 
-/** Vectors of the widest lanes that divide the channels; null where not even four do. */
+/** Vectors of the widest lanes that divide the channels; null where not even 16 bytes do. */
 export function depthwiseSchedule(
   channels: number,
   rowPixels: number,
@@ -195,7 +236,7 @@ export function depthwiseSchedule(
   target: ScheduleTarget,
 ): DepthwiseSchedule | null {
   const widest = target.vectorBytes / elementBytes;
-  const lanes = [widest, widest / 2, widest / 4].find((count) => count >= 4 && channels % count === 0);
+  const lanes = [widest, widest / 2, widest / 4].find((count) => count * elementBytes >= 16 && channels % count === 0);
   if (lanes === undefined) return null;
   const vectors = channels % (2 * lanes) === 0 ? 2 : 1;
   const most = Math.min(8, Math.floor(target.accumulators / vectors), rowPixels);

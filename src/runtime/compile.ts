@@ -9,7 +9,7 @@ import type { Program, ProgramBuffer } from '../ir/program.ts';
 import { formatType, sizeOf, type TensorType } from '../ir/types.ts';
 import { bindStates } from '../passes/bind-states.ts';
 import { compileToProgram } from '../passes/pipeline.ts';
-import type { defaultTarget } from '../passes/schedule.ts';
+import { type ScheduleTarget, targets } from '../passes/schedule.ts';
 import { allocate, arrayConstructor, type TypedArray } from './arrays.ts';
 import { cachedLibrary } from './c/cache.ts';
 import { type Compiler, findCompiler } from './c/compiler.ts';
@@ -133,8 +133,8 @@ function printer(print: CompileTargetOptions['print']): { print?: (stage: string
   return { print: (stage, text) => process.stderr.write(`--- ${stage}\n${text}\n`) };
 }
 
-function scheduleFor({ vectorBytes }: Compiler): typeof defaultTarget {
-  return { vectorBytes, accumulators: vectorBytes === 64 ? 24 : 12 };
+function scheduleFor({ vectorBytes }: Compiler): ScheduleTarget {
+  return vectorBytes === 64 ? targets['x86-64-v4'] : vectorBytes === 32 ? targets['x86-64-v3'] : targets.plain;
 }
 
 function threadCount(requested: number | undefined): number {
