@@ -1,12 +1,14 @@
 // The native runtime: calls and their mistakes, shared state, the cache and the compiler when they do not do what they should.
 
 import { execFile, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
+import { writeSafetensorsFile } from '../src/io/files.ts';
+import type { SafeTensor } from '../src/io/safetensors.ts';
 import { LimitationError, UserError } from '../src/ir/errors.ts';
 import { func, gather, input, variable } from '../src/lang/index.ts';
 import * as nn from '../src/nn/index.ts';
@@ -201,6 +203,93 @@ describe('frozen states', () => {
     expect([...run.state.get(count)]).toEqual([2]);
   });
 });
+
+describe('weights from a file', () => {
+  const images = input('images', [1, 400]);
+  nn.setSeed(4);
+  const network = nn.sequential(nn.dense(400, 200), nn.relu, nn.dense(200, 3));
+  const definition = func({ name: 'filed', inputs: [images], outputs: { y: network(images) } });
+  const given = { images: Float32Array.from({ length: 400 }, (_, i) => Math.sin(i)) };
+  type Tensors = Map<string, SafeTensor>;
+
+  /** The network's weights as a file, changed in one respect. */
+  const fileOf = (state: StateStore, name: string, change: (tensors: Tensors) => void = () => {}): string => {
+    const tensors: Tensors = new Map(
+      state.names().map((key) => [key, { ...state.type(key), data: state.get(key) as SafeTensor['data'] }]),
+    );
+    change(tensors);
+    const path = join(scratch, `${name}.safetensors`);
+    writeSafetensorsFile(path, tensors);
+    return path;
+  };
+
+  it('give the results of the states that they were', async () => {
+    const plain = await compile(definition);
+    const run = await compile(definition, { weights: fileOf(plain.state, 'whole') });
+    const expected = plain(given).y;
+    run(given).y.forEach((value, i) => {
+      expect(value).toBeCloseTo(expected[i]!, 5);
+    });
+    expect(run.state.names()).toEqual([]);
+  });
+
+  it('must be there, of their type, in a file of the format', async () => {
+    const { state } = await compile(definition);
+    const [kernel] = state.names() as [string];
+    const lacking = fileOf(state, 'lacking', (tensors) => tensors.delete(kernel));
+    await expect(compile(definition, { weights: lacking })).rejects.toThrow(
+      `${lacking} has no tensor "${kernel}": f32[400,200] expected`,
+    );
+    const turned = fileOf(state, 'turned', (tensors) =>
+      tensors.set(kernel, { ...tensors.get(kernel)!, shape: [200, 400] }),
+    );
+    await expect(compile(definition, { weights: turned })).rejects.toThrow('f32[400,200] expected, f32[200,400] found');
+    const integers = fileOf(state, 'integers', (tensors) =>
+      tensors.set(kernel, { dtype: 'i32', shape: [400, 200], data: new Int32Array(80_000) }),
+    );
+    await expect(compile(definition, { weights: integers })).rejects.toThrow(
+      'f32[400,200] expected, i32[400,200] found',
+    );
+    const missing = join(scratch, 'missing.safetensors');
+    await expect(compile(definition, { weights: missing })).rejects.toThrow(`${missing} cannot be read`);
+    const short = join(scratch, 'short.safetensors');
+    writeFileSync(short, Uint8Array.of(1, 2, 3));
+    await expect(compile(definition, { weights: short })).rejects.toThrow('8 bytes expected for the header length');
+    writeFileSync(short, readFileSync(fileOf(state, 'whole')).subarray(0, 1000));
+    await expect(compile(definition, { weights: short })).rejects.toThrow(UserError);
+  });
+
+  it.runIf(process.platform === 'linux')('are never all in memory beside what is made of them', () => {
+    const { stdout, stderr } = inProcess(wideLayers(8, 2048), {});
+    const [weights, grown] = stdout.split(' ').map(Number) as [number, number];
+    expect(stderr).toBe('');
+    expect(grown).toBeGreaterThan(weights);
+    expect(grown).toBeLessThan(1.5 * weights);
+  });
+});
+
+/** Prints the bytes of weights of a stack of dense layers, and by how much compiling and running it raised the peak of memory. */
+const wideLayers = (count: number, width: number): string => `
+  import { readFileSync } from 'node:fs';
+  import { func, input, variable } from '${project}src/index.ts';
+  import { compile, writeSafetensorsFile } from '${project}src/node.ts';
+  const peak = () => 1024 * Number(/VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
+  const layers = Array.from({ length: ${count} }, (_, i) => variable('w' + i, [${width}, ${width}]));
+  const path = '${join(scratch, 'wide.safetensors')}';
+  if (process.argv[2] === 'write') {
+    const data = new Float32Array(${width ** 2}).fill(0.01);
+    writeSafetensorsFile(path, layers.map(({ name }) => [name, { dtype: 'f32', shape: [${width}, ${width}], data }]));
+    process.exit(0);
+  }
+  const { execFileSync } = await import('node:child_process');
+  execFileSync(process.execPath, [...process.execArgv, process.argv[1], 'write']);
+  const x = input('x', [1, ${width}]);
+  const definition = func({ name: 'wide', inputs: [x], outputs: { y: layers.reduce((y, w) => y.matmul(w), x) } });
+  const before = peak();
+  const run = await compile(definition, { weights: path });
+  run({ x: new Float32Array(${width}) });
+  console.log(${4 * count * width ** 2}, peak() - before);
+`;
 
 /** Runs a program in a process of its own, with its own environment. */
 function inProcess(

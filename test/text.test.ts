@@ -5,12 +5,13 @@ import { UserError } from '../src/ir/errors.ts';
 import { parseFunc, parseModule, printFunc } from '../src/ir/text.ts';
 import { seeded } from './helpers/samples.ts';
 
-const complete = `func @"not a name"(%x: f32[2,3], state %w "layer 1/w": f32[3], %i: i32[2]) {
+const complete = `func @"not a name"(%x: f32[2,3], state %w "layer 1/w": f32[3], %i: i32[2], weight %v: f32[3]) {
   %0 = constant() {dtype=f32, shape=[4], data=[1,-0.5,inf,nan]} : f32[4]
   %a = broadcast(%w) {shape=[2,3], axes=[1]} : f32[2,3] @ "models/a \\"b\\".ts":12:3
   %1 = add(%x, %a) : f32[2,3]
   %2, %3 = sort(%1) {axis=1, descending=true} : f32[2,3], i32[2,3]
-  return sorted = %2, "the order" = %3, update "layer 1/w" = %w, numbers = %0
+  %b = mul(%v, %w) : f32[3]
+  return scaled = %b, sorted = %2, "the order" = %3, update "layer 1/w" = %w, numbers = %0
 }`;
 
 describe('the text form', () => {
@@ -20,6 +21,7 @@ describe('the text form', () => {
     expect(printed).toContain('@ "models/a \\"b\\".ts":12:3');
     expect(printed).toContain('data=[1,-0.5,inf,nan]');
     expect(printed).toContain('update "layer 1/w"');
+    expect(printed).toContain('weight %v: f32[3]');
   });
 
   it('needs no types after a colon, comments or line breaks where they say nothing', () => {

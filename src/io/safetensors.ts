@@ -43,31 +43,51 @@ interface HeaderEntry {
   readonly data_offsets?: unknown;
 }
 
+/** Where a tensor's bytes lie after the header. */
+export interface TensorPlace {
+  readonly dtype: FileDType;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+}
+
 /** Reads a file's bytes; `file` names it in errors. Throws UserError for anything that the format does not allow. */
 export function readSafetensors(bytes: Uint8Array, file = 'safetensors'): Safetensors {
   expectBytes(file, bytes, 8, 'the header length');
+  const length = headerLength(bytes, file);
+  expectBytes(file, bytes, 8 + length, 'the header');
+  const body = bytes.subarray(8 + length);
+  const { places, metadata } = readHeader(bytes.subarray(8, 8 + length), body.length, file);
+  const tensors = new Map<string, SafeTensor>();
+  for (const [name, { dtype, shape, begin, end }] of places)
+    tensors.set(name, { dtype, shape, data: elementsFrom(body.subarray(begin, end), dtype) });
+  return { tensors, metadata };
+}
+
+/** The first 8 bytes: how many more the header has. */
+export function headerLength(bytes: Uint8Array, file: string): number {
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
   if (length > longestHeader) badFile(file, `a header of at most ${longestHeader} bytes expected, it says ${length}`);
-  expectBytes(file, bytes, 8 + length, 'the header');
-  const header = parseHeader(file, bytes.subarray(8, 8 + length));
-  const body = bytes.subarray(8 + length);
-  const tensors = new Map<string, SafeTensor>();
-  const used: [number, number][] = [];
+  return length;
+}
+
+/** The header's tensors, checked against each other and the number of bytes that follow it. */
+export function readHeader(
+  bytes: Uint8Array,
+  available: number,
+  file: string,
+): { readonly places: ReadonlyMap<string, TensorPlace>; readonly metadata: Readonly<Record<string, string>> } {
+  const header = parseHeader(file, bytes);
+  const places = new Map<string, TensorPlace>();
   for (const [name, entry] of Object.entries(header)) {
     if (name === '__metadata__') continue;
-    const { dtype, shape, begin, end } = checkEntry(
-      `${file}: tensor ${JSON.stringify(name)}`,
-      entry as HeaderEntry,
-      body.length,
-    );
-    used.push([begin, end]);
-    tensors.set(name, { dtype, shape, data: elementsFrom(body.subarray(begin, end), dtype) });
+    places.set(name, checkEntry(`${file}: tensor ${JSON.stringify(name)}`, entry as HeaderEntry, available));
   }
-  used.sort((a, b) => a[0] - b[0]);
-  used.forEach(([begin], i) => {
-    if (i > 0 && begin < used[i - 1]![1]) badFile(file, 'two tensors overlap');
+  const used = [...places.values()].sort((a, b) => a.begin - b.begin);
+  used.forEach(({ begin }, i) => {
+    if (i > 0 && begin < used[i - 1]!.end) badFile(file, 'two tensors overlap');
   });
-  return { tensors, metadata: metadataOf(file, header.__metadata__) };
+  return { places, metadata: metadataOf(file, header.__metadata__) };
 }
 
 function parseHeader(file: string, bytes: Uint8Array): Record<string, unknown> {
@@ -86,7 +106,7 @@ function checkEntry(
   what: string,
   { dtype: dtypeName, shape, data_offsets: offsets }: HeaderEntry,
   available: number,
-): { dtype: FileDType; shape: number[]; begin: number; end: number } {
+): TensorPlace {
   const dtype = Object.hasOwn(dtypesByName, String(dtypeName)) ? dtypesByName[String(dtypeName)] : undefined;
   if (dtype === undefined)
     badFile(what, `dtype ${JSON.stringify(dtypeName)} is not one of ${Object.keys(dtypesByName).join(', ')}`);

@@ -1,5 +1,5 @@
 // The Graph: functions of tensor operations in SSA form. Values and nodes are immutable; a pass builds a new
-// function. A compilable computation is a Func whose parameters are inputs or persistent state, and whose results
+// function. A compilable computation is a Func whose parameters are inputs, persistent state or weights, and whose results
 // are outputs or the new values of states (updates); nested functions (call, later scan/while/cond) are Funcs too.
 
 import type { SourcePosition } from './errors.ts';
@@ -31,9 +31,12 @@ export interface Node<K extends OpName = OpName> {
   readonly source: SourcePosition | null;
 }
 
+/** An input comes with every call, a state lives from call to call, a weight is given once and never changes. */
+export type ParameterRole = 'input' | 'state' | 'weight';
+
 export interface Parameter {
   readonly name: string;
-  readonly role: 'input' | 'state';
+  readonly role: ParameterRole;
   readonly value: Value;
 }
 
@@ -53,7 +56,7 @@ export interface Func {
 }
 
 /** Makes a parameter with its value. */
-export function parameter(name: string, type: TensorType, role: 'input' | 'state' = 'input'): Parameter {
+export function parameter(name: string, type: TensorType, role: ParameterRole = 'input'): Parameter {
   return { name, role, value: new Value(type, null, 0, name) };
 }
 

@@ -20,7 +20,7 @@ export interface ProgramBuffer {
   readonly index: number;
   /** Arena and prepared only: byte offset, a multiple of 64. */
   readonly offset: number;
-  /** Constant and external only: row-major elements. */
+  /** Row-major elements of a constant, in the program's text or external; null for a weight, which the runtime knows by name. */
   readonly data: ArrayLike<number> | null;
 }
 
@@ -47,9 +47,9 @@ export interface Program {
   readonly outputs: readonly ProgramBuffer[];
   readonly states: readonly ProgramBuffer[];
   readonly constants: readonly ProgramBuffer[];
-  /** Constants too large for the program's text: memory that the runtime holds. */
+  /** Weights, and constants too large for the program's text: memory that the runtime holds. */
   readonly externals: readonly ProgramBuffer[];
-  /** Kernels that depend on constants alone: run once, before the first call. */
+  /** Kernels that depend on constants alone: run once, before the first call, in this order. */
   readonly preparation: readonly Launch[];
   /** Bytes that the preparation fills. */
   readonly preparedBytes: number;

@@ -149,7 +149,7 @@ class Parser {
       values.set(token.text, value);
     };
     const parameters = this.list(')', (): Parameter => {
-      const role = this.accept('state') ? 'state' : 'input';
+      const role = this.accept('state') ? 'state' : this.accept('weight') ? 'weight' : 'input';
       const token = this.take('value', 'a parameter');
       const alias = this.peek().kind === 'string' ? this.name() : token.text.slice(1);
       this.expect(':');

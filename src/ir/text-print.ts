@@ -66,7 +66,7 @@ function printOne(func: Func, name: string, callees: ReadonlyMap<Func, string>):
 function printParameter({ name, role, value }: Parameter, spell: (value: Value) => string): string {
   const spelt = spell(value);
   const alias = spelt === `%${name}` ? '' : ` ${JSON.stringify(name)}`;
-  return `${role === 'state' ? 'state ' : ''}${spelt}${alias}: ${formatType(value.type)}`;
+  return `${role === 'input' ? '' : `${role} `}${spelt}${alias}: ${formatType(value.type)}`;
 }
 
 function printResult({ name, role, value }: Result, spell: (value: Value) => string): string {

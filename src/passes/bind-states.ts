@@ -1,22 +1,32 @@
-// Binding: states that a function only reads become constants, so that trained weights are part of the program.
+// Binding: states that a function only reads become constants, so that trained weights are part of the program; large
+// ones can become weights instead, whose elements the program does not hold.
 
 import type { Builder } from '../ir/builder.ts';
 import { UserError } from '../ir/errors.ts';
-import { type Func, makeFunc } from '../ir/graph.ts';
+import { type Func, makeFunc, type Parameter } from '../ir/graph.ts';
 import { sizeOf } from '../ir/types.ts';
 import { inlineFunc } from './inline.ts';
 
 /** The elements of each state by name, row-major. */
 export type StateValues = (name: string) => ArrayLike<number>;
 
-/** The function with every state that it does not update as a constant of the given elements. */
-export function bindStates(func: Func, builder: Builder, values: StateValues): Func {
+/**
+ * The function with every state that it does not update as a constant of the given elements, or as a weight where it has
+ * more than `mostElements`.
+ */
+export function bindStates(
+  func: Func,
+  builder: Builder,
+  values: StateValues,
+  mostElements = Number.POSITIVE_INFINITY,
+): Func {
   const updated = new Set(func.results.filter(({ role }) => role === 'update').map(({ name }) => name));
-  const isBound = ({ role, name }: Func['parameters'][number]): boolean => role === 'state' && !updated.has(name);
+  const isBound = ({ role, name }: Parameter): boolean => role === 'state' && !updated.has(name);
   if (!func.parameters.some(isBound)) return func;
+  const isWeight = ({ value }: Parameter): boolean => sizeOf(value.type.shape) > mostElements;
   const operands = func.parameters.map((parameter) => {
-    if (!isBound(parameter)) return parameter.value;
     const { dtype, shape } = parameter.value.type;
+    if (!isBound(parameter) || isWeight(parameter)) return parameter.value;
     const data = values(parameter.name);
     if (data.length !== sizeOf(shape)) {
       throw new UserError(`state ${parameter.name} has ${sizeOf(shape)} elements, ${data.length} given`);
@@ -26,7 +36,10 @@ export function bindStates(func: Func, builder: Builder, values: StateValues): F
   const results = inlineFunc(func, operands);
   return makeFunc(
     func.name,
-    func.parameters.filter((parameter) => !isBound(parameter)),
+    func.parameters.flatMap((parameter): Parameter[] => {
+      if (!isBound(parameter)) return [parameter];
+      return isWeight(parameter) ? [{ ...parameter, role: 'weight' }] : [];
+    }),
     func.results.map((result, i) => ({ ...result, value: results[i]! })),
   );
 }

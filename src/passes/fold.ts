@@ -12,6 +12,8 @@ import { mapNodes } from './rewrite.ts';
 
 /** Results of up to this many elements are folded: larger ones cost more in the artifact than they save. */
 const mostFolded = 4096;
+/** Operands of more elements than this are not looked into. */
+export const largestOperand = 16 * mostFolded;
 
 export const foldConstants: Pass = {
   name: 'fold-constants',
@@ -37,7 +39,7 @@ function fold(node: Node): readonly Value[] {
   }
   if (
     node.results.some(({ type }) => sizeOf(type.shape) > mostFolded) ||
-    node.operands.some(({ type }) => sizeOf(type.shape) > 16 * mostFolded)
+    node.operands.some(({ type }) => sizeOf(type.shape) > largestOperand)
   ) {
     return node.results;
   }

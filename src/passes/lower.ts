@@ -65,6 +65,7 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, target: Sche
   };
 
   const none: ReadonlyMap<Value, Expr> = new Map();
+  const constants = new Set(constantBuffers(func));
   const kernels: Kernel[] = [];
   for (const group of plan.groups) {
     const context: GroupContext = {
@@ -74,7 +75,7 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, target: Sche
       group,
       at,
       operandOf: { operand: (position, index) => at(group.anchor!.operands[position]!, index, none) },
-      isConstant: (expr) => readsConstants(expr, buffers),
+      isConstant: (expr) => readsConstants(expr, buffers, constants),
       bufferFor,
       offsetOf,
       order: orderOf(group, layouts),
@@ -85,12 +86,16 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, target: Sche
   return { kernels, buffers, bufferOf };
 }
 
-function readsConstants(expr: Expr, buffers: ReadonlyMap<Buffer, Value | null>): boolean {
+function readsConstants(
+  expr: Expr,
+  buffers: ReadonlyMap<Buffer, Value | null>,
+  constants: ReadonlySet<Value>,
+): boolean {
   let constant = true;
   walkExpr(expr, (inner) => {
     if (inner.kind !== 'load') return;
-    const producer = buffers.get(inner.buffer)?.producer ?? null;
-    constant &&= producer !== null && isConstantBuffer(producer);
+    const value = buffers.get(inner.buffer) ?? null;
+    constant &&= value !== null && constants.has(value);
   });
   return constant;
 }
@@ -151,7 +156,8 @@ function sourcesOf(nodes: readonly Node[]): SourcePosition[] {
   return [...seen.values()];
 }
 
-/** Constants that live in memory, by value. */
+/** Weights, and constants that live in memory. */
 export function constantBuffers(func: Func): Value[] {
-  return func.nodes.filter(isConstantBuffer).map((node) => node.results[0]!);
+  const weights = func.parameters.filter(({ role }) => role === 'weight').map(({ value }) => value);
+  return [...weights, ...func.nodes.filter(isConstantBuffer).map((node) => node.results[0]!)];
 }

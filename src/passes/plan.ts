@@ -3,7 +3,7 @@
 // else shares one arena by lifetime.
 
 import { InternalError } from '../ir/errors.ts';
-import type { Func, Value } from '../ir/graph.ts';
+import type { Func, Node, Value } from '../ir/graph.ts';
 import { axis, of } from '../ir/index-expr.ts';
 import { type Buffer, type Kernel, load } from '../ir/kernel.ts';
 import type { Launch, Program, ProgramBuffer, RangeCheck, Storage } from '../ir/program.ts';
@@ -84,11 +84,11 @@ function assignStorage(func: Func, lowered: Lowered, mostInlineElements: number)
     const index = counts[storage]++;
     if (buffer !== undefined) places.set(buffer, { storage, index, name });
   };
-  for (const { value, role, name } of func.parameters) place(value, role, name);
+  for (const { value, role, name } of func.parameters) place(value, role === 'weight' ? 'external' : role, name);
   for (const { value, role, name } of func.results) if (role === 'output') place(value, 'output', name);
   for (const value of constantBuffers(func)) {
     const buffer = lowered.bufferOf.get(value);
-    if (buffer === undefined) continue;
+    if (buffer === undefined || places.has(buffer)) continue;
     place(value, sizeOf(value.type.shape) > mostInlineElements ? 'external' : 'constant', buffer.name);
   }
   return places;
@@ -217,7 +217,7 @@ function assemble(
       type,
       index: place?.index ?? arena.index.get(buffer) ?? 0,
       offset: arena.offset.get(buffer) ?? prepared.offset.get(buffer) ?? 0,
-      data: place?.storage === 'constant' || place?.storage === 'external' ? constantData(value) : null,
+      data: value?.producer?.op === 'constant' ? (value.producer as Node<'constant'>).attrs.data : null,
     };
     made.set(buffer, result);
     return result;
@@ -228,7 +228,7 @@ function assemble(
     args: kernel.parameters.map(({ buffer }) => programBuffer(buffer)),
   });
   const launches = steps.map(launch);
-  const preparing = [...preparation.kernels].map(launch);
+  const preparing = largestFirst([...preparation.kernels].map(launch));
   const boundary = (value: Value, storage: Storage, name: string, index: number): ProgramBuffer => {
     const buffer = lowered.bufferOf.get(value);
     const placed = buffer === undefined ? undefined : programBuffer(buffer);
@@ -255,10 +255,24 @@ function assemble(
   };
 }
 
-function constantData(value: Value | null): ArrayLike<number> {
-  const attrs = value?.producer?.attrs as { data?: ArrayLike<number> } | undefined;
-  if (attrs?.data === undefined) throw new InternalError('a constant buffer without data');
-  return attrs.data;
+/**
+ * The preparation in an order that needs little memory: what reads the largest externals comes first, as the block that it
+ * fills is still empty then. Launches that read another's result follow it.
+ */
+function largestFirst(launches: readonly Launch[]): Launch[] {
+  const rank = new Map<Launch, number>();
+  const madeBy = new Map<ProgramBuffer, Launch>();
+  for (const launch of launches) {
+    let bytes = 0;
+    let least = Number.POSITIVE_INFINITY;
+    for (const [i, buffer] of launch.args.entries()) {
+      if (launch.kernel.parameters[i]!.access !== 'read') madeBy.set(buffer, launch);
+      else if (buffer.storage === 'external') bytes += sizeOf(buffer.type.shape) * bytesPerElement[buffer.type.dtype];
+      else if (madeBy.has(buffer)) least = Math.min(least, rank.get(madeBy.get(buffer)!)!);
+    }
+    rank.set(launch, Math.min(bytes, least));
+  }
+  return [...launches].sort((a, b) => rank.get(b)! - rank.get(a)!);
 }
 
 function placeInArena(

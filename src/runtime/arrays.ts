@@ -12,7 +12,7 @@ export type TypedArray =
   | Uint32Array
   | BigInt64Array;
 
-type Constructor = { new (length: number): TypedArray; readonly name: string };
+type Constructor = { new (memory: number | ArrayBuffer): TypedArray; readonly name: string };
 
 const constructors: Readonly<Record<Exclude<DType, 'f16'>, Constructor>> = {
   f32: Float32Array,

@@ -8,13 +8,15 @@ import { builder } from '../ir/ops/index.ts';
 import type { Program, ProgramBuffer } from '../ir/program.ts';
 import { formatType, sizeOf, type TensorType } from '../ir/types.ts';
 import { bindStates } from '../passes/bind-states.ts';
+import { largestOperand } from '../passes/fold.ts';
 import { compileToProgram } from '../passes/pipeline.ts';
 import { type ScheduleTarget, targets } from '../passes/schedule.ts';
 import { allocate, arrayConstructor, type TypedArray } from './arrays.ts';
 import { cachedLibrary } from './c/cache.ts';
 import { type Compiler, findCompiler } from './c/compiler.ts';
-import { loadLibrary, type NativeCall } from './c/library.ts';
+import { bindLibrary, type Library, type NativeCall, openLibrary } from './c/library.ts';
 import { StateStore } from './state.ts';
+import { type Weights, weightsOfFile, weightsOfStates } from './weights.ts';
 
 /** What can be compiled: a graph function and the first values of its states. */
 export interface Definition<Inputs = unknown, Outputs = unknown> {
@@ -38,6 +40,11 @@ export interface CompileTargetOptions {
    * in one. Default false.
    */
   readonly freeze?: boolean;
+  /**
+   * A safetensors file with the values of the states that the function does not update: as with `freeze` they become
+   * constants. They are read one at a time, so the model never lies in memory beside its packed form.
+   */
+  readonly weights?: string;
   /** Receives every stage in text form. $ASHLAR_DUMP=all prints them to stderr. */
   readonly print?: (stage: string, text: string) => void;
   /** False: one kernel per operation, for comparison. */
@@ -67,9 +74,27 @@ export async function compile<Inputs, Outputs>(
   definition: Definition<Inputs, Outputs>,
   options: CompileTargetOptions = {},
 ): Promise<Executable<Inputs, Outputs>> {
+  const weights = weightsFor(definition, options);
+  try {
+    return (await compileWith(definition, options, weights)) as Executable<Inputs, Outputs>;
+  } finally {
+    weights?.close();
+  }
+}
+
+function weightsFor({ variables }: Definition, { weights, freeze, state }: CompileTargetOptions): Weights | null {
+  if (weights !== undefined) return weightsOfFile(weights);
+  return freeze === true ? weightsOfStates(variables, state) : null;
+}
+
+async function compileWith(
+  definition: Definition,
+  options: CompileTargetOptions,
+  weights: Weights | null,
+): Promise<unknown> {
   const compiler = findCompiler(options.compiler);
   const state = options.state ?? new StateStore();
-  const func = options.freeze === true ? frozen(definition, options.state) : definition.func;
+  const func = weights === null ? definition.func : frozen(definition.func, weights);
   const kept = new Set(func.parameters.filter(({ role }) => role === 'state').map(({ name }) => name));
   for (const variable of definition.variables) {
     if (kept.has(variable.name)) state.declare(variable.name, variable.type, () => variable.initial());
@@ -82,25 +107,25 @@ export async function compile<Inputs, Outputs>(
   });
   const source = printProgram(program);
   options.print?.('c', source.code);
-  const call = loadCached(source, compiler, program);
-  const threads = threadCount(options.threads);
+  const call = bindLibrary(loadCached(source, compiler), source, program, weights);
   const light = withoutData(program);
-  const run = runner(light, call, state, threads);
-  return Object.assign(run, { state, program: light, source: source.code }) as unknown as Executable<Inputs, Outputs>;
+  const run = runner(light, call, state, threadCount(options.threads));
+  return Object.assign(run, { state, program: light, source: source.code });
 }
 
 /** Constants beyond a few cache lines stay out of the C text: it compiles faster and is the same for other weights. */
 const mostInlineElements = 64;
 
-/** The function with the states that it only reads as constants: their memory in the store, or their first values. */
-function frozen({ func, variables }: Definition, state: StateStore | undefined): Func {
-  const byName = new Map(variables.map((variable) => [variable.name, variable]));
-  return bindStates(func, builder, (name) => {
-    const values = state?.has(name) === true ? state.memory(name) : byName.get(name)!.initial();
-    if (values instanceof BigInt64Array)
+/** The function with the states that it only reads as constants, or as weights where no pass looks at their elements. */
+function frozen(func: Func, weights: Weights): Func {
+  const values = (name: string): ArrayLike<number> => {
+    const { type } = func.parameters.find((parameter) => parameter.name === name)!.value;
+    const elements = weights.elements(name, type, () => allocate(type));
+    if (elements instanceof BigInt64Array)
       throw new LimitationError(`state ${name} is i64; it cannot be frozen, cast it to i32`);
-    return values;
-  });
+    return elements;
+  };
+  return bindStates(func, builder, values, largestOperand);
 }
 
 /** The program without the elements of its external constants, which the library holds by now, packed or copied. */
@@ -117,13 +142,13 @@ function withoutData(program: Program): Program {
 }
 
 /** A library in the cache that cannot be loaded (damaged, or of another system) is compiled again. */
-function loadCached(source: CSource, compiler: Compiler, program: Program): NativeCall {
+function loadCached(source: CSource, compiler: Compiler): Library {
   const library = cachedLibrary(source, compiler);
   try {
-    return loadLibrary(library, source, program);
+    return openLibrary(library);
   } catch {
     rmSync(library, { force: true });
-    return loadLibrary(cachedLibrary(source, compiler), source, program);
+    return openLibrary(cachedLibrary(source, compiler));
   }
 }
 

@@ -141,10 +141,13 @@ function argument(
 }
 
 function prepareEntry(name: string, calls: readonly string[]): string {
-  return `void ${name}_prepare(void *const *states, int threads) {
+  const parts = calls.map((call, part) => `    case ${part}:\n    ${call}\n      break;`);
+  return `void ${name}_prepare(int part, void *const *states, int threads) {
   if (threads < 1) threads = 1;
+  switch (part) {
+${parts.join('\n')}
+  }
   (void)states;
-${calls.join('\n')}
   (void)threads;
 }`;
 }
@@ -250,7 +253,7 @@ extern "C" {
 
 /* Bytes of working memory that a call needs, aligned to 64. */
 size_t ${name}_workspace_size(void);
-${prepared.length === 0 ? '' : `\n/* Computes from the constants what every call needs; once, before the first. */\nvoid ${name}_prepare(void *const *states, int threads);\n`}
+${prepared.length === 0 ? '' : `\n/* Computes from the constants what every call needs: parts 0 to ${program.preparation.length - 1}, each once and in order, before the first call. */\nvoid ${name}_prepare(int part, void *const *states, int threads);\n`}
 /* Returns 0; 1 if a buffer or the workspace is NULL; 2 if the workspace is not aligned to 64 bytes. */
 int ${name}_run(void *workspace, void *const *states, const void *const *inputs, void *const *outputs, int threads);
 

@@ -3,8 +3,10 @@
 import koffi from 'koffi';
 import type { CSource } from '../../codegen/c/program.ts';
 import { InternalError } from '../../ir/errors.ts';
-import type { Program } from '../../ir/program.ts';
-import { arrayConstructor, arrayFrom, type TypedArray } from '../arrays.ts';
+import type { Program, ProgramBuffer } from '../../ir/program.ts';
+import { bytesPerElement, sizeOf, type TensorType } from '../../ir/types.ts';
+import { allocate, arrayConstructor, arrayFrom, type TypedArray } from '../arrays.ts';
+import type { Weights } from '../weights.ts';
 
 export type NativeCall = (
   states: readonly TypedArray[],
@@ -17,8 +19,10 @@ export type NativeCall = (
 const stackBytes = 8 * 2 ** 20;
 let configured = false;
 
-/** Loads a compiled program. Throws the loader's error where the file is not a library of this machine. */
-export function loadLibrary(path: string, source: CSource, program: Program): NativeCall {
+export type Library = ReturnType<typeof koffi.load>;
+
+/** Throws the loader's error where the file is not a library of this machine. */
+export function openLibrary(path: string): Library {
   if (!configured) {
     configured = true;
     try {
@@ -27,37 +31,88 @@ export function loadLibrary(path: string, source: CSource, program: Program): Na
       // The application loaded a library of its own first; koffi's default of 2 MB holds every schedule's scratch.
     }
   }
-  const library = koffi.load(path);
+  return koffi.load(path);
+}
+
+/** Makes a loaded program ready to be called: reads its weights and runs its preparation. */
+export function bindLibrary(library: Library, source: CSource, program: Program, weights: Weights | null): NativeCall {
   const run = library.func(
     `int ${source.name}_run(void *workspace, void **states, void **inputs, void **outputs, int threads)`,
   );
   const workspace = alignedBytes(program.arenaBytes);
-  const fixed = persistentMemory(library, source, program);
+  const fixed = persistentMemory(library, source, program, weights);
   return (states, inputs, outputs, threads) => {
     const status = run(workspace, [...states, ...fixed], inputs, outputs, threads) as number;
     if (status !== 0) throw new InternalError(`${source.name}_run returned status ${status}`);
   };
 }
 
-/** The external constants and what the preparation makes of them; constants that only it reads are let go. */
+/**
+ * The externals and what the preparation makes of them. An external is read just before the first part that needs it; one
+ * that no step reads goes after the last, so that beside the prepared block there is hardly more than one at a time.
+ */
 function persistentMemory(
-  library: ReturnType<typeof koffi.load>,
+  library: Library,
   source: CSource,
-  program: Program,
-): (TypedArray | null)[] {
-  const read = new Set(program.steps.flatMap(({ args }) => args));
-  // Those that kernels read at every call are copied: their source may change.
-  const constants = program.externals.map((buffer): TypedArray => {
-    const { type, data } = buffer;
-    const isOwn = !read.has(buffer) && data instanceof arrayConstructor(type.dtype);
-    return isOwn ? (data as TypedArray) : arrayFrom(type, data!);
-  });
-  if (program.preparation.length === 0) return constants;
-  const prepare = library.func(`void ${source.name}_prepare(void **states, int threads)`);
-  const prepared = alignedBytes(program.preparedBytes);
-  prepare([...program.states.map(() => null), ...constants, prepared], 1);
-  // A pointer must not be null: constants that no step reads are stood for by the prepared block.
-  return [...constants.map((array, i) => (read.has(program.externals[i]!) ? array : prepared)), prepared];
+  { externals, preparation, preparedBytes, states, steps }: Program,
+  weights: Weights | null,
+): TypedArray[] {
+  const kept = new Set(steps.flatMap(({ args }) => args));
+  const held = new Map<ProgramBuffer, Held>();
+  const hold = (buffer: ProgramBuffer): Held => {
+    const found = held.get(buffer) ?? holdExternal(buffer, kept.has(buffer), weights);
+    held.set(buffer, found);
+    return found;
+  };
+  // A pointer must not be null: those that nobody reads are stood for by the prepared block.
+  const prepared = alignedBytes(preparedBytes);
+  const memory = (): TypedArray[] => [...externals.map((buffer) => held.get(buffer)?.array ?? prepared), prepared];
+  if (preparation.length > 0) {
+    const prepare = library.func(`void ${source.name}_prepare(int part, void **states, int threads)`);
+    const lastPart = new Map(preparation.flatMap(({ args }, part) => args.map((buffer) => [buffer, part] as const)));
+    preparation.forEach(({ args }, part) => {
+      const read = args.filter(({ storage }) => storage === 'external');
+      read.forEach(hold);
+      prepare(part, [...states.map(() => null), ...memory()], 1);
+      for (const buffer of read) {
+        if (kept.has(buffer) || lastPart.get(buffer) !== part) continue;
+        held.get(buffer)?.release();
+        held.delete(buffer);
+      }
+    });
+  }
+  for (const buffer of externals) if (kept.has(buffer)) hold(buffer);
+  return preparation.length === 0 ? memory().slice(0, -1) : memory();
+}
+
+interface Held {
+  readonly array: TypedArray;
+  /** Gives the memory back at once, where it is ours. */
+  release(): void;
+}
+
+function holdExternal({ name, type, data }: ProgramBuffer, isKept: boolean, weights: Weights | null): Held {
+  const nothing = (): void => {};
+  if (data === null && weights === null) throw new InternalError(`no elements are known for the weight ${name}`);
+  const made: Held[] = [];
+  const memory = (): TypedArray => {
+    const own = isKept ? { array: allocate(type), release: nothing } : releasable(type);
+    made.push(own);
+    return own.array;
+  };
+  const given: ArrayLike<number> | TypedArray = data ?? weights!.elements(name, type, memory);
+  const [own] = made;
+  if (own !== undefined && own.array === given) return own;
+  // What kernels read at every call is copied: its source may change.
+  const asItIs = !isKept && given instanceof arrayConstructor(type.dtype);
+  return { array: asItIs ? (given as TypedArray) : arrayFrom(type, given as ArrayLike<number>), release: nothing };
+}
+
+/** Memory outside of the garbage collector's reach: a buffer that is shrunk to nothing is given back to the system. */
+function releasable({ dtype, shape }: TensorType): Held {
+  const bytes = sizeOf(shape) * bytesPerElement[dtype];
+  const buffer = new ArrayBuffer(bytes, { maxByteLength: bytes });
+  return { array: new (arrayConstructor(dtype))(buffer), release: () => buffer.resize(0) };
 }
 
 /** Bytes whose address is a multiple of 64, untouched so far, in large pages where there are many. */
