@@ -34,6 +34,7 @@ import {
   directTiles,
   fewestPackedRows,
   formTarget,
+  lanesOf,
   leastWinogradGain,
   mostDepthwiseTaps,
   packingThreshold,
@@ -93,7 +94,7 @@ function isReadInPlace(problem: Problem, thin: boolean, context: GroupContext): 
   const { lhs, rhs, inner, window } = problem;
   const [rows, columns] = [extentOf(problem.rows), extentOf(problem.columns)];
   const [weights, features] = rows <= columns ? [rhs, problem.columns] : [lhs, problem.rows];
-  const lanes = formTarget(context.target).vectorBytes / bytesPerElement[lhs.dtype];
+  const lanes = lanesOf(formTarget(context.target), bytesPerElement[lhs.dtype]);
   if (
     window !== undefined ||
     extentOf(features) < lanes ||
@@ -129,7 +130,7 @@ function directScheduleFor(problem: Problem, target: ScheduleTarget): DirectSche
 }
 
 function squareOf(problem: Problem, target: ScheduleTarget): ReturnType<typeof asWinograd> {
-  const lanes = formTarget(target).vectorBytes / bytesPerElement[problem.lhs.dtype];
+  const lanes = lanesOf(formTarget(target), bytesPerElement[problem.lhs.dtype]);
   return problem.window === undefined ? null : asWinograd(asDirect(problem), lanes);
 }
 
@@ -143,7 +144,7 @@ function convolutionChoice(problem: Problem, target: ScheduleTarget): Contractio
     return schedule === null ? null : { form: 'depthwise', ...schedule };
   }
   const bytes = bytesPerElement[direct.weights.dtype];
-  const lanes = formTarget(target).vectorBytes / bytes;
+  const lanes = lanesOf(formTarget(target), bytes);
   const work = extentOf(features) * extentOf(pixels) * extentOf(inner);
   const filled = extentOf(features) * 2 >= lanes || (extentOf(features) > 1 && work >= alwaysDirect);
   if (!filled) return null;

@@ -12,7 +12,7 @@ import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { loop, nest } from './loops.ts';
 import { conflictStride, type DirectProblem, lowerDirect, rowPadding, stageImage } from './lower-direct.ts';
-import { type DirectSchedule, directSchedule, parallelThreshold, type ScheduleTarget } from './schedule.ts';
+import { type DirectSchedule, directSchedule, lanesOf, parallelThreshold, type ScheduleTarget } from './schedule.ts';
 
 type Matrix = readonly (readonly number[])[];
 
@@ -101,7 +101,7 @@ export function tilesOf({ image_, tilesY, tilesX }: Square): number {
 export function winogradGain(square: Square, target: ScheduleTarget): number {
   const { image_, y, x, channel, feature, tilesY, tilesX } = square;
   const bytes = bytesPerElement[square.image.dtype];
-  const lanes = target.vectorBytes / bytes;
+  const lanes = lanesOf(target, bytes);
   const tiles = image_.extent * tilesY * tilesX;
   const pixels = image_.extent * y.extent * x.extent;
   const channels = channel.extent;

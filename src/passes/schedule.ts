@@ -39,10 +39,24 @@ export const targets = {
   plain: { vectorBytes: 16, registers: 15, accumulators: 12, columnVectors: 2, loadCost: 1, broadcastCost: 1 },
 } satisfies Record<string, ScheduleTarget>;
 
+/** JavaScript: scalars in 16 registers, some of which hold indices; what is loaded is converted, so reuse pays. */
+export const scriptTarget: ScheduleTarget = {
+  vectorBytes: 0,
+  registers: 12,
+  accumulators: 8,
+  columnVectors: 2,
+  loadCost: 1,
+  broadcastCost: 1,
+};
+
 /** The names of processors, the widest vectors first. */
 export type CpuName = keyof typeof targets;
 
 export const defaultTarget: ScheduleTarget = targets['x86-64-v4'];
+
+/** Elements in a vector of the target; 1 where it has no vectors. */
+export const lanesOf = ({ vectorBytes }: ScheduleTarget, elementBytes: number): number =>
+  Math.max(1, vectorBytes / elementBytes);
 
 /** The target whose form and panels a contraction has. */
 export const formTarget = (target: ScheduleTarget): ScheduleTarget => target.widest ?? target;
@@ -100,7 +114,7 @@ export function contractionSchedule(
   elementBytes: number,
   target: ScheduleTarget,
 ): ContractionSchedule {
-  const lanes = target.vectorBytes / elementBytes;
+  const lanes = lanesOf(target, elementBytes);
   const { columnVectors } = target;
   const mostRows = Math.floor(target.accumulators / columnVectors);
   const rowTile = bestTile(rows, mostRows);
@@ -181,7 +195,7 @@ export function directTiles(
   elementBytes: number,
   target: ScheduleTarget,
 ): DirectTile[] {
-  const lanes = target.vectorBytes / elementBytes;
+  const lanes = lanesOf(target, elementBytes);
   const { widest } = target;
   const shared = widest && directSchedule(features, pixels, elementBytes, widest).packedWidth;
   const tiles: DirectTile[] = [];
@@ -216,7 +230,7 @@ export function directScheduleOf(
   blockBytes = weightBytes,
   together = tilesPerTask,
 ): DirectSchedule {
-  const lanes = target.vectorBytes / elementBytes;
+  const lanes = lanesOf(target, elementBytes);
   const mostInner = Math.floor(blockBytes / (lanes * vectors * elementBytes));
   return { lanes, vectors, pixels, packedWidth, mostInner, tilesPerTask: together };
 }
@@ -235,7 +249,7 @@ export function depthwiseSchedule(
   elementBytes: number,
   target: ScheduleTarget,
 ): DepthwiseSchedule | null {
-  const widest = target.vectorBytes / elementBytes;
+  const widest = lanesOf(target, elementBytes);
   const lanes = [widest, widest / 2, widest / 4].find((count) => count * elementBytes >= 16 && channels % count === 0);
   if (lanes === undefined) return null;
   const vectors = channels % (2 * lanes) === 0 ? 2 : 1;
