@@ -17,6 +17,13 @@ test('a weight that two products read is packed once', () => {
   expect(suffixed(names, '_pack'), names.join(' ')).toBe(1);
 });
 
+test('columns that two products read are packed once', () => {
+  const [x, y] = [input('x', [64, 96]), input('y', [64, 96])];
+  const w = variable('w', [96, 64]);
+  const names = kernelNames(func({ inputs: [x, y], outputs: { a: x.matmul(w), b: y.matmul(w).add(1) } }));
+  expect(suffixed(names, '_columns'), names.join(' ')).toBe(1);
+});
+
 test('weights of their own are packed each', () => {
   const x = input('x', [64, 96]);
   const [v, w] = [variable('v', [96, 48]), variable('w', [96, 48])];

@@ -1,35 +1,36 @@
-// Packed contractions: each task packs the panel of columns it needs, block of k by block, evaluating whatever expression
-// stands for the operand there (im2col, padding, transposition, a fused cast); rows are packed once for all tasks by a
-// kernel of their own, or read where they lie; a register tile of rows × vectors accumulates. The group's members run
-// on the finished panel while it is in the cache.
+// Packed contractions: both operands are copied into the order in which a register tile of rows × vectors reads them,
+// evaluating whatever expression stands for the operand (im2col, padding, transposition, a fused cast). Rows are packed once
+// for all tasks, or read where they lie; columns once where they stay in a cache, or panel by panel, block of k by block,
+// by each task. The group's members run on the finished sums while they are in the cache.
 
 import type { Node } from '../ir/graph.ts';
-import { type Axis, add, axis, coefficientOf, fixed, flatten, type IndexExpr, multiply, of } from '../ir/index-expr.ts';
+import { type Axis, add, axis, coefficientOf, fixed, type IndexExpr, multiply, of } from '../ir/index-expr.ts';
 import type { LoadExpr } from '../ir/kernel.ts';
-import {
-  apply,
-  type Buffer,
-  choose,
-  type Expr,
-  indexValue,
-  type Local,
-  literal,
-  load,
-  type Stmt,
-} from '../ir/kernel.ts';
+import { apply, type Buffer, type Expr, indexValue, type Local, literal, load, type Stmt } from '../ir/kernel.ts';
 import type { PaddedWindow } from '../ir/optable.ts';
 import { bytesPerElement, type DType } from '../ir/types.ts';
-import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
+import { substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
-import { axisMap, contiguousAxis, extentOf, loop, substituteStmts } from './loops.ts';
+import { axisMap, extentOf, loop, nest, substituteStmts } from './loops.ts';
 import { conflictStride } from './lower-direct.ts';
 import {
-  type ContractionSchedule,
+  columnOffset,
+  guard,
+  type Packing,
+  type PanelPlace,
+  packAllColumns,
+  packColumns,
+  packedColumnsSize,
+  packedOffset,
+  packRows,
+} from './packed-panels.ts';
+import {
   contractionSchedule,
   mostConflictingColumns,
   paddedWork,
   parallelThreshold,
   type ScheduleTarget,
+  sharedColumns,
 } from './schedule.ts';
 import type { PackedSchedule } from './schedule-candidates.ts';
 
@@ -78,20 +79,6 @@ function slowest(result: readonly IndexExpr[], candidate: Axis): boolean {
   return result[0]?.terms.some((term) => term.atom === candidate) ?? false;
 }
 
-/** Everything the statements of one packed contraction share. */
-interface Packing {
-  readonly problem: Problem;
-  readonly schedule: ContractionSchedule;
-  readonly rowCount: number;
-  readonly columnCount: number;
-  readonly innerCount: number;
-  readonly rowTiles: number;
-  readonly panelWidth: number;
-  readonly innerBlocks: number;
-  /** Null where the rows are read where they lie. */
-  readonly packedRows: Buffer | null;
-}
-
 /** True where a row's summed elements lie side by side: then a tile reads as many streams as it has rows, without a copy. */
 export function liesInRows({ lhs, inner, outer }: Problem): boolean {
   if (lhs.kind !== 'load' || outer.length > 0) return false;
@@ -115,9 +102,13 @@ function conflicts({ lhs, inner, columns }: Problem): boolean {
 /** What an oriented problem does untuned. */
 export function packedSchedule(problem: Problem, isSwapped: boolean, target: ScheduleTarget): PackedSchedule {
   const inner = extentOf(problem.inner);
-  const schedule = contractionSchedule(extentOf(problem.rows), inner, bytesPerElement[problem.lhs.dtype], target);
+  const rows = extentOf(problem.rows);
+  const bytes = bytesPerElement[problem.lhs.dtype];
+  const schedule = contractionSchedule(rows, inner, bytes, target);
+  const panels = Math.ceil(extentOf(problem.columns) / (schedule.lanes * schedule.columnVectors));
+  const sharing = sharedColumns(schedule, rows, panels, packedColumnsSize(problem, schedule) * bytes);
   const inPlace = inner % schedule.innerBlock === 0 && liesInRows(problem) && !conflicts(problem);
-  return { ...schedule, swapped: isSwapped, inPlace };
+  return { ...schedule, ...sharing, swapped: isSwapped, inPlace };
 }
 
 /** The kernels of an oriented problem. */
@@ -128,6 +119,8 @@ export function packed(context: GroupContext, anchor: Node, problem: Problem, sc
   const dtype = problem.lhs.dtype;
   const rowTiles = Math.ceil(rowCount / schedule.rowTile);
   const innerBlocks = Math.ceil(innerCount / schedule.innerBlock);
+  const panelWidth = schedule.lanes * schedule.columnVectors;
+  const columnsSize = packedColumnsSize(problem, schedule);
   const size = extentOf(problem.batch) * innerBlocks * rowTiles * schedule.innerBlock * schedule.rowTile;
   const packing: Packing = {
     problem,
@@ -137,138 +130,67 @@ export function packed(context: GroupContext, anchor: Node, problem: Problem, sc
     innerCount,
     rowTiles,
     innerBlocks,
-    panelWidth: schedule.lanes * schedule.columnVectors,
+    panels: Math.ceil(columnCount / panelWidth),
+    panelWidth,
     packedRows: schedule.inPlace ? null : context.scratch('packed_rows', dtype, size),
+    packedColumns: schedule.sharesColumns ? context.scratch('packed_columns', dtype, columnsSize) : null,
   };
   const flops = 2 * extentOf(problem.batch) * extentOf(problem.outer) * rowCount * columnCount * innerCount;
   return [
     ...(packing.packedRows === null
       ? []
       : [{ suffix: '_pack', body: packRows(packing, packing.packedRows), flops: 0 }]),
+    ...(packing.packedColumns === null
+      ? []
+      : [{ suffix: '_columns', body: packAllColumns(packing, packing.packedColumns), flops: 0 }]),
     { suffix: '', body: contract(context, anchor, packing), flops },
   ];
-}
-
-/** Flat index into packed_rows: `[batch][inner block][row tile][k][row]`. */
-function packedOffset(
-  p: Packing,
-  batch: IndexExpr,
-  block: IndexExpr,
-  tile: IndexExpr,
-  k: IndexExpr,
-  row: IndexExpr,
-): IndexExpr {
-  const { innerBlock, rowTile } = p.schedule;
-  const extents = [extentOf(p.problem.batch), p.innerBlocks, p.rowTiles, innerBlock, rowTile];
-  return flatten([batch, block, tile, k, row], extents);
-}
-
-/** `value` where `index` < `count`, else zero; no test where the index cannot pass the count. */
-function zeroBeyond(index: IndexExpr, reach: number, count: number, value: Expr): Expr {
-  if (reach <= count) return value;
-  return choose(apply('lt', indexValue(index), literal('i32', count)), value, literal(value.dtype, 0));
-}
-
-function packRows(p: Packing, packedRows: Buffer): Stmt[] {
-  const { problem, schedule } = p;
-  const batch = axis('batch', extentOf(problem.batch));
-  const block = axis('block', p.innerBlocks);
-  const tile = axis('tile', p.rowTiles);
-  const k = axis('k', schedule.innerBlock);
-  const row = axis('row', schedule.rowTile);
-  const rowIndex = add(multiply(of(tile), schedule.rowTile), of(row));
-  const innerIndex = add(multiply(of(block), schedule.innerBlock), of(k));
-  const map = new Map([
-    ...axisMap(problem.batch, of(batch)),
-    ...axisMap(problem.rows, rowIndex),
-    ...axisMap(problem.inner, innerIndex),
-  ]);
-  const value = zeroBeyond(
-    rowIndex,
-    p.rowTiles * schedule.rowTile,
-    p.rowCount,
-    zeroBeyond(innerIndex, p.innerBlocks * schedule.innerBlock, p.innerCount, substituteAxes(problem.lhs, map)),
-  );
-  const store: Stmt = {
-    kind: 'store',
-    buffer: packedRows,
-    offset: packedOffset(p, of(batch), of(block), of(tile), of(k), of(row)),
-    value,
-  };
-  const parallel = packedRows.size * 2 >= parallelThreshold ? 'parallel' : 'serial';
-  const inside = loop(k, 'serial', [loop(row, 'serial', [store])]);
-  return [batch, block, tile].reduceRight<Stmt[]>(
-    (nest, next) => (next.extent === 1 ? nest : [loop(next, parallel, nest)]),
-    [inside],
-  );
 }
 
 function contract(context: GroupContext, anchor: Node, p: Packing): Stmt[] {
   const { problem, schedule } = p;
   const dtype = problem.lhs.dtype;
-  const batch = axis('batch', extentOf(problem.batch));
-  const outer = axis('outer', extentOf(problem.outer));
-  const rowBlocks = Math.ceil(p.rowCount / schedule.rowBlock);
-  const rowBlock = axis('row_block', rowBlocks);
-  const panel = axis('panel', Math.ceil(p.columnCount / p.panelWidth));
-  const block = axis('block', p.innerBlocks);
-  const columns: Buffer = { name: 'columns', dtype, size: schedule.innerBlock * p.panelWidth, space: 'stack' };
-  const sums: Buffer = { name: 'sums', dtype, size: schedule.rowBlock * p.panelWidth, space: 'stack' };
-  const task: Task = { batch, outer, rowBlock, panel, block, columns, sums };
-
-  const blockBody = [...packColumns(p, task), ...tiles(p, task)];
+  const strip = axis('strip', p.panels / schedule.panelsPerTask);
+  const panel = axis('panel', schedule.panelsPerTask);
+  const stripWidth = schedule.panelsPerTask * p.panelWidth;
+  const stack = (name: string, size: number): Buffer => ({ name, dtype, size, space: 'stack' });
+  const task: Task = {
+    batch: axis('batch', extentOf(problem.batch)),
+    outer: axis('outer', extentOf(problem.outer)),
+    rowBlock: axis('row_block', Math.ceil(p.rowCount / schedule.rowBlock)),
+    strip,
+    panel,
+    panelIndex: add(multiply(of(strip), schedule.panelsPerTask), of(panel)),
+    stripWidth,
+    block: axis('block', p.innerBlocks),
+    columns: stack('columns', schedule.innerBlock * p.panelWidth),
+    sums: stack('sums', schedule.rowBlock * stripWidth),
+  };
+  const packedHere = p.packedColumns === null;
+  const panelBody = [...(packedHere ? packColumns(p, task, task.columns) : []), ...tiles(p, task)];
   const body: Stmt[] = [
-    { kind: 'allocate', buffer: columns },
-    { kind: 'allocate', buffer: sums },
+    ...(packedHere ? [{ kind: 'allocate', buffer: task.columns } as const] : []),
+    { kind: 'allocate', buffer: task.sums },
     ...clearSums(p, task),
-    ...(p.innerBlocks === 1 ? blockBody : [loop(block, 'serial', blockBody)]),
+    ...nest([task.block, panel], 'serial', panelBody),
     ...finish(context, anchor, p, task),
   ];
-  const work = extentOf(problem.batch) * outer.extent * p.rowCount * p.columnCount * p.innerCount;
+  const work = extentOf(problem.batch) * task.outer.extent * p.rowCount * p.columnCount * p.innerCount;
   const kind = work >= parallelThreshold ? 'parallel' : 'serial';
-  return [batch, outer, rowBlock, panel].reduceRight<Stmt[]>(
-    (nest, next) => (next.extent === 1 ? nest : [loop(next, kind, nest)]),
-    body,
-  );
+  return nest([task.batch, task.outer, task.rowBlock, strip], kind, body);
 }
 
-interface Task {
-  readonly batch: Axis;
-  readonly outer: Axis;
+interface Task extends PanelPlace {
   readonly rowBlock: Axis;
+  /** Neighbouring panels that are finished together, and the panel among them. */
+  readonly strip: Axis;
   readonly panel: Axis;
-  readonly block: Axis;
+  /** Columns of a strip. */
+  readonly stripWidth: number;
   /** `[k][column]`: one block of the panel. */
   readonly columns: Buffer;
-  /** `[row][column]`: the panel's running sums. */
+  /** `[row][column]`: the strip's running sums. */
   readonly sums: Buffer;
-}
-
-function packColumns(p: Packing, task: Task): Stmt[] {
-  const { problem, schedule } = p;
-  const k = axis('k', schedule.innerBlock);
-  const column = axis('column', p.panelWidth);
-  const columnIndex = add(multiply(of(task.panel), p.panelWidth), of(column));
-  const innerIndex = add(multiply(of(task.block), schedule.innerBlock), of(k));
-  const map = new Map([
-    ...axisMap(problem.batch, of(task.batch)),
-    ...axisMap(problem.outer, of(task.outer)),
-    ...axisMap(problem.columns, columnIndex),
-    ...axisMap(problem.inner, innerIndex),
-  ]);
-  const value = zeroBeyond(
-    columnIndex,
-    task.panel.extent * p.panelWidth,
-    p.columnCount,
-    zeroBeyond(innerIndex, p.innerBlocks * schedule.innerBlock, p.innerCount, substituteAxes(problem.rhs, map)),
-  );
-  const offset = add(multiply(of(k), p.panelWidth), of(column));
-  const store: Stmt = { kind: 'store', buffer: task.columns, offset, value };
-  const innerContiguous = contiguousAxis([problem.rhs], [...problem.columns, ...problem.inner]);
-  if (innerContiguous !== null && problem.inner.includes(innerContiguous)) {
-    return [loop(column, 'serial', [loop(k, 'vector', [store])])];
-  }
-  return [loop(k, 'serial', [loop(column, 'vector', [store])])];
 }
 
 /** For every row tile of the task's block: the register tile over one block of k, added to (or beginning) the sums. */
@@ -293,7 +215,8 @@ function registerTile(p: Packing, task: Task, tile: IndexExpr, tileIndex: IndexE
   for (let row = 0; row < rowTile; row++) {
     for (let vector = 0; vector < columnVectors; vector++) {
       const rowInBlock = add(multiply(tile, rowTile), fixed(row));
-      const offset = add(multiply(rowInBlock, p.panelWidth), fixed(vector * lanes));
+      const column = add(multiply(of(task.panel), p.panelWidth), fixed(vector * lanes));
+      const offset = add(multiply(rowInBlock, task.stripWidth), column);
       cells.push({ local: { name: `sum${row}_${vector}`, dtype, lanes }, row, vector, offset });
     }
   }
@@ -303,8 +226,8 @@ function registerTile(p: Packing, task: Task, tile: IndexExpr, tileIndex: IndexE
     value: {
       kind: 'load',
       dtype,
-      buffer: task.columns,
-      offset: add(multiply(of(k), p.panelWidth), fixed(vector * lanes)),
+      buffer: p.packedColumns ?? task.columns,
+      offset: columnOffset(p, task, of(k), fixed(vector * lanes)),
       lanes,
     },
   }));
@@ -397,9 +320,9 @@ function finish(context: GroupContext, anchor: Node, p: Packing, task: Task): St
   const { problem, schedule } = p;
   const rowsHere = Math.min(schedule.rowBlock, p.rowCount);
   const row = axis('row', rowsHere);
-  const column = axis('column', Math.min(p.panelWidth, p.columnCount));
+  const column = axis('column', Math.min(task.stripWidth, p.columnCount));
   const rowIndex = add(multiply(of(task.rowBlock), schedule.rowBlock), of(row));
-  const columnIndex = add(multiply(of(task.panel), p.panelWidth), of(column));
+  const columnIndex = add(multiply(of(task.strip), task.stripWidth), of(column));
   const map = new Map([
     ...axisMap(problem.batch, of(task.batch)),
     ...axisMap(problem.outer, of(task.outer)),
@@ -407,21 +330,17 @@ function finish(context: GroupContext, anchor: Node, p: Packing, task: Task): St
     ...axisMap(problem.columns, columnIndex),
   ]);
   const index = problem.result.map((position) => substituteIndex(position, map));
-  const sum = load(task.sums, add(multiply(of(row), p.panelWidth), of(column)));
+  const sum = load(task.sums, add(multiply(of(row), task.stripWidth), of(column)));
   const members = memberStmts(context, index, new Map([[anchor.results[0]!, sum]]));
   const rowGuard = guard(rowIndex, p.rowCount, task.rowBlock.extent * rowsHere > p.rowCount);
-  const ragged = p.columnCount > p.panelWidth && p.columnCount % p.panelWidth !== 0;
+  const ragged = task.strip.extent > 1 && p.columnCount % task.stripWidth !== 0;
   const wrapRow = (body: Stmt[]): Stmt =>
     loop(row, 'serial', rowGuard === null ? body : [{ kind: 'if', condition: rowGuard, then: body, otherwise: [] }]);
   const full = wrapRow([loop(column, 'vector', members)]);
   if (!ragged) return [full];
-  const edge = axis('column', p.columnCount % p.panelWidth);
+  const edge = axis('column', p.columnCount % task.stripWidth);
   const edgeMap = new Map([[column, of(edge)]]);
   const edgeMembers = substituteStmts(members, edgeMap);
-  const isLast = apply('eq', indexValue(of(task.panel)), literal('i32', task.panel.extent - 1));
+  const isLast = apply('eq', indexValue(of(task.strip)), literal('i32', task.strip.extent - 1));
   return [{ kind: 'if', condition: isLast, then: [wrapRow([loop(edge, 'vector', edgeMembers)])], otherwise: [full] }];
-}
-
-function guard(index: IndexExpr, count: number, needed: boolean): Expr | null {
-  return needed ? apply('lt', indexValue(index), literal('i32', count)) : null;
 }

@@ -2,6 +2,7 @@
 // estimates are the cost model; tuning measures what they propose (runtime/tune.ts), and a record keeps what won.
 
 import {
+  type ColumnSharing,
   type ContractionSchedule,
   contractionSchedule,
   type DepthwiseSchedule,
@@ -11,10 +12,11 @@ import {
   directTiles,
   mostTileRows,
   type ScheduleTarget,
+  sharedColumns,
 } from './schedule.ts';
 
 /** A matrix product with both operands packed into panels. */
-export interface PackedSchedule extends ContractionSchedule {
+export interface PackedSchedule extends ContractionSchedule, ColumnSharing {
   /** True: the right operand's columns are the rows of the register tile. */
   readonly swapped: boolean;
   /** True: rows are read where they lie. */
@@ -109,13 +111,20 @@ export function packedCandidates(
       const multiplyAdds = tiles * cells * panels * inner * Math.max(1, loads);
       const most = Math.max(1, Math.floor((first.rowBlock * first.columnVectors) / columnVectors / rowTile));
       for (const innerBlock of blocks) {
-        for (const part of rowParts) {
+        const blockedInner = Math.ceil(inner / innerBlock) * innerBlock;
+        const bytes = tasks * blockedInner * panels * width * elementBytes;
+        const sharing = sharedColumns({ ...first, rowTile, columnVectors, innerBlock }, rows, panels, bytes);
+        const alone = rowParts.map((part): ColumnSharing => {
           const rowBlock = Math.max(1, Math.ceil(Math.min(tiles, most) / part)) * rowTile;
-          const copied = (Math.ceil(rows / rowBlock) * columns * inner) / first.lanes;
+          return { sharesColumns: false, panelsPerTask: 1, rowBlock };
+        });
+        for (const shared of sharing.sharesColumns ? [sharing, ...alone] : alone) {
+          const copies = shared.sharesColumns ? 1 : Math.ceil(rows / shared.rowBlock);
+          const copied = (copies * columns * inner) / first.lanes;
           for (const inPlace of mayLieInPlace && inner % innerBlock === 0 ? [false, true] : [false]) {
             const packed = inPlace ? 0 : rows * inner;
             candidates.push({
-              choice: { form: 'packed', ...first, rowTile, columnVectors, innerBlock, rowBlock, swapped, inPlace },
+              choice: { form: 'packed', ...first, rowTile, columnVectors, innerBlock, ...shared, swapped, inPlace },
               cost: tasks * (multiplyAdds + packingCost * (copied + packed)),
               tile: `packed ${swapped ? 'swapped ' : ''}${rowTile} × ${columnVectors}${inPlace ? ' in place' : ''}`,
             });

@@ -124,6 +124,42 @@ export function contractionSchedule(
   return { rowTile, lanes, columnVectors, innerBlock, rowBlock };
 }
 
+/** Packed columns of this size stay in a second-level cache of 1 MB beside the rows and results that stream past them. */
+const sharedColumnBytes = 262_144;
+/** Row tiles from which on columns are packed once for all tasks. */
+const fewestSharingTiles = 4;
+/** f32 cells of sums of a task whose columns are packed already: 24 KB, so that the first-level cache keeps them. */
+const sharedScratchCells = 6144;
+
+/** How the tasks of a packed contraction share its columns. */
+export interface ColumnSharing {
+  /** True: columns are packed once for all tasks; false: each task packs the panel that it needs. */
+  readonly sharesColumns: boolean;
+  /** Panels whose sums a task finishes together. */
+  readonly panelsPerTask: number;
+  readonly rowBlock: number;
+}
+
+/**
+ * Columns are packed once where they stay in a cache and there are rows enough. A task then takes few rows and many panels: whole
+ * rows of the result where it can, which streams what the epilogue reads and writes.
+ */
+export function sharedColumns(
+  { rowTile, lanes, columnVectors, rowBlock }: ContractionSchedule,
+  rows: number,
+  panels: number,
+  packedBytes: number,
+): ColumnSharing {
+  const tiles = Math.ceil(rows / rowTile);
+  if (packedBytes > sharedColumnBytes || tiles < fewestSharingTiles)
+    return { sharesColumns: false, panelsPerTask: 1, rowBlock };
+  const most = Math.max(1, Math.floor(sharedScratchCells / (rowTile * lanes * columnVectors)));
+  let together = Math.min(panels, most);
+  while (panels % together !== 0) together--;
+  const tilesPerTask = Math.min(tiles, Math.max(1, Math.floor(most / together)));
+  return { sharesColumns: true, panelsPerTask: together, rowBlock: tilesPerTask * rowTile };
+}
+
 /** A divisor near the target, so that the last block is whole; else equal blocks, the last one padded with zeros. */
 function blockOf(inner: number): number {
   for (let block = Math.min(inner, mostInnerBlock); block >= fewestInnerBlock; block--) {
