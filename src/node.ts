@@ -2,7 +2,8 @@
 
 export * from './io/files.ts';
 export { type Compiler, findCompiler } from './runtime/c/compiler.ts';
-export { type CompileTargetOptions, compile, type Executable } from './runtime/compile.ts';
+export { type CompileTargetOptions, compile } from './runtime/compile.ts';
+export type { Definition, Executable } from './runtime/definition.ts';
 export { type ExportedC, type ExportOptions, exportC } from './runtime/export-c.ts';
 export { StateStore } from './runtime/state.ts';
 export { checkpointFile } from './train/checkpoint-file.ts';

@@ -319,10 +319,18 @@ const program = (seed: number): string => `
 `;
 
 describe('the compiler', () => {
-  it('that is not there: the message says what to install', () => {
-    const { stdout } = inProcess(program(2), { PATH: '/nonexistent', ASHLAR_CC: '' });
+  const none = { PATH: '/nonexistent', ASHLAR_CC: '' };
+
+  it('that is not there, where C is asked for: the message says what to install', () => {
+    const { stdout } = inProcess(program(2), { ...none, ASHLAR_TARGET: 'c' });
     expect(stdout).toContain('LimitationError: no C compiler was found (looked for gcc, clang and cc)');
     expect(stdout).toContain('apt-get install gcc');
+  });
+
+  it('that is not there: programs run in JavaScript, and a note says so once', () => {
+    const { stdout, stderr } = inProcess(`${program(2)}\n{${program(3).replaceAll(/^ *import.*$/gm, '')}}`, none);
+    expect(stdout).toBe('2 4 6 8\n3 6 9 12\n');
+    expect(stderr.match(/no C compiler was found, so programs run in JavaScript/g)).toHaveLength(1);
   });
 
   it('that was named and cannot be run', async () => {

@@ -11,7 +11,7 @@ import { bakePreparation } from '../passes/bake.ts';
 import { bindStates } from '../passes/bind-states.ts';
 import { compileToProgram } from '../passes/pipeline.ts';
 import { defaultTarget, type ScheduleTarget } from '../passes/schedule.ts';
-import type { Definition } from './compile.ts';
+import type { Definition } from './definition.ts';
 import type { StateStore } from './state.ts';
 
 export interface ExportOptions {

@@ -1,9 +1,7 @@
 // Where the elements of weights come from: one weight at a time, when it is needed, so that a model need not lie in memory
 // beside what is made of it.
 
-import { SafetensorsFile } from '../io/safetensors-file.ts';
-import { UserError } from '../ir/errors.ts';
-import { formatType, sameType, type TensorType } from '../ir/types.ts';
+import type { TensorType } from '../ir/types.ts';
 import type { TypedArray } from './arrays.ts';
 import type { StateStore } from './state.ts';
 
@@ -22,24 +20,5 @@ export function weightsOfStates(
   return {
     elements: (name) => (state?.has(name) === true ? state.memory(name) : byName.get(name)!.initial()),
     close: () => {},
-  };
-}
-
-/** The tensors of a safetensors file. Throws UserError where the file cannot be read, lacks one or has it of another type. */
-export function weightsOfFile(path: string): Weights {
-  const file = new SafetensorsFile(path);
-  return {
-    elements(name, type, memory) {
-      const place = file.place(name);
-      const wanted = `${JSON.stringify(name)}: ${formatType(type)}`;
-      if (place === undefined) throw new UserError(`${path} has no tensor ${wanted} expected`);
-      const { dtype, shape } = place;
-      if (dtype !== type.dtype || !sameType(type, { dtype: type.dtype, shape }))
-        throw new UserError(`${path}: tensor ${wanted} expected, ${dtype}[${shape}] found`);
-      const array = memory();
-      file.read(name, array);
-      return array;
-    },
-    close: () => file.close(),
   };
 }

@@ -40,6 +40,17 @@ export function findCompiler(requested = process.env.ASHLAR_CC): Compiler {
   );
 }
 
+/** Whether one of the compilers that are looked for can run. */
+export function hasCompiler(): boolean {
+  try {
+    findCompiler('');
+    return true;
+  } catch (error) {
+    if (error instanceof LimitationError) return false;
+    throw error;
+  }
+}
+
 function probe(command: string): Compiler | null {
   const version = spawnSync(command, ['--version'], { encoding: 'utf8' });
   if (version.error !== undefined || version.status !== 0) return null;

@@ -1,0 +1,62 @@
+// To the C target: emit, compile with the system's compiler, load, bind memory.
+
+import { rmSync } from 'node:fs';
+import { type CSource, printProgram } from '../../codegen/c/program.ts';
+import { UserError } from '../../ir/errors.ts';
+import { type CompileOptions, compileToProgram } from '../../passes/pipeline.ts';
+import { type ScheduleTarget, targets } from '../../passes/schedule.ts';
+import { runner } from '../call.ts';
+import { type Prepared, withoutData } from '../definition.ts';
+import type { Weights } from '../weights.ts';
+import { cachedLibrary } from './cache.ts';
+import { type Compiler, findCompiler } from './compiler.ts';
+import { bindLibrary, type Library, openLibrary } from './library.ts';
+
+export interface CTargetOptions {
+  readonly compiler?: string | undefined;
+  readonly threads?: number | undefined;
+}
+
+/**
+ * Throws LimitationError where no compiler is found or an operation has no C form, UserError for a compiler that cannot run
+ * or a number of threads that is none.
+ */
+export function compileToC(
+  { func, state }: Prepared,
+  weights: Weights | null,
+  { compiler: command, threads: requested }: CTargetOptions,
+  passes: CompileOptions,
+): unknown {
+  const compiler = findCompiler(command);
+  const threads = threadCount(requested);
+  const program = compileToProgram(func, { ...passes, schedule: scheduleFor(compiler) });
+  const source = printProgram(program);
+  passes.print?.('c', source.code);
+  const call = bindLibrary(loadCached(source, compiler), source, program, weights);
+  const light = withoutData(program);
+  const run = runner(light, (states, inputs, outputs) => call(states, inputs, outputs, threads), state);
+  return Object.assign(run, { state, program: light, source: source.code });
+}
+
+/** A library in the cache that cannot be loaded (damaged, or of another system) is compiled again. */
+function loadCached(source: CSource, compiler: Compiler): Library {
+  const library = cachedLibrary(source, compiler);
+  try {
+    return openLibrary(library);
+  } catch {
+    rmSync(library, { force: true });
+    return openLibrary(cachedLibrary(source, compiler));
+  }
+}
+
+function scheduleFor({ vectorBytes }: Compiler): ScheduleTarget {
+  return vectorBytes === 64 ? targets['x86-64-v4'] : vectorBytes === 32 ? targets['x86-64-v3'] : targets.plain;
+}
+
+function threadCount(requested: number | undefined): number {
+  // OpenMP's own variable may hold a list, one number per level of nesting.
+  const threads = requested ?? Number((process.env.OMP_NUM_THREADS || '1').split(',')[0]);
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new UserError(`threads: a whole number of at least 1 expected, ${threads} given`);
+  return threads;
+}

@@ -1,0 +1,80 @@
+// What the compilers of all targets take and give.
+
+import { LimitationError } from '../ir/errors.ts';
+import type { Func } from '../ir/graph.ts';
+import { builder } from '../ir/ops/index.ts';
+import type { Program } from '../ir/program.ts';
+import type { TensorType } from '../ir/types.ts';
+import { bindStates } from '../passes/bind-states.ts';
+import { largestOperand } from '../passes/fold.ts';
+import { allocate, type TypedArray } from './arrays.ts';
+import { StateStore } from './state.ts';
+import type { Weights } from './weights.ts';
+
+/** What can be compiled: a graph function and the first values of its states. */
+export interface Definition<Inputs = unknown, Outputs = unknown> {
+  readonly func: Func;
+  readonly variables: readonly { readonly name: string; readonly type: TensorType; initial(): ArrayLike<number> }[];
+  /** Carries the input and output types; never read. */
+  readonly signature?: { readonly inputs: Inputs; readonly outputs: Outputs };
+}
+
+type Arrays<Types> = { readonly [Name in keyof Types]: Types[Name] };
+
+/** A compiled function. Calling it runs every kernel before it returns. */
+export interface Executable<Inputs = Record<string, TypedArray>, Outputs = Record<string, TypedArray>> {
+  /**
+   * Runs the function. Outputs are new arrays, or those given. Throws UserError for a missing or unknown input, another
+   * array type or length, or an index out of its range.
+   */
+  (inputs: Arrays<Inputs>, outputs?: Partial<Arrays<Outputs>>): Arrays<Outputs>;
+  readonly state: StateStore;
+  readonly program: Program;
+  /** The C or JavaScript text that runs. */
+  readonly source: string;
+}
+
+/** A function whose weights, if there are any, became constants, and the store with the states that it has left. */
+export interface Prepared {
+  readonly func: Func;
+  readonly state: StateStore;
+}
+
+/** Binds the weights and declares the remaining states in the store given, or in a new one. */
+export function prepareDefinition(
+  { func, variables }: Definition,
+  weights: Weights | null,
+  state = new StateStore(),
+): Prepared {
+  const bound = weights === null ? func : frozen(func, weights);
+  const kept = new Set(bound.parameters.filter(({ role }) => role === 'state').map(({ name }) => name));
+  for (const variable of variables) {
+    if (kept.has(variable.name)) state.declare(variable.name, variable.type, () => variable.initial());
+  }
+  return { func: bound, state };
+}
+
+/** The function with the states that it only reads as constants, or as weights where no pass looks at their elements. */
+function frozen(func: Func, weights: Weights): Func {
+  const values = (name: string): ArrayLike<number> => {
+    const { type } = func.parameters.find((parameter) => parameter.name === name)!.value;
+    const elements = weights.elements(name, type, () => allocate(type));
+    if (elements instanceof BigInt64Array)
+      throw new LimitationError(`state ${name} is i64; it cannot be frozen, cast it to i32`);
+    return elements;
+  };
+  return bindStates(func, builder, values, largestOperand);
+}
+
+/** The program without the elements of its external constants, which its runtime holds by now, packed or copied. */
+export function withoutData(program: Program): Program {
+  const light = new Map(program.externals.map((buffer) => [buffer, { ...buffer, data: null }]));
+  const launches = (list: Program['steps']): Program['steps'] =>
+    list.map((launch) => ({ ...launch, args: launch.args.map((buffer) => light.get(buffer) ?? buffer) }));
+  return {
+    ...program,
+    steps: launches(program.steps),
+    preparation: launches(program.preparation),
+    externals: [...light.values()],
+  };
+}
