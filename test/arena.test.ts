@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { arenaAlignment, type Lifetime, planArena } from '../src/passes/arena.ts';
+import { type ArenaPlan, type Lifetime, planArena } from '../src/passes/arena.ts';
+
+const alignment = 64;
+const plan = (lifetimes: readonly Lifetime[]): ArenaPlan => planArena(lifetimes, alignment);
 
 const life = (bytes: number, first: number, last: number): Lifetime => ({ bytes, first, last });
 
@@ -9,17 +12,17 @@ function overlaps(a: Lifetime, b: Lifetime): boolean {
 
 describe('the arena plan', () => {
   it('gives a dead buffer’s bytes to the next one', () => {
-    expect(planArena([life(640, 0, 1), life(640, 2, 3)])).toEqual({ offsets: [0, 0], bytes: 640 });
+    expect(plan([life(640, 0, 1), life(640, 2, 3)])).toEqual({ offsets: [0, 0], bytes: 640 });
   });
 
   it('keeps buffers apart that are alive in the same kernel', () => {
-    const { offsets, bytes } = planArena([life(100, 0, 1), life(100, 1, 2)]);
+    const { offsets, bytes } = plan([life(100, 0, 1), life(100, 1, 2)]);
     expect(offsets[0]).not.toBe(offsets[1]);
     expect(bytes).toBe(256);
   });
 
   it('extends a free block at the end instead of leaving a hole', () => {
-    expect(planArena([life(64, 0, 0), life(128, 1, 1)]).bytes).toBe(128);
+    expect(plan([life(64, 0, 0), life(128, 1, 1)]).bytes).toBe(128);
   });
 
   it('never overlaps two live buffers, and aligns every offset', () => {
@@ -32,9 +35,9 @@ describe('the arena plan', () => {
       const first = random(100);
       return life(1 + random(1000), first, first + random(10));
     });
-    const { offsets, bytes } = planArena(lifetimes);
+    const { offsets, bytes } = plan(lifetimes);
     lifetimes.forEach((a, i) => {
-      expect(offsets[i]! % arenaAlignment).toBe(0);
+      expect(offsets[i]! % alignment).toBe(0);
       expect(offsets[i]! + a.bytes).toBeLessThanOrEqual(bytes);
       for (let j = 0; j < i; j++) {
         const b = lifetimes[j]!;

@@ -108,7 +108,12 @@ function* runStmt(stmt: Stmt, frame: Frame): Steps {
 /** Every invocation runs to its next barrier before any runs on; all must reach the same number of them. */
 function lockstep(axis: Axis, body: readonly Stmt[], frame: Frame): void {
   const invocations = Array.from({ length: axis.extent }, (_, i) =>
-    runBlock(body, { axes: new Map(frame.axes).set(axis, i), locals: new Map(frame.locals), memory: frame.memory }),
+    // What an invocation allocates is its own; what was there before is shared.
+    runBlock(body, {
+      axes: new Map(frame.axes).set(axis, i),
+      locals: new Map(frame.locals),
+      memory: new Map(frame.memory),
+    }),
   );
   for (;;) {
     const done = invocations.map((steps) => steps.next().done === true);

@@ -53,6 +53,15 @@ export interface PaddedWindow {
 /** Results as buffers for operations that write their own loop nest. */
 export interface NestContext extends ElementContext {
   readonly results: readonly Buffer[];
+  readonly machine: NestMachine;
+}
+
+/** What the form of such a nest depends on. */
+export interface NestMachine {
+  /** True where a task may run vector lanes inside its own loops; on a GPU the tasks are the lanes. */
+  readonly lanes: boolean;
+  /** Parallel tasks without which the machine idles. */
+  readonly tasks: number;
 }
 
 export type Lowering<K extends OpName> =

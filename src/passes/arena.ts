@@ -14,15 +14,13 @@ export interface ArenaPlan {
   readonly bytes: number;
 }
 
-/** Every offset is a multiple of this: a cache line, and the widest vector. */
-export const arenaAlignment = 64;
-
 interface Block {
   offset: number;
   bytes: number;
 }
 
-export function planArena(lifetimes: readonly Lifetime[]): ArenaPlan {
+/** Every offset is a multiple of `alignment`. */
+export function planArena(lifetimes: readonly Lifetime[], alignment: number): ArenaPlan {
   const offsets = new Array<number>(lifetimes.length).fill(0);
   const starts = bucketBy(lifetimes, (lifetime) => lifetime.first);
   const ends = bucketBy(lifetimes, (lifetime) => lifetime.last);
@@ -33,7 +31,7 @@ export function planArena(lifetimes: readonly Lifetime[]): ArenaPlan {
     // Larger buffers first: they have the fewest places to go.
     const begin = (starts.get(position) ?? []).sort((a, b) => lifetimes[b]!.bytes - lifetimes[a]!.bytes);
     for (const index of begin) {
-      const bytes = aligned(lifetimes[index]!.bytes);
+      const bytes = aligned(lifetimes[index]!.bytes, alignment);
       const found = takeTightest(free, bytes);
       if (found !== null) offsets[index] = found;
       else {
@@ -42,14 +40,15 @@ export function planArena(lifetimes: readonly Lifetime[]): ArenaPlan {
       }
     }
     for (const index of ends.get(position) ?? []) {
-      release(free, { offset: offsets[index]!, bytes: aligned(lifetimes[index]!.bytes) });
+      release(free, { offset: offsets[index]!, bytes: aligned(lifetimes[index]!.bytes, alignment) });
     }
   }
   return { offsets, bytes: top };
 }
 
-function aligned(bytes: number): number {
-  return Math.max(1, Math.ceil(bytes / arenaAlignment)) * arenaAlignment;
+/** Bytes as a multiple of the alignment, at least one. */
+export function aligned(bytes: number, alignment: number): number {
+  return Math.max(1, Math.ceil(bytes / alignment)) * alignment;
 }
 
 function bucketBy(lifetimes: readonly Lifetime[], key: (lifetime: Lifetime) => number): Map<number, number[]> {

@@ -11,11 +11,9 @@ import type { Group } from './fuse.ts';
 import type { ScheduleTarget } from './schedule.ts';
 import type { Choose } from './schedule-candidates.ts';
 
-/** Everything the lowering of one group needs. */
-export interface GroupContext {
+/** What the lowering of one group needs on any machine. */
+export interface LoweringContext {
   readonly table: OpTable;
-  readonly target: ScheduleTarget;
-  readonly choose: Choose;
   readonly group: Group;
   /** A value at an index: a load, an inlined expression, or what `locals` says. */
   at(value: Value, index: readonly IndexExpr[], locals: ReadonlyMap<Value, Expr>): Expr;
@@ -30,6 +28,12 @@ export interface GroupContext {
   readonly order: readonly number[];
   /** A buffer that lives from one kernel of the group to the next. */
   scratch(name: string, dtype: DType, size: number): Buffer;
+}
+
+/** What it needs on a CPU. */
+export interface GroupContext extends LoweringContext {
+  readonly target: ScheduleTarget;
+  readonly choose: Choose;
 }
 
 /** A kernel's loops before its parameters are collected. */
@@ -57,7 +61,7 @@ export function elementOf(
  * `anchored` holds the anchor's value, if there is one.
  */
 export function memberStmts(
-  context: GroupContext,
+  context: LoweringContext,
   index: readonly IndexExpr[],
   anchored: ReadonlyMap<Value, Expr>,
 ): Stmt[] {

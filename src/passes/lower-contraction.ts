@@ -9,7 +9,7 @@ import { apply } from '../ir/kernel.ts';
 import type { PaddedWindow } from '../ir/optable.ts';
 import { bytesPerElement, isFloat } from '../ir/types.ts';
 import { substituteAxes } from './expr-rewrite.ts';
-import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
+import { type GroupContext, type KernelBody, type LoweringContext, memberStmts } from './group.ts';
 import { extentOf } from './loops.ts';
 import { asDepthwise, lowerDepthwise } from './lower-depthwise.ts';
 import { type DirectProblem, lowerDirect } from './lower-direct.ts';
@@ -22,7 +22,7 @@ import {
   packedSchedule,
   swapped,
 } from './lower-packed.ts';
-import { reductionKernels } from './lower-reduction.ts';
+import { type Reduction, reductionKernels } from './lower-reduction.ts';
 import { asWinograd, lowerWinograd, type Square, tilesOf, winogradGain } from './lower-winograd.ts';
 import { problemKey } from './problem-key.ts';
 import {
@@ -214,7 +214,8 @@ function isPackable({ lhs }: Problem): boolean {
   return isFloat(lhs.dtype) ? lhs.dtype !== 'f16' : lhs.dtype === 'i32' || lhs.dtype === 'u32';
 }
 
-function problemOf(context: GroupContext, anchor: Node): Problem {
+/** The contraction of a group's anchor. */
+export function problemOf(context: LoweringContext, anchor: Node): Problem {
   const { lowering } = context.table[anchor.op];
   if (lowering.class !== 'contraction') throw new InternalError(`${anchor.op} is no contraction`);
   const form = lowering.form(anchor as never);
@@ -223,16 +224,19 @@ function problemOf(context: GroupContext, anchor: Node): Problem {
 }
 
 function asReduction(context: GroupContext, anchor: Node, problem: Problem): KernelBody[] {
-  // The reduction's axes are the result's own, in the result's order.
-  const domain = resultAxes(problem, context.order);
-  return reductionKernels(context, {
-    domain,
+  return reductionKernels(context, sumOfProducts(context, anchor, problem));
+}
+
+/** A contraction as a reduction over the result's own axes, in the result's order. */
+export function sumOfProducts(context: LoweringContext, anchor: Node, problem: Problem): Reduction {
+  return {
+    domain: resultAxes(problem, context.order),
     reduced: problem.inner,
     monoid: 'sum',
     position: false,
     element: apply('mul', problem.lhs, problem.rhs),
     finish: (sum) => memberStmts(context, problem.result, new Map([[anchor.results[0]!, sum]])),
-  });
+  };
 }
 
 /** The axes of the result from the slowest to the fastest. */

@@ -21,7 +21,7 @@ import {
 import { identityOf } from '../ir/ops/monoid.ts';
 import { bytesPerElement, isFloat } from '../ir/types.ts';
 import { indicesOf, substituteAxes } from './expr-rewrite.ts';
-import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
+import { type GroupContext, type KernelBody, type LoweringContext, memberStmts } from './group.ts';
 import { fewestLanes, laneLoops, vectorLanes } from './lane-loops.ts';
 import { contiguousAxis, elementLoops, extentOf, loop, mergeAxes, substituteStmts } from './loops.ts';
 import { workOf } from './lower-element.ts';
@@ -40,6 +40,11 @@ export interface Reduction {
 }
 
 export function lowerReduction(context: GroupContext, anchor: Node): KernelBody[] {
+  return reductionKernels(context, reductionOf(context, anchor));
+}
+
+/** The reduction of a group's anchor, with the group's members after it. */
+export function reductionOf(context: LoweringContext, anchor: Node): Reduction {
   const { lowering } = context.table[anchor.op];
   if (lowering.class !== 'reduction') throw new InternalError(`${anchor.op} is no reduction`);
   const domain = context.group.domain.map((extent, i) => axis(`i${i}`, extent));
@@ -49,7 +54,7 @@ export function lowerReduction(context: GroupContext, anchor: Node): KernelBody[
   const s = {
     operand: (position: number, at: readonly IndexExpr[]) => context.at(anchor.operands[position]!, at, none),
   };
-  const reduction: Reduction = {
+  return {
     domain: context.order.map((position) => domain[position]!),
     reduced,
     monoid: lowering.monoid(anchor as never),
@@ -57,7 +62,6 @@ export function lowerReduction(context: GroupContext, anchor: Node): KernelBody[
     element: lowering.element(s, index, reduced.map(of), anchor as never),
     finish: (result) => memberStmts(context, index, new Map([[anchor.results[0]!, result]])),
   };
-  return reductionKernels(context, reduction);
 }
 
 /** One kernel, or two where the reduction is long and its results are few. */
@@ -136,13 +140,16 @@ function elementWork(element: Expr): number {
 }
 
 /** A running value (and position) with the statements that begin it, take one element in, and read the result. */
-interface Running {
+export interface Running {
   begin(): Stmt[];
   take(element: Expr, position: IndexExpr): Stmt[];
+  /** The best or combined value. */
+  readonly value: Expr;
+  /** The value, or its position. */
   readonly result: Expr;
 }
 
-function running(reduction: Reduction): Running {
+export function running(reduction: Reduction): Running {
   const { monoid, element, position } = reduction;
   const dtype = element.dtype;
   const best: Local = { name: position ? 'best' : monoid, dtype, lanes: 1 };
@@ -152,6 +159,7 @@ function running(reduction: Reduction): Running {
     return {
       begin: () => [{ kind: 'accumulator', local: best, initial: first }],
       take: (value) => [{ kind: 'accumulate', local: best, monoid, value }],
+      value: bestValue,
       result: bestValue,
     };
   }
@@ -176,12 +184,13 @@ function running(reduction: Reduction): Running {
         { kind: 'assign', local: at, value: choose(betterValue, indexValue(index), atValue) },
       ];
     },
+    value: bestValue,
     result: atValue,
   };
 }
 
 /** Strictly better, or the first NaN. */
-function isBetter(monoid: Monoid, candidate: Expr, best: Expr): Expr {
+export function isBetter(monoid: Monoid, candidate: Expr, best: Expr): Expr {
   const ordered = apply(monoid === 'max' ? 'gt' : 'lt', candidate, best);
   if (!isFloat(candidate.dtype)) return ordered;
   const firstNaN = apply('and', apply('ne', candidate, candidate), apply('eq', best, best));

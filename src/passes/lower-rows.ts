@@ -1,49 +1,89 @@
-// Groups that are computed by rows: a loop over rows, in parallel where there is enough work, around the phases of one
-// row. A phase is a loop in lanes over the row's elements; the results of its reductions are values of the row for the
+// Groups that are computed by rows: a loop over rows around the phases of one row. A phase is a loop over the row's elements; the results of its reductions are values of the row for the
 // phases after it. A row stays in the first-level cache from phase to phase, so memory is read and written once.
 
 import { InternalError } from '../ir/errors.ts';
 import type { Node, Value } from '../ir/graph.ts';
-import { axis, fixed, type IndexExpr, of } from '../ir/index-expr.ts';
-import { type Buffer, type Expr, type Local, load, type Stmt } from '../ir/kernel.ts';
+import { type Axis, axis, fixed, type IndexExpr, of } from '../ir/index-expr.ts';
+import { type Buffer, type BufferSpace, type Expr, type Local, load, type Stmt } from '../ir/kernel.ts';
 import { sizeOf } from '../ir/types.ts';
 import { allIndices } from './expr-rewrite.ts';
-import type { GroupContext, KernelBody } from './group.ts';
-import { laneLoops } from './lane-loops.ts';
+import type { GroupContext, KernelBody, LoweringContext } from './group.ts';
+import { type LaneReduction, laneLoops } from './lane-loops.ts';
 import { loop, mergeAxes, substituteStmts } from './loops.ts';
 import { workOf } from './lower-element.ts';
 import { resultLoops } from './lower-reduction.ts';
 import { rowElement, rowIndex } from './row-groups.ts';
 import { planRows, type RowPhase } from './row-plan.ts';
+import { rowBytes } from './schedule.ts';
 
-export function lowerRows(context: GroupContext): KernelBody[] {
-  const { domain } = context.group;
-  const axes = domain.slice(0, -1).map((extent, position) => axis(`i${position}`, extent));
-  const body = rowStmts(context, axes.map(of));
-  const work = workOf(body) * sizeOf(domain);
-  const { merged, map } = mergeAxes(axes, allIndices(body));
-  const inner = map.size === 0 ? body : substituteStmts(body, map);
-  return [{ suffix: '', body: resultLoops(merged, inner, work), flops: work }];
+/** How a machine runs over the elements of a row. */
+export interface RowLoops {
+  /** Bytes of the rows that are kept between phases, and where they are. */
+  readonly rowBytes: number;
+  readonly space: BufferSpace;
+  /** Runs a body for every element; it hands what is reduced to `take`. */
+  reduce(length: number, reductions: readonly LaneReduction[], body: RowBody): { stmts: Stmt[]; results: Expr[] };
+  each(length: number, body: (at: IndexExpr) => Stmt[]): Stmt[];
+  /** Writes what the row has once. */
+  once(stmts: Stmt[]): Stmt[];
 }
 
-/** One row: its phases in order, around the rows that are kept between them. */
-function rowStmts(context: GroupContext, lead: readonly IndexExpr[]): Stmt[] {
+export type RowBody = (at: IndexExpr, take: (reduction: number, value: Expr) => Stmt) => Stmt[];
+
+/** Lanes over the elements, in one thread. */
+const laneRows: RowLoops = {
+  rowBytes,
+  space: 'stack',
+  reduce: (length, reductions, body) => laneLoops([], axis('j', length), reductions, body),
+  each: (length, body) => {
+    const along = axis('j', length);
+    return [loop(along, 'vector', body(of(along)))];
+  },
+  once: (stmts) => stmts,
+};
+
+export function lowerRows(context: GroupContext): KernelBody[] {
+  const { allocations, stmts, rows } = rowKernel(context, laneRows);
+  const work = workOf(stmts) * sizeOf(context.group.domain);
+  return [{ suffix: '', body: resultLoops(rows, [...allocations, ...stmts], work), flops: work }];
+}
+
+/** A row of a group and the axes over rows: its phases in order, and the rows that are kept between them. */
+export interface RowKernel {
+  readonly rows: readonly Axis[];
+  readonly allocations: readonly Stmt[];
+  readonly stmts: readonly Stmt[];
+}
+
+export function rowKernel(context: LoweringContext, loops: RowLoops): RowKernel {
+  const axes = context.group.domain.slice(0, -1).map((extent, position) => axis(`i${position}`, extent));
+  const { allocations, stmts } = rowStmts(context, loops, axes.map(of));
+  const { merged, map } = mergeAxes(axes, allIndices(stmts));
+  return { rows: merged, allocations, stmts: map.size === 0 ? stmts : substituteStmts(stmts, map) };
+}
+
+function rowStmts(
+  context: LoweringContext,
+  loops: RowLoops,
+  lead: readonly IndexExpr[],
+): Pick<RowKernel, 'allocations' | 'stmts'> {
   const { group } = context;
-  const { phases, onStack } = planRows(context);
+  const { phases, onStack } = planRows(context, loops.rowBytes);
   const length = group.domain[group.domain.length - 1]!;
   const rows = new Map<Value, Buffer>();
   for (const value of onStack) {
     const name = `${value.name ?? value.producer?.op ?? 'value'}_row`;
-    rows.set(value, { name, dtype: value.type.dtype, size: length, space: 'stack' });
+    rows.set(value, { name, dtype: value.type.dtype, size: length, space: loops.space });
   }
-  const row: Row = { context, lead, rows, ofRow: new Map(), stored: new Set(group.stored) };
+  const row: Row = { context, loops, lead, rows, ofRow: new Map(), stored: new Set(group.stored) };
   const allocations = [...rows.values()].map((buffer): Stmt => ({ kind: 'allocate', buffer }));
-  return [...allocations, ...phases.flatMap((phase) => phaseStmts(row, phase, length))];
+  return { allocations, stmts: phases.flatMap((phase) => phaseStmts(row, phase, length)) };
 }
 
 /** A row on its way through the phases. */
 interface Row {
-  readonly context: GroupContext;
+  readonly context: LoweringContext;
+  readonly loops: RowLoops;
   readonly lead: readonly IndexExpr[];
   /** Elements kept on the stack. */
   readonly rows: ReadonlyMap<Value, Buffer>;
@@ -53,11 +93,10 @@ interface Row {
 }
 
 function phaseStmts(row: Row, { before, elements, kept, reductions }: RowPhase, length: number): Stmt[] {
-  const { context, ofRow } = row;
+  const { context, loops, ofRow } = row;
   const stmts = before.flatMap((node) => named(row, node, elementAt(row, node, fixed(0), ofRow), fixed(0)));
   if (elements.length === 0 && reductions.length === 0) return stmts;
-  const along = axis('j', length);
-  const body = (at: IndexExpr, take: (reduction: number, value: Expr) => Stmt): Stmt[] => {
+  const body: RowBody = (at, take) => {
     const locals = new Map(ofRow);
     for (const value of kept) locals.set(value, keptAt(row, value, at));
     const named: Stmt[] = [];
@@ -74,14 +113,14 @@ function phaseStmts(row: Row, { before, elements, kept, reductions }: RowPhase, 
     const none = (): Stmt => {
       throw new InternalError('a phase without reductions takes nothing');
     };
-    return [...stmts, loop(along, 'vector', body(of(along), none))];
+    return [...stmts, ...loops.each(length, (at) => body(at, none))];
   }
   const kinds = reductions.map((node) => {
     const { lowering } = context.table[node.op];
     if (lowering.class !== 'reduction') throw new InternalError(`${node.op} is no reduction`);
     return { monoid: lowering.monoid(node as never), dtype: node.operands[0]!.type.dtype };
   });
-  const lanes = laneLoops([], along, kinds, body);
+  const lanes = loops.reduce(length, kinds, body);
   const results = reductions.flatMap((node, i) => named(row, node, lanes.results[i]!, fixed(0)));
   return [...stmts, ...lanes.stmts, ...results];
 }
@@ -91,7 +130,8 @@ function named(row: Row, node: Node, expr: Expr, at: IndexExpr): Stmt[] {
   const value = node.results[0]!;
   const { local, reference } = localFor(value);
   row.ofRow.set(value, reference);
-  return [{ kind: 'let', local, value: expr }, ...stores(row, value, reference, at)];
+  const stored = stores(row, value, reference, at);
+  return [{ kind: 'let', local, value: expr }, ...(stored.length === 0 ? [] : row.loops.once(stored))];
 }
 
 function localFor(value: Value): { local: Local; reference: Expr } {

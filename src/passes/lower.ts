@@ -1,8 +1,8 @@
 // Lowering: each fused group becomes kernels. The rules of the operation table give scalar expressions at an index;
 // this file composes them (an inlined operand is evaluated in place, a stored one is loaded) and hands the result to
-// the lowering of its class: element loops, reductions, contractions, or the operation's own nest.
+// the machine, which chooses the loops.
 
-import { InternalError, type SourcePosition } from '../ir/errors.ts';
+import type { SourcePosition } from '../ir/errors.ts';
 import type { Func, Node, Value } from '../ir/graph.ts';
 import type { IndexExpr } from '../ir/index-expr.ts';
 import { type Buffer, type Expr, type Kernel, load } from '../ir/kernel.ts';
@@ -10,15 +10,9 @@ import type { OpTable } from '../ir/optable.ts';
 import { bytesPerElement, type DType, sizeOf } from '../ir/types.ts';
 import { accessesOf, walkExpr } from './expr-rewrite.ts';
 import { type FusionPlan, type Group, isConstantBuffer } from './fuse.ts';
-import { elementOf, type GroupContext, type KernelBody } from './group.ts';
+import { elementOf, type KernelBody, type LoweringContext } from './group.ts';
 import { chooseLayouts, type Layouts, offsetIn } from './layout.ts';
-import { lowerContraction } from './lower-contraction.ts';
-import { lowerElement } from './lower-element.ts';
-import { lowerNest } from './lower-nest.ts';
-import { lowerReduction } from './lower-reduction.ts';
-import { lowerRows } from './lower-rows.ts';
-import type { ScheduleTarget } from './schedule.ts';
-import { untuned } from './schedule-candidates.ts';
+import type { Machine } from './machine.ts';
 
 export interface Lowered {
   readonly kernels: readonly Kernel[];
@@ -27,7 +21,7 @@ export interface Lowered {
   readonly bufferOf: ReadonlyMap<Value, Buffer>;
 }
 
-export function lower(func: Func, plan: FusionPlan, table: OpTable, target: ScheduleTarget, choose = untuned): Lowered {
+export function lower(func: Func, plan: FusionPlan, table: OpTable, machine: Machine): Lowered {
   const buffers = new Map<Buffer, Value | null>();
   const bufferOf = new Map<Value, Buffer>();
   const names = new Map<string, number>();
@@ -68,10 +62,8 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, target: Sche
   const constants = new Set(constantBuffers(func));
   const kernels: Kernel[] = [];
   for (const group of plan.groups) {
-    const context: GroupContext = {
+    const context: LoweringContext = {
       table,
-      target,
-      choose,
       group,
       at,
       operandOf: { operand: (position, index) => at(group.anchor!.operands[position]!, index, none) },
@@ -81,7 +73,7 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, target: Sche
       order: orderOf(group, layouts),
       scratch: (name, dtype, size) => makeBuffer(name, dtype, size, null),
     };
-    for (const body of lowerGroup(context)) kernels.push(finishKernel(group, body));
+    for (const body of machine.lowerGroup(context)) kernels.push(finishKernel(group, body));
   }
   return { kernels, buffers, bufferOf };
 }
@@ -104,24 +96,6 @@ function readsConstants(
 function orderOf(group: Group, layouts: Layouts): readonly number[] {
   const [first] = group.stored;
   return (first && layouts.get(first)) ?? group.domain.map((_, axis) => axis);
-}
-
-function lowerGroup(context: GroupContext): KernelBody[] {
-  const { anchor } = context.group;
-  if (context.group.byRows) return lowerRows(context);
-  if (anchor === null) return lowerElement(context);
-  const { lowering } = context.table[anchor.op];
-  switch (lowering.class) {
-    case 'reduction':
-      return lowerReduction(context, anchor);
-    case 'contraction':
-      return lowerContraction(context, anchor);
-    case 'nest':
-      return lowerNest(context, anchor);
-    case 'element':
-    case 'expanded':
-      throw new InternalError(`${anchor.op} cannot anchor a kernel`);
-  }
 }
 
 function finishKernel(group: Group, { suffix, body, flops }: KernelBody): Kernel {

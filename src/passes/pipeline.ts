@@ -4,10 +4,12 @@ import type { Func } from '../ir/graph.ts';
 import { printKernelText } from '../ir/kernel-text.ts';
 import { builder, opTable } from '../ir/ops/index.ts';
 import type { Program } from '../ir/program.ts';
+import { cpuMachine } from './cpu.ts';
 import { type FusionPlan, fuse, withoutFusion } from './fuse.ts';
 import { optimize } from './graph-passes.ts';
 import { inputChecks } from './input-checks.ts';
 import { lower } from './lower.ts';
+import type { Machine } from './machine.ts';
 import { type PlanOptions, planProgram } from './plan.ts';
 import { separateResults } from './results.ts';
 import { defaultTarget, type ScheduleTarget } from './schedule.ts';
@@ -15,6 +17,8 @@ import { shareKernels } from './share-kernels.ts';
 
 export interface CompileOptions extends PlanOptions {
   readonly schedule?: ScheduleTarget;
+  /** What kernels are made for. Default: a CPU with the given schedule. */
+  readonly machine?: Machine;
   /** False: one kernel per operation, the measure that fusion is compared with. */
   readonly fusion?: boolean;
   /** Receives every stage by name, in text form. */
@@ -23,12 +27,12 @@ export interface CompileOptions extends PlanOptions {
 
 /** Compiles a function to a program: kernels in order, their buffers placed. Deterministic for a given function and options. */
 export function compileToProgram(func: Func, options: CompileOptions = {}): Program {
-  const { schedule = defaultTarget, fusion = true, print } = options;
+  const { schedule = defaultTarget, machine = cpuMachine(schedule), fusion = true, print } = options;
   const checks = inputChecks(func);
   const optimized = optimize(func, print === undefined ? {} : { print });
   const separated = separateResults(optimized, builder);
   const plan: FusionPlan = fusion ? fuse(separated, opTable) : withoutFusion(separated, opTable);
-  const lowered = shareKernels(lower(separated, plan, opTable, schedule));
+  const lowered = shareKernels(lower(separated, plan, opTable, machine));
   print?.('kernels', lowered.kernels.map(printKernelText).join('\n\n'));
-  return planProgram(separated, lowered, checks, options);
+  return machine.finish(planProgram(separated, lowered, checks, machine, options));
 }

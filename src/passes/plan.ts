@@ -8,10 +8,10 @@ import { axis, of } from '../ir/index-expr.ts';
 import { type Buffer, type Kernel, load } from '../ir/kernel.ts';
 import type { Launch, Program, ProgramBuffer, RangeCheck, Storage } from '../ir/program.ts';
 import { bytesPerElement, sizeOf, type TensorType } from '../ir/types.ts';
-import { arenaAlignment, planArena } from './arena.ts';
+import { aligned, planArena } from './arena.ts';
 import { aliasBuffers, canReplace } from './in-place.ts';
-import { elementLoops } from './loops.ts';
 import { constantBuffers, type Lowered } from './lower.ts';
+import type { Machine, MemoryRules } from './machine.ts';
 
 export interface PlanOptions {
   /** Constants of more elements than this are external. Default: none are. */
@@ -22,12 +22,13 @@ export function planProgram(
   func: Func,
   lowered: Lowered,
   checks: readonly RangeCheck[],
+  machine: Machine,
   { mostInlineElements = Number.POSITIVE_INFINITY }: PlanOptions = {},
 ): Program {
   const storage = assignStorage(func, lowered, mostInlineElements);
   const aliases = new Map<Buffer, Buffer>();
   const preparation = preparable(func, lowered, storage);
-  const copies = updateStates(func, lowered, storage, aliases);
+  const copies = updateStates(func, lowered, storage, aliases, machine);
   reuseDying(lowered, storage, aliases, preparation.buffers);
   const alias = (buffer: Buffer): Buffer => {
     let root = buffer;
@@ -42,7 +43,7 @@ export function planProgram(
   };
   const kernels = lowered.kernels.filter((kernel) => !preparation.kernels.has(kernel));
   const steps = [...kernels, ...copies].map((kernel) => aliasBuffers(kernel, alias));
-  return assemble(func, lowered, { steps, preparation }, storage, checks);
+  return assemble(func, lowered, { steps, preparation }, { storage, memory: machine.memory }, checks);
 }
 
 /** Kernels that read constants and one another's results alone, and the buffers that they write. */
@@ -100,6 +101,7 @@ function updateStates(
   lowered: Lowered,
   storage: ReadonlyMap<Buffer, Place>,
   aliases: Map<Buffer, Buffer>,
+  machine: Machine,
 ): Kernel[] {
   const { lastRead, writers } = usage(lowered.kernels);
   const states = new Map(
@@ -121,14 +123,14 @@ function updateStates(
       (lastRead.get(state) ?? -1) <= writer &&
       ((lastRead.get(state) ?? -1) < writer || canReplace(lowered.kernels[writer]!, state, buffer));
     if (direct) aliases.set(buffer, state);
-    else copies.push(copyKernel(buffer, state));
+    else copies.push(copyKernel(buffer, state, machine));
   }
   return copies;
 }
 
-function copyKernel(from: Buffer, to: Buffer): Kernel {
+function copyKernel(from: Buffer, to: Buffer, machine: Machine): Kernel {
   const i = axis('i', from.size);
-  const body = elementLoops([i], [{ kind: 'store', buffer: to, offset: of(i), value: load(from, of(i)) }], 1);
+  const body = machine.elementLoops([i], [{ kind: 'store', buffer: to, offset: of(i), value: load(from, of(i)) }], 1);
   return {
     name: 'copy',
     parameters: [
@@ -199,11 +201,11 @@ function assemble(
   func: Func,
   lowered: Lowered,
   { steps, preparation }: { readonly steps: readonly Kernel[]; readonly preparation: Preparation },
-  places: ReadonlyMap<Buffer, Place>,
+  { storage: places, memory }: { readonly storage: ReadonlyMap<Buffer, Place>; readonly memory: MemoryRules },
   checks: readonly RangeCheck[],
 ): Program {
-  const arena = placeInArena(steps, places, preparation.buffers);
-  const prepared = placeInOrder(preparation.buffers);
+  const arena = placeInArena(steps, places, preparation.buffers, memory);
+  const prepared = placeInOrder(preparation.buffers, memory);
   const made = new Map<Buffer, ProgramBuffer>();
   const programBuffer = (buffer: Buffer): ProgramBuffer => {
     const found = made.get(buffer);
@@ -279,6 +281,7 @@ function placeInArena(
   kernels: readonly Kernel[],
   places: ReadonlyMap<Buffer, Place>,
   prepared: ReadonlySet<Buffer>,
+  memory: MemoryRules,
 ): { index: Map<Buffer, number>; offset: Map<Buffer, number>; bytes: number } {
   const lives = new Map<Buffer, { first: number; last: number }>();
   kernels.forEach((kernel, position) => {
@@ -291,10 +294,10 @@ function placeInArena(
   });
   const buffers = [...lives.keys()];
   const lifetimes = buffers.map((buffer) => ({
-    bytes: sizeOf([buffer.size]) * bytesPerElement[buffer.dtype],
+    bytes: buffer.size * memory.bytesPerElement[buffer.dtype],
     ...lives.get(buffer)!,
   }));
-  const { offsets, bytes } = planArena(lifetimes);
+  const { offsets, bytes } = planArena(lifetimes, memory.alignment);
   return {
     index: new Map(buffers.map((buffer, i) => [buffer, i])),
     offset: new Map(buffers.map((buffer, i) => [buffer, offsets[i]!])),
@@ -303,12 +306,15 @@ function placeInArena(
 }
 
 /** One buffer after another: they all live as long as the program. */
-function placeInOrder(buffers: ReadonlySet<Buffer>): { offset: Map<Buffer, number>; bytes: number } {
+function placeInOrder(
+  buffers: ReadonlySet<Buffer>,
+  memory: MemoryRules,
+): { offset: Map<Buffer, number>; bytes: number } {
   const offset = new Map<Buffer, number>();
   let bytes = 0;
   for (const buffer of buffers) {
     offset.set(buffer, bytes);
-    bytes += Math.ceil((buffer.size * bytesPerElement[buffer.dtype]) / arenaAlignment) * arenaAlignment;
+    bytes += aligned(buffer.size * memory.bytesPerElement[buffer.dtype], memory.alignment);
   }
   return { offset, bytes };
 }

@@ -6,9 +6,8 @@ import type { Node, Value } from '../ir/graph.ts';
 import { axis, of } from '../ir/index-expr.ts';
 import { type Expr, literal } from '../ir/kernel.ts';
 import { bytesPerElement, sameShape } from '../ir/types.ts';
-import type { GroupContext } from './group.ts';
+import type { LoweringContext } from './group.ts';
 import { isRowReduction, rowElement } from './row-groups.ts';
-import { rowBytes } from './schedule.ts';
 
 export interface RowPlan {
   readonly phases: readonly RowPhase[];
@@ -42,7 +41,8 @@ interface Element {
   isKept: boolean;
 }
 
-export function planRows(context: GroupContext): RowPlan {
+/** The phases of a group's rows. Rows that are kept between them take up to `rowBytes` bytes. */
+export function planRows(context: LoweringContext, rowBytes: number): RowPlan {
   const { group } = context;
   const members = new Set(group.members.flatMap((member) => member.results));
   const elements = new Map<Value, Element>();
@@ -73,7 +73,7 @@ export function planRows(context: GroupContext): RowPlan {
       levels.set(value, phase);
     }
   }
-  const onStack = decide(context, [...elements.values()]);
+  const onStack = decide(context, [...elements.values()], rowBytes);
   const count = Math.max(before.length, reductions.length, ...[...elements.values()].map(({ phase }) => phase + 1));
   const phases = Array.from({ length: count }, (_, phase): RowPhase => {
     const here = [...elements.values()].filter(({ needed }) => needed.has(phase));
@@ -91,7 +91,7 @@ export function planRows(context: GroupContext): RowPlan {
 }
 
 /** Readers first: which phases need each element, and which elements are kept between them. Returns those on the stack. */
-function decide(context: GroupContext, elements: readonly Element[]): Set<Value> {
+function decide(context: LoweringContext, elements: readonly Element[], rowBytes: number): Set<Value> {
   const stored = new Set(context.group.stored);
   const length = context.group.domain[context.group.domain.length - 1]!;
   const onStack = new Set<Value>();
@@ -121,13 +121,13 @@ function put(lists: Node[][], at: number, node: Node): void {
   lists[at]!.push(node);
 }
 
-function ownCost({ table }: GroupContext, node: Node): number {
+function ownCost({ table }: LoweringContext, node: Node): number {
   const { lowering } = table[node.op];
   return lowering.class === 'element' && lowering.cost === 'expensive' ? expensive : 1;
 }
 
 /** The values of the group that a member reads, through whatever is inlined between. */
-function valuesRead({ group, table, at }: GroupContext, node: Node, members: ReadonlySet<Value>): Value[] {
+function valuesRead({ group, table, at }: LoweringContext, node: Node, members: ReadonlySet<Value>): Value[] {
   const seen = new Set<Value>();
   class Recorder extends Map<Value, Expr> {
     override get(value: Value): Expr | undefined {

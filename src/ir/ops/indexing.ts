@@ -4,7 +4,7 @@ import type { Node, Value } from '../graph.ts';
 import { type Axis, add, flatten, type IndexExpr, axis as makeAxis, multiply, of } from '../index-expr.ts';
 import { apply, castTo, choose, type Expr, indexValue, type Local, literal, type Stmt } from '../kernel.ts';
 import { type NestContext, type OpTable, TypeMismatch } from '../optable.ts';
-import { formatType, isFloat, isInteger, type Shape, type TensorType } from '../types.ts';
+import { formatType, isFloat, isInteger, type Shape, sizeOf, type TensorType } from '../types.ts';
 import { putAlong, takeAlong } from './reduce.ts';
 import { expectAxis, expectOperands, forEachIndex, offsetOf, tabulate } from './rules.ts';
 
@@ -60,10 +60,14 @@ const scatterColumns = 32;
  * Scatter: copies the operand, then walks the picked indices serially for every other index, which run in parallel; the
  * last of these in lanes where it lies beside its neighbours. No two tasks add to one element.
  */
-function scatterNest(s: NestContext, { attrs, operands }: Node<'scatterAdd'>): Stmt[] {
+function scatterNest(s: NestContext, node: Node<'scatterAdd'>): Stmt[] {
+  const { attrs, operands } = node;
   const [operand, indices] = operands.map((value) => value.type) as [TensorType, TensorType, TensorType];
   const result = s.results[0]!;
   const { axis, batch } = attrs;
+  const tasks = sizeOf(operand.shape) / operand.shape[axis]!;
+  const comparisons = sizeOf(operand.shape) * sizeOf(indices.shape.slice(batch));
+  if (tasks < s.machine.tasks && comparisons <= mostComparisons) return gatherNest(s, node);
   const all = operand.shape.map((extent, i) => makeAxis(`i${i}`, extent));
   const copy: Stmt = {
     kind: 'store',
@@ -72,7 +76,7 @@ function scatterNest(s: NestContext, { attrs, operands }: Node<'scatterAdd'>): S
     value: s.operand(0, all.map(of)),
   };
   const last = operand.shape.length - 1;
-  const inLanes = axis !== last && operand.shape[last]! % scatterColumns === 0;
+  const inLanes = s.machine.lanes && axis !== last && operand.shape[last]! % scatterColumns === 0;
   const lane = makeAxis('lane', scatterColumns);
   const kept = operand.shape.map((extent, i) =>
     inLanes && i === last ? makeAxis('columns', extent / scatterColumns) : makeAxis(`j${i}`, extent),
@@ -105,6 +109,43 @@ function scatterNest(s: NestContext, { attrs, operands }: Node<'scatterAdd'>): S
   ];
   const others = kept.filter((_, i) => i !== axis);
   return [...nested(all, 'parallel', [copy]), ...nested(others, 'parallel', nested(picked, 'serial', body))];
+}
+
+/** More comparisons than this take longer than walking the indices in too few tasks. */
+const mostComparisons = 2 ** 28;
+
+/** Scatter from the side of the results: each looks through the picked indices for those that mean it, in their order. */
+function gatherNest(s: NestContext, { attrs, operands }: Node<'scatterAdd'>): Stmt[] {
+  const [operand, indices] = operands.map((value) => value.type) as [TensorType, TensorType, TensorType];
+  const { axis, batch } = attrs;
+  const axes = operand.shape.map((extent, i) => makeAxis(`i${i}`, extent));
+  const picked = indices.shape.slice(batch).map((extent, i) => makeAxis(`p${i}`, extent));
+  const sum: Local = { name: 'sum', dtype: operand.dtype, lanes: 1 };
+  const index = s.operand(1, [...axes.slice(0, batch), ...picked].map(of));
+  const here = castTo(indices.dtype, indexValue(of(axes[axis]!)));
+  const take: Stmt = {
+    kind: 'if',
+    condition: apply('eq', index, here),
+    then: [
+      {
+        kind: 'accumulate',
+        local: sum,
+        monoid: 'sum',
+        value: s.operand(2, [...axes.slice(0, axis), ...picked, ...axes.slice(axis + 1)].map(of)),
+      },
+    ],
+    otherwise: [],
+  };
+  return nested(axes, 'parallel', [
+    { kind: 'accumulator', local: sum, initial: s.operand(0, axes.map(of)) },
+    ...nested(picked, 'serial', [take]),
+    {
+      kind: 'store',
+      buffer: s.results[0]!,
+      offset: flatten(axes.map(of), operand.shape),
+      value: { kind: 'local', dtype: sum.dtype, local: sum },
+    },
+  ]);
 }
 
 function nested(axes: readonly Axis[], axisKind: 'parallel' | 'serial', body: Stmt[]): Stmt[] {

@@ -1,0 +1,45 @@
+// The CPU as a machine: threads over outer loops, vector lanes over inner ones.
+
+import { InternalError } from '../ir/errors.ts';
+import { bytesPerElement } from '../ir/types.ts';
+import type { GroupContext, KernelBody } from './group.ts';
+import { elementLoops } from './loops.ts';
+import { lowerContraction } from './lower-contraction.ts';
+import { lowerElement } from './lower-element.ts';
+import { lowerNest } from './lower-nest.ts';
+import { lowerReduction } from './lower-reduction.ts';
+import { lowerRows } from './lower-rows.ts';
+import type { Machine } from './machine.ts';
+import type { ScheduleTarget } from './schedule.ts';
+import { type Choose, untuned } from './schedule-candidates.ts';
+
+/** A cache line, and the widest vector. */
+const alignment = 64;
+
+/** `choose` decides between candidates: what is done untuned, or what a tuning record says. */
+export function cpuMachine(target: ScheduleTarget, choose: Choose = untuned): Machine {
+  return {
+    lowerGroup: (context) => lowerGroup({ ...context, target, choose }),
+    elementLoops,
+    memory: { alignment, bytesPerElement },
+    finish: (program) => program,
+  };
+}
+
+function lowerGroup(context: GroupContext): KernelBody[] {
+  const { anchor } = context.group;
+  if (context.group.byRows) return lowerRows(context);
+  if (anchor === null) return lowerElement(context);
+  const { lowering } = context.table[anchor.op];
+  switch (lowering.class) {
+    case 'reduction':
+      return lowerReduction(context, anchor);
+    case 'contraction':
+      return lowerContraction(context, anchor);
+    case 'nest':
+      return lowerNest(context, anchor);
+    case 'element':
+    case 'expanded':
+      throw new InternalError(`${anchor.op} cannot anchor a kernel`);
+  }
+}

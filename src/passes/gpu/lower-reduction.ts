@@ -1,0 +1,243 @@
+// Reductions on a GPU. A workgroup has `columns` results side by side and `rows` invocations for each: one row is an
+// invocation that reduces alone, one column a workgroup that reduces one result, and what lies between reads runs of
+// neighbours. Long reductions to few results have two stages. The order depends on the shapes alone.
+
+import {
+  type Axis,
+  add,
+  axis,
+  boundsOf,
+  fixed,
+  flatten,
+  floorDiv,
+  type IndexExpr,
+  modulo,
+  multiply,
+  of,
+  unflatten,
+} from '../../ir/index-expr.ts';
+import {
+  apply,
+  type Buffer,
+  choose,
+  type Expr,
+  indexValue,
+  type Local,
+  literal,
+  load,
+  type Stmt,
+} from '../../ir/kernel.ts';
+import { identityOf } from '../../ir/ops/monoid.ts';
+import { isFloat } from '../../ir/types.ts';
+import { indicesOf, substituteAxes } from '../expr-rewrite.ts';
+import type { KernelBody, LoweringContext } from '../group.ts';
+import { contiguousAxis, extentOf, loop, mergeAxes, substituteStmts } from '../loops.ts';
+import { workOf } from '../lower-element.ts';
+import { isBetter, type Reduction, type Running, running } from '../lower-reduction.ts';
+import { isLess, limited, named, namedIndices, within, workgroups } from './grid.ts';
+import { type GpuTarget, type ReductionSchedule, reductionSchedule } from './schedule.ts';
+import { treeStmts } from './tree.ts';
+
+/** One kernel, or two where the reduction is long and its results are few. */
+export function reductionKernels(context: LoweringContext, reduction: Reduction, target: GpuTarget): KernelBody[] {
+  const results = extentOf(reduction.domain);
+  const length = extentOf(reduction.reduced);
+  const value: Stmt = {
+    kind: 'let',
+    local: { name: 'v', dtype: reduction.element.dtype, lanes: 1 },
+    value: reduction.element,
+  };
+  const flops = results * length * workOf([value]);
+  const contiguous = contiguousAxis([reduction.element], [...reduction.domain, ...reduction.reduced]);
+  const columnsContiguous = contiguous !== null && reduction.domain.includes(contiguous);
+  const schedule = reductionSchedule(results, length, { columnsContiguous, position: reduction.position }, target);
+  if (schedule.chunks === 1) return [{ suffix: '', body: reductionGrid(reduction, schedule), flops }];
+  const { partial, first } = partialReduction(context, reduction, schedule.chunks);
+  const second = combining(reduction, partial, schedule.chunks);
+  return [
+    { suffix: '_partial', body: reductionGrid(first, { ...schedule, chunks: 1 }), flops },
+    { suffix: '', body: second, flops: schedule.chunks * results },
+  ];
+}
+
+/** The first stage: results for each chunk of the reduced positions. */
+function partialReduction(
+  context: LoweringContext,
+  reduction: Reduction,
+  chunks: number,
+): { partial: Buffer; first: Reduction } {
+  const { merged, map } = mergeAxes(reduction.reduced, indicesOf(reduction.element));
+  const element = substituteAxes(reduction.element, map);
+  const length = extentOf(merged);
+  const chunk = axis('chunk', chunks);
+  const within = axis('r', Math.ceil(length / chunks));
+  const at = add(multiply(of(chunk), within.extent), of(within));
+  const indices = unflatten(
+    at,
+    merged.map(({ extent }) => extent),
+  );
+  const value = substituteAxes(element, new Map(merged.map((next, i) => [next, indices[i]!])));
+  const outside = literal(element.dtype, identityOf(reduction.monoid, element.dtype));
+  const partial = context.scratch('partial', element.dtype, chunks * extentOf(reduction.domain));
+  const offset = flatten(
+    [of(chunk), ...reduction.domain.map(of)],
+    [chunks, ...reduction.domain.map(({ extent }) => extent)],
+  );
+  return {
+    partial,
+    first: {
+      ...reduction,
+      domain: [chunk, ...reduction.domain],
+      reduced: [within],
+      element: boundsOf(at).upper < length ? value : choose(isLess(at, length), value, outside),
+      finish: (result) => [{ kind: 'store', buffer: partial, offset, value: result }],
+    },
+  };
+}
+
+/** The second stage: the partial results of a buffer `[chunks, domain]` combined, one invocation for each result. */
+export function combining(reduction: Reduction, partial: Buffer, chunks: number): Stmt[] {
+  const chunk = axis('chunk', chunks);
+  const { domain } = reduction;
+  const offset = flatten([of(chunk), ...domain.map(of)], [chunks, ...domain.map(({ extent }) => extent)]);
+  const schedule = { columns: 64, rows: 1, chunks: 1 };
+  return reductionGrid({ ...reduction, reduced: [chunk], element: load(partial, offset) }, schedule);
+}
+
+function reductionGrid(reduction: Reduction, { columns, rows }: ReductionSchedule): Stmt[] {
+  const results = extentOf(reduction.domain);
+  return rows === 1 ? alone(reduction, results, columns) : together(reduction, results, columns, rows);
+}
+
+/** An invocation for each result. */
+function alone(reduction: Reduction, results: number, columns: number): Stmt[] {
+  const { merged, map } = mergeAxes(reduction.reduced, indicesOf(reduction.element));
+  const state = running(reduction);
+  const position = flatten(
+    merged.map(of),
+    merged.map(({ extent }) => extent),
+  );
+  const take = state.take(substituteAxes(reduction.element, map), position);
+  const loops = merged.reduceRight<Stmt[]>((inner, next) => [loop(next, 'serial', inner)], take);
+  const body = [...state.begin(), ...loops, ...reduction.finish(state.result)];
+  return workgroups(Math.ceil(results / columns), columns, [], (group, lane) => {
+    const flat = add(multiply(group, columns), lane);
+    const at = named('at', flat);
+    const { stmts, map: indices } = namedIndices(reduction.domain, limited(at.index, results - 1));
+    return [...at.stmts, ...within(at.index, results, [...stmts, ...substituteStmts(body, indices)])];
+  });
+}
+
+/** A workgroup for `columns` results: each invocation takes every rows-th element, and a tree combines them. */
+function together(reduction: Reduction, results: number, columns: number, rows: number): Stmt[] {
+  const state = running(reduction);
+  const { dtype } = reduction.element;
+  const invocations = columns * rows;
+  const values: Buffer = { name: 'values', dtype, size: invocations, space: 'shared' };
+  const positions: Buffer = { name: 'positions', dtype: 'i32', size: invocations, space: 'shared' };
+  const buffers = reduction.position ? [values, positions] : [values];
+  const shared = buffers.map((buffer): Stmt => ({ kind: 'allocate', buffer }));
+  return workgroups(Math.ceil(results / columns), invocations, shared, (group, lane) => {
+    const row = named('row', floorDiv(lane, columns));
+    const result = named('at', add(multiply(group, columns), modulo(lane, columns)));
+    // Beyond the last result an invocation reduces the last one again: all have to meet at the barriers.
+    const isWhole = results % columns === 0;
+    const read = isWhole ? result.index : clamped(result.index, results);
+    const { stmts, map } = namedIndices(reduction.domain, read);
+    const steps = substituteStmts([...state.begin(), ...stepsOver(reduction, state, row.index, rows)], map);
+    const put = (buffer: Buffer, value: Expr): Stmt => ({ kind: 'store', buffer, offset: lane, value });
+    const tree = reduction.position
+      ? positionTree(reduction, values, positions, lane, columns, rows)
+      : treeStmts([{ buffer: values, monoid: reduction.monoid }], lane, columns, rows);
+    const finish = substituteStmts(reduction.finish(load(reduction.position ? positions : values, lane)), map);
+    const last = within(result.index, results, finish);
+    return [
+      ...row.stmts,
+      ...result.stmts,
+      ...stmts,
+      ...steps,
+      put(values, state.value),
+      ...(reduction.position ? [put(positions, state.result)] : []),
+      { kind: 'barrier' },
+      ...tree,
+      { kind: 'if', condition: isLess(lane, columns), then: last, otherwise: [] },
+    ];
+  });
+}
+
+function clamped(index: IndexExpr, results: number): IndexExpr {
+  const expr = apply('min', indexValue(index), literal('i32', results - 1));
+  return of({ kind: 'dynamic', expr, lower: 0, upper: results - 1 });
+}
+
+/** The elements of one invocation: the last axis in steps of all rows where it is long, else every rows-th position. */
+function stepsOver(reduction: Reduction, state: Running, row: IndexExpr, rows: number): Stmt[] {
+  const { merged, map } = mergeAxes(reduction.reduced, indicesOf(reduction.element));
+  const element = substituteAxes(reduction.element, map);
+  const extents = merged.map(({ extent }) => extent);
+  const last = merged[merged.length - 1];
+  const outer = last !== undefined && last.extent >= 2 * rows ? merged.slice(0, -1) : [];
+  const inner = merged.slice(outer.length);
+  const length = extentOf(inner);
+  const step = axis('step', Math.ceil(length / rows));
+  const at = named('r', add(multiply(of(step), rows), row));
+  const indices = namedIndices(inner, limited(at.index, length - 1));
+  const position = flatten([...outer.map(of), ...inner.map((next) => indices.map.get(next)!)], extents);
+  const take = state.take(substituteAxes(element, indices.map), position);
+  const body = [...at.stmts, ...within(at.index, length, [...indices.stmts, ...take])];
+  const steps = loop(step, 'serial', body);
+  return outer.reduceRight<Stmt[]>((nest: Stmt[], next: Axis) => [loop(next, 'serial', nest)], [steps]);
+}
+
+/** Of two candidates the better, and of equal ones the earlier. */
+function positionTree(
+  { monoid }: Reduction,
+  values: Buffer,
+  positions: Buffer,
+  lane: IndexExpr,
+  columns: number,
+  rows: number,
+): Stmt[] {
+  const stmts: Stmt[] = [];
+  for (let half = rows / 2; half >= 1; half /= 2) {
+    const other = add(lane, fixed(half * columns));
+    const take = (name: string, buffer: Buffer, offset: IndexExpr): { stmt: Stmt; expr: Expr } => {
+      const local: Local = { name, dtype: buffer.dtype, lanes: 1 };
+      return {
+        stmt: { kind: 'let', local, value: load(buffer, offset) },
+        expr: { kind: 'local', dtype: local.dtype, local },
+      };
+    };
+    const best = take('best', values, lane);
+    const at = take('best_at', positions, lane);
+    const candidate = take('other', values, other);
+    const candidateAt = take('other_at', positions, other);
+    const same = apply('eq', candidate.expr, best.expr);
+    const isUndefined = (expr: Expr): Expr => apply('ne', expr, expr);
+    const tied = isFloat(values.dtype)
+      ? apply('or', same, apply('and', isUndefined(candidate.expr), isUndefined(best.expr)))
+      : same;
+    const earlier = apply('and', tied, apply('lt', candidateAt.expr, at.expr));
+    stmts.push(
+      {
+        kind: 'if',
+        condition: isLess(lane, half * columns),
+        then: [
+          ...[best, at, candidate, candidateAt].map(({ stmt }) => stmt),
+          {
+            kind: 'if',
+            condition: apply('or', isBetter(monoid, candidate.expr, best.expr), earlier),
+            then: [
+              { kind: 'store', buffer: values, offset: lane, value: candidate.expr },
+              { kind: 'store', buffer: positions, offset: lane, value: candidateAt.expr },
+            ],
+            otherwise: [],
+          },
+        ],
+        otherwise: [],
+      },
+      { kind: 'barrier' },
+    );
+  }
+  return stmts;
+}

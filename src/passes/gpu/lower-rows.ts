@@ -1,0 +1,107 @@
+// Groups by rows on a GPU: a workgroup for each row. Every phase runs over the row in steps of the workgroup; an element
+// is always the business of the same invocation, so rows kept in shared memory need no barriers, only reductions do.
+
+import { add, axis, boundsOf, fixed, type IndexExpr, multiply, of } from '../../ir/index-expr.ts';
+import { type Buffer, type Expr, type Local, literal, load, type Stmt } from '../../ir/kernel.ts';
+import { identityOf } from '../../ir/ops/monoid.ts';
+import { sizeOf } from '../../ir/types.ts';
+import type { KernelBody, LoweringContext } from '../group.ts';
+import type { LaneReduction } from '../lane-loops.ts';
+import { axisMap, extentOf, loop, substituteStmts } from '../loops.ts';
+import { workOf } from '../lower-element.ts';
+import { type RowBody, type RowLoops, rowKernel } from '../lower-rows.ts';
+import { isLess, within, workgroups } from './grid.ts';
+import { type GpuTarget, keptRowBytes, rowInvocations } from './schedule.ts';
+import { treeStmts } from './tree.ts';
+
+export function lowerRows(context: LoweringContext, target: GpuTarget): KernelBody[] {
+  const { domain } = context.group;
+  const invocations = rowInvocations(domain[domain.length - 1]!, target);
+  const lane = axis('lane', invocations);
+  const workgroup = new RowWorkgroup(lane.extent, of(lane), keptRowBytes(target));
+  const { rows, allocations, stmts } = rowKernel(context, workgroup);
+  const shared = [...allocations, ...workgroup.trees.map((buffer): Stmt => ({ kind: 'allocate', buffer }))];
+  const body = workgroups(extentOf(rows), invocations, shared, (group, at) =>
+    substituteStmts(stmts, new Map([[lane, at], ...axisMap(rows, group)])),
+  );
+  return [{ suffix: '', body, flops: workOf(stmts) * sizeOf(domain) }];
+}
+
+class RowWorkgroup implements RowLoops {
+  readonly space = 'shared';
+  /** One value of each invocation, for each reduction of a phase. */
+  readonly trees: Buffer[] = [];
+  readonly invocations: number;
+  readonly lane: IndexExpr;
+  readonly rowBytes: number;
+  constructor(invocations: number, lane: IndexExpr, rowBytes: number) {
+    this.invocations = invocations;
+    this.lane = lane;
+    this.rowBytes = rowBytes;
+  }
+
+  each(length: number, body: (at: IndexExpr) => Stmt[]): Stmt[] {
+    const step = axis('step', Math.ceil(length / this.invocations));
+    const at = add(multiply(of(step), this.invocations), this.lane);
+    const inside = within(at, length, body(at));
+    return step.extent === 1 ? inside : [loop(step, 'serial', inside)];
+  }
+
+  reduce(length: number, reductions: readonly LaneReduction[], body: RowBody): { stmts: Stmt[]; results: Expr[] } {
+    const own = reductions.map(({ monoid, dtype }): Local => ({ name: `own_${monoid}`, dtype, lanes: 1 }));
+    const start = reductions.map(({ monoid, dtype }, i): Stmt => {
+      const initial = literal(dtype, identityOf(monoid, dtype));
+      return { kind: 'accumulator', local: own[i]!, initial };
+    });
+    const take = (i: number, value: Expr): Stmt => ({
+      kind: 'accumulate',
+      local: own[i]!,
+      monoid: reductions[i]!.monoid,
+      value,
+    });
+    const steps = this.each(length, (at) => body(at, take));
+    const trees = this.#treesFor(reductions);
+    const put = trees.map(({ buffer }, i): Stmt => {
+      const value: Expr = { kind: 'local', dtype: own[i]!.dtype, local: own[i]! };
+      return { kind: 'store', buffer, offset: this.lane, value };
+    });
+    const results = trees.map(
+      ({ buffer }, i): Local => ({ name: reductions[i]!.monoid, dtype: buffer.dtype, lanes: 1 }),
+    );
+    const taken = trees.map(
+      ({ buffer }, i): Stmt => ({ kind: 'let', local: results[i]!, value: load(buffer, fixed(0)) }),
+    );
+    const barrier: Stmt = { kind: 'barrier' };
+    return {
+      // The last barrier lets the next phase use the trees again.
+      stmts: [
+        ...start,
+        ...steps,
+        ...put,
+        barrier,
+        ...treeStmts(trees, this.lane, 1, this.invocations),
+        ...taken,
+        barrier,
+      ],
+      results: results.map((local) => ({ kind: 'local', dtype: local.dtype, local })),
+    };
+  }
+
+  once(stmts: Stmt[]): Stmt[] {
+    return boundsOf(this.lane).upper === 0
+      ? stmts
+      : [{ kind: 'if', condition: isLess(this.lane, 1), then: stmts, otherwise: [] }];
+  }
+
+  /** A tree for each reduction, of the right dtype; those of earlier phases are used again. */
+  #treesFor(reductions: readonly LaneReduction[]): { buffer: Buffer; monoid: LaneReduction['monoid'] }[] {
+    const free = [...this.trees];
+    return reductions.map(({ monoid, dtype }) => {
+      const found = free.findIndex((tree) => tree.dtype === dtype);
+      if (found >= 0) return { monoid, buffer: free.splice(found, 1)[0]! };
+      const buffer: Buffer = { name: `${dtype}_tree`, dtype, size: this.invocations, space: 'shared' };
+      this.trees.push(buffer);
+      return { monoid, buffer };
+    });
+  }
+}

@@ -1,0 +1,40 @@
+// A GPU as a machine, by WebGPU's rules: workgroups of invocations that share memory and meet at barriers.
+
+import { InternalError } from '../../ir/errors.ts';
+import type { KernelBody, LoweringContext } from '../group.ts';
+import { reductionOf } from '../lower-reduction.ts';
+import type { Machine } from '../machine.ts';
+import { elementGrid } from './grid.ts';
+import { lowerContraction } from './lower-contraction.ts';
+import { lowerElement } from './lower-element.ts';
+import { lowerNest } from './lower-nest.ts';
+import { reductionKernels } from './lower-reduction.ts';
+import { lowerRows } from './lower-rows.ts';
+import { bindingAlignment, type GpuTarget, gpuBytes } from './schedule.ts';
+
+export function gpuMachine(target: GpuTarget): Machine {
+  return {
+    lowerGroup: (context) => lowerGroup(context, target),
+    elementLoops: (axes, body) => elementGrid(axes, body),
+    memory: { alignment: bindingAlignment, bytesPerElement: gpuBytes },
+    finish: (program) => program,
+  };
+}
+
+function lowerGroup(context: LoweringContext, target: GpuTarget): KernelBody[] {
+  const { anchor } = context.group;
+  if (context.group.byRows) return lowerRows(context, target);
+  if (anchor === null) return lowerElement(context);
+  const { lowering } = context.table[anchor.op];
+  switch (lowering.class) {
+    case 'reduction':
+      return reductionKernels(context, reductionOf(context, anchor), target);
+    case 'contraction':
+      return lowerContraction(context, anchor, target);
+    case 'nest':
+      return lowerNest(context, anchor, target);
+    case 'element':
+    case 'expanded':
+      throw new InternalError(`${anchor.op} cannot anchor a kernel`);
+  }
+}

@@ -1,0 +1,124 @@
+// Schedules for GPUs: every decision about workgroups, tiles and stages, as data. The limits are those that WebGPU
+// promises on every adapter; what a better adapter offers is not needed by any of these.
+
+import type { DType } from '../../ir/types.ts';
+import { bytesPerElement } from '../../ir/types.ts';
+
+export interface GpuTarget {
+  /** Most invocations of a workgroup. */
+  readonly invocations: number;
+  /** Bytes of memory that a workgroup shares. */
+  readonly sharedBytes: number;
+  /** Invocations that fill the machine: fewer leave it idle. */
+  readonly wanted: number;
+}
+
+/** WebGPU's default limits; 16,384 invocations are eight per lane of a small GPU and a sixteenth of the largest. */
+export const defaultGpu: GpuTarget = { invocations: 256, sharedBytes: 16_384, wanted: 16_384 };
+
+/** Offsets of buffer bindings are multiples of this (minStorageBufferOffsetAlignment of every adapter). */
+export const bindingAlignment = 256;
+
+/** i8, u8 and bool take four bytes in memory that kernels write: two invocations cannot write bytes of one word. */
+export const gpuBytes: Readonly<Record<DType, number>> = { ...bytesPerElement, i8: 4, u8: 4, bool: 4 };
+
+/** Invocations of a workgroup that runs over elements: four times the widest subgroup of 64. */
+export const elementInvocations = 256;
+
+/** How a workgroup reduces: `columns` results side by side, `rows` invocations for each. */
+export interface ReductionSchedule {
+  readonly columns: number;
+  readonly rows: number;
+  /** Partial results that a second kernel combines. */
+  readonly chunks: number;
+}
+
+/** Up to this many elements one invocation reduces by itself; a tree would cost more than it saves. */
+const shortReduction = 32;
+/** Results side by side in a workgroup: the width of a subgroup, so that reads of neighbours meet. */
+const reductionColumns = 32;
+/** Elements that an invocation takes from a chunk at least: below, the second kernel costs more than the first saves. */
+const fewestPerInvocation = 16;
+/** Workgroups that fill a machine. */
+const wantedGroups = 128;
+
+/** `columnsContiguous`: neighbouring results read neighbouring elements. `position`: it has no partial results. */
+export function reductionSchedule(
+  results: number,
+  length: number,
+  { columnsContiguous, position }: { readonly columnsContiguous: boolean; readonly position: boolean },
+  target: GpuTarget,
+): ReductionSchedule {
+  const alone = length <= shortReduction || (columnsContiguous && results >= target.wanted);
+  if (alone) return { columns: powerBelow(Math.min(results, elementInvocations / 4)), rows: 1, chunks: 1 };
+  const columns = columnsContiguous ? powerBelow(Math.min(results, reductionColumns)) : 1;
+  const rows = powerBelow(Math.min(length, target.invocations / columns));
+  const groups = Math.ceil(results / columns);
+  const most = Math.floor(length / (rows * fewestPerInvocation));
+  const chunks = Math.min(Math.ceil(wantedGroups / groups), most);
+  return { columns, rows, chunks: position || groups * 2 > wantedGroups || chunks < 2 ? 1 : chunks };
+}
+
+/** The greatest power of two that is not above a number of at least 1. */
+export function powerBelow(value: number): number {
+  return 2 ** Math.floor(Math.log2(Math.max(1, value)));
+}
+
+/** Invocations of a row's workgroup: two elements each or more, but at least one subgroup. */
+export function rowInvocations(length: number, target: GpuTarget): number {
+  return Math.min(target.invocations, Math.max(32, powerBelow(length / 2)));
+}
+
+/** Bytes of a workgroup's memory for rows that are kept between phases; the rest is for trees. */
+export function keptRowBytes(target: GpuTarget): number {
+  return target.sharedBytes / 2;
+}
+
+/** A tile of a contraction: a workgroup computes rows × columns, each invocation a block of them. */
+export interface TileSchedule {
+  readonly rows: number;
+  readonly columns: number;
+  /** Summed elements that are staged at a time. */
+  readonly inner: number;
+  readonly blockRows: number;
+  readonly blockColumns: number;
+  /** Parts of the sum that workgroups of their own compute, and a second kernel adds. */
+  readonly parts: number;
+}
+
+/** From the largest; each needs (rows + columns) × inner × 4 bytes and rows × columns / block invocations. */
+const tiles: readonly Omit<TileSchedule, 'parts'>[] = [
+  { rows: 64, columns: 64, inner: 16, blockRows: 4, blockColumns: 4 },
+  { rows: 32, columns: 64, inner: 16, blockRows: 2, blockColumns: 4 },
+  { rows: 64, columns: 32, inner: 16, blockRows: 4, blockColumns: 2 },
+  { rows: 32, columns: 32, inner: 16, blockRows: 2, blockColumns: 2 },
+  { rows: 16, columns: 64, inner: 16, blockRows: 1, blockColumns: 4 },
+  { rows: 16, columns: 16, inner: 16, blockRows: 1, blockColumns: 1 },
+];
+/** Fewer rows or columns than this fill no tile: such a contraction is a reduction. */
+export const fewestTiled = 5;
+/** Fewer multiply-adds per result than this do not pay for staging. */
+export const fewestStaged = 8;
+/** Summed elements of a part at least. */
+const fewestPerPart = 256;
+
+/**
+ * The tile that wastes least: padding beyond the edges, loads that multiply-adds do not cover, and workgroups too few to
+ * fill the machine.
+ */
+export function tileSchedule(batch: number, rows: number, columns: number, inner: number): TileSchedule {
+  let best: { tile: (typeof tiles)[number]; cost: number } | null = null;
+  for (const tile of tiles) {
+    const across = Math.ceil(rows / tile.rows);
+    const along = Math.ceil(columns / tile.columns);
+    const work = across * tile.rows * along * tile.columns;
+    const loads = (tile.blockRows + tile.blockColumns) / (tile.blockRows * tile.blockColumns);
+    const idle = Math.max(1, wantedGroups / (batch * across * along * Math.max(1, Math.floor(inner / fewestPerPart))));
+    const cost = work * (1 + loads) * Math.sqrt(idle);
+    if (best === null || cost < best.cost) best = { tile, cost };
+  }
+  const { tile } = best!;
+  const groups = batch * Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns);
+  const parts = Math.min(Math.ceil(wantedGroups / groups), Math.floor(inner / fewestPerPart));
+  return { ...tile, parts: groups * 2 > wantedGroups || parts < 2 ? 1 : parts };
+}

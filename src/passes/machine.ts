@@ -1,0 +1,24 @@
+// A kind of machine, as lowering sees it: how a fused group becomes kernels, and how memory is laid out for them.
+
+import type { Axis } from '../ir/index-expr.ts';
+import type { Stmt } from '../ir/kernel.ts';
+import type { Program } from '../ir/program.ts';
+import type { DType } from '../ir/types.ts';
+import type { KernelBody, LoweringContext } from './group.ts';
+
+export interface Machine {
+  /** The kernels of one fused group, in order. */
+  lowerGroup(context: LoweringContext): readonly KernelBody[];
+  /** Runs a body for every element of some axes; `work` is the cost of one element in additions. */
+  elementLoops(axes: readonly Axis[], body: readonly Stmt[], work: number): Stmt[];
+  readonly memory: MemoryRules;
+  /** The last pass over a planned program. */
+  finish(program: Program): Program;
+}
+
+export interface MemoryRules {
+  /** Every offset in the arena and in the prepared block is a multiple of this. */
+  readonly alignment: number;
+  /** Bytes that an element takes in the memory of kernels. */
+  readonly bytesPerElement: Readonly<Record<DType, number>>;
+}

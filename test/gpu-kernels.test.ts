@@ -1,0 +1,120 @@
+// Kernels for GPUs run by the interpreter, against the reference: no GPU is needed, every access is checked, and a barrier
+// that not every invocation reaches is an error.
+
+import { describe, expect, it } from 'vitest';
+import { evaluateFunc } from '../src/ir/evaluate.ts';
+import type { Func } from '../src/ir/graph.ts';
+import type { Kernel, Stmt } from '../src/ir/kernel.ts';
+import type { OpName } from '../src/ir/opattrs.ts';
+import { opTable } from '../src/ir/ops/index.ts';
+import { parseFunc } from '../src/ir/text.ts';
+import { gpuMachine } from '../src/passes/gpu/machine.ts';
+import { defaultGpu } from '../src/passes/gpu/schedule.ts';
+import { compileToProgram } from '../src/passes/pipeline.ts';
+import { interpretProgram } from './helpers/interpret-program.ts';
+import { sampleInputs } from './helpers/samples.ts';
+
+const machine = gpuMachine(defaultGpu);
+const names = Object.keys(opTable) as OpName[];
+const kernelsOf = (text: string): readonly Kernel[] =>
+  compileToProgram(parseFunc(text), { machine }).steps.map(({ kernel }) => kernel);
+
+function expectAgreement(func: Func, domain?: readonly [number, number]): void {
+  const inputs = sampleInputs(func, 23, domain);
+  const expected = evaluateFunc(func, inputs);
+  const program = compileToProgram(func, { machine });
+  const found = interpretProgram(program, new Map(func.parameters.map((p, i) => [p.name, inputs[i]!.data])));
+  func.results.forEach((result, i) => {
+    expected[i]!.data.forEach((wanted, at) => {
+      const value = found.get(result.name)![at]!;
+      const near = Math.abs(value - wanted) <= 1e-9 * (1 + Math.abs(wanted));
+      if (!near && !Object.is(value, wanted))
+        expect.fail(`${func.name} ${result.name}[${at}]: ${wanted} expected, ${value} computed`);
+    });
+  });
+}
+
+/** How many statements of a kind stand in a kernel. */
+function count(body: readonly Stmt[], kind: Stmt['kind']): number {
+  return body.reduce((sum, stmt) => {
+    const inner = stmt.kind === 'loop' ? stmt.body : stmt.kind === 'if' ? [...stmt.then, ...stmt.otherwise] : [];
+    return sum + (stmt.kind === kind ? 1 : 0) + count(inner, kind);
+  }, 0);
+}
+
+describe('kernels for GPUs, interpreted', () => {
+  it.each(names)('%s', (name) => {
+    for (const { text, domain } of opTable[name].examples) expectAgreement(parseFunc(text), domain);
+  });
+
+  it.each([
+    ['sums of rows', 'reduce(%x) {kind=sum, axes=[1]}', '7,300'],
+    ['sums of columns', 'reduce(%x) {kind=sum, axes=[0]}', '300,70'],
+    ['sums of planes', 'reduce(%x) {kind=sum, axes=[0,2]}', '3,5,70'],
+    ['a long maximum in two stages', 'reduce(%x) {kind=max, axes=[0,1]}', '97,101'],
+    ['long sums of few columns', 'reduce(%x) {kind=sum, axes=[0]}', '9000,3'],
+    ['positions in rows', 'argreduce(%x) {kind=max, axis=1}', '5,300'],
+    ['positions in columns', 'argreduce(%x) {kind=min, axis=0}', '300,37'],
+  ])('%s', (_what, operation, shape) => {
+    expectAgreement(parseFunc(`func @f(%x: f32[${shape}]) {\n  %0 = ${operation}\n  return y = %0\n}`));
+  });
+
+  it.each([
+    ['ragged tiles', '70,37', '37,75', '[[1],[0]], batch=[[],[]]'],
+    ['both operands along the sum', '20,40', '33,40', '[[1],[1]], batch=[[],[]]'],
+    ['both operands across the sum', '40,20', '40,33', '[[0],[0]], batch=[[],[]]'],
+    ['batches', '3,20,16', '3,16,24', '[[2],[1]], batch=[[0],[0]]'],
+    ['a long sum in parts', '10,2100', '2100,12', '[[1],[0]], batch=[[],[]]'],
+    ['a vector', '300,70', '70,1', '[[1],[0]], batch=[[],[]]'],
+  ])('products with %s', (_what, lhs, rhs, attrs) => {
+    const text = `func @f(%x: f32[${lhs}], %y: f32[${rhs}]) {
+      %0 = dot(%x, %y) {contract=${attrs}}
+      %1 = neg(%0)
+      return z = %1
+    }`;
+    expectAgreement(parseFunc(text), [-1, 1]);
+  });
+
+  it('a convolution with what follows it', () => {
+    const text = `func @f(%x: f32[2,6,9,9], %w: f32[12,6,3,3], %b: f32[12]) {
+      %1 = conv(%x, %w) {strides=[2,2], padding=[[1,1],[1,1]], lhsDilation=[1,1], rhsDilation=[1,1], groups=1}
+      %2 = broadcast(%b) {shape=[2,12,5,5], axes=[1]}
+      %3 = add(%1, %2)
+      %4 = tanh(%3)
+      return y = %4
+    }`;
+    expectAgreement(parseFunc(text), [-1, 1]);
+    expect(kernelsOf(text)).toHaveLength(1);
+  });
+
+  it('softmax is one kernel with a workgroup for each row', () => {
+    const text = `func @f(%x: f32[5,100]) {
+      %m = reduce(%x) {kind=max, axes=[1]}
+      %n = broadcast(%m) {shape=[5,100], axes=[0]}
+      %c = sub(%x, %n)
+      %e = exp(%c)
+      %s = reduce(%e) {kind=sum, axes=[1]}
+      %t = broadcast(%s) {shape=[5,100], axes=[0]}
+      %y = div(%e, %t)
+      return y = %y
+    }`;
+    expectAgreement(parseFunc(text));
+    const kernels = kernelsOf(text);
+    expect(kernels).toHaveLength(1);
+    expect(count(kernels[0]!.body, 'barrier')).toBeGreaterThan(0);
+  });
+
+  it('a scatter to many columns walks its indices; one to few lets every result look for its own', () => {
+    const scatter = (
+      rows: number,
+      columns: number,
+    ): string => `func @f(%x: f32[${rows},${columns}], %i: i32[9], %u: f32[9,${columns}]) {
+      %0 = scatterAdd(%x, %i, %u) {axis=0, batch=0}
+      return y = %0
+    }`;
+    expectAgreement(parseFunc(scatter(3, 5000)));
+    expectAgreement(parseFunc(scatter(50, 3)));
+    expect(count(kernelsOf(scatter(3, 5000)).at(-1)!.body, 'update')).toBe(1);
+    expect(count(kernelsOf(scatter(50, 3)).at(-1)!.body, 'update')).toBe(0);
+  });
+});
