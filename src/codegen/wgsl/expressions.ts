@@ -1,0 +1,226 @@
+// Scalar expressions and index arithmetic as WGSL. Syntax only: every choice was made before.
+
+import { InternalError } from '../../ir/errors.ts';
+import { type Atom, boundsOf, type IndexExpr } from '../../ir/index-expr.ts';
+import type { Buffer, Expr, LoadExpr, ScalarOp } from '../../ir/kernel.ts';
+import type { DType } from '../../ir/types.ts';
+import { indexText, asOperand as inParentheses, shortestFloat } from '../text.ts';
+import type { Names } from './names.ts';
+
+/** Where the elements of a buffer are: an array of words, which may hold other buffers before it and be of another type. */
+export interface Location {
+  readonly name: string;
+  readonly type: DType;
+  /** In words. */
+  readonly first: number;
+}
+
+/** What printing a kernel needs and collects. */
+export interface Scope {
+  readonly names: Names;
+  readonly helpers: Set<string>;
+  /** Of the kernel's parameters; what it allocates itself has its own name. */
+  readonly locations: ReadonlyMap<Buffer, Location>;
+}
+
+export function typeName(dtype: DType): string {
+  if (dtype === 'f32' || dtype === 'i32' || dtype === 'u32' || dtype === 'bool') return dtype;
+  throw new InternalError(`${dtype} in a WGSL kernel`);
+}
+
+/** The text itself where it can stand beside an operator, else in parentheses. */
+export function asOperand(text: string): string {
+  const isWrapped = text.startsWith('(') && inParentheses(`f${text}`) === `f${text}`;
+  return isWrapped ? text : inParentheses(text);
+}
+
+function helper(name: string, scope: Scope): string {
+  scope.helpers.add(name);
+  return name;
+}
+
+export function printIndex(index: IndexExpr, scope: Scope): string {
+  return indexText(index, (atom) => printAtom(atom, scope));
+}
+
+function printAtom(atom: Atom, scope: Scope): string {
+  switch (atom.kind) {
+    case 'axis':
+      return scope.names.nameOf(atom, atom.name);
+    case 'dynamic':
+      return atom.expr.dtype === 'i32' ? operand(atom.expr, scope) : `i32(${printExpr(atom.expr, scope)})`;
+    case 'quotient':
+    case 'remainder': {
+      const value = printIndex(atom.value, scope);
+      const isQuotient = atom.kind === 'quotient';
+      if (boundsOf(atom.value).lower >= 0) return `(${asOperand(value)} ${isQuotient ? '/' : '%'} ${atom.by})`;
+      return `${helper(isQuotient ? 'ash_floor_div' : 'ash_floor_mod', scope)}(${value}, ${atom.by})`;
+    }
+  }
+}
+
+export function printLiteral(dtype: DType, value: number, scope: Scope): string {
+  switch (dtype) {
+    case 'f32': {
+      const rounded = Math.fround(value);
+      if (Number.isNaN(rounded)) return `${helper('ash_special', scope)}(ash_nan_bits)`;
+      if (!Number.isFinite(rounded))
+        return `${rounded < 0 ? '-' : ''}${helper('ash_special', scope)}(ash_infinity_bits)`;
+      return `${shortestFloat(rounded)}f`;
+    }
+    case 'bool':
+      return value !== 0 ? 'true' : 'false';
+    case 'u32':
+      return `${value}u`;
+    case 'i32':
+      return value === -(2 ** 31) ? 'i32(-2147483648)' : `${value}i`;
+    default:
+      throw new InternalError(`a literal of ${dtype} in a WGSL kernel`);
+  }
+}
+
+/** The place of an element, as it stands on either side of an assignment. */
+export function printPlace(buffer: Buffer, offset: IndexExpr, scope: Scope): string {
+  const location = scope.locations.get(buffer);
+  if (location === undefined) return `${scope.names.nameOf(buffer, buffer.name)}[${printIndex(offset, scope)}]`;
+  const at = { terms: offset.terms, constant: offset.constant + location.first };
+  return `${location.name}[${printIndex(at, scope)}]`;
+}
+
+/** The type of the words among which a buffer lies. */
+export function wordType(buffer: Buffer, scope: Scope): DType {
+  return scope.locations.get(buffer)?.type ?? buffer.dtype;
+}
+
+function printLoad({ buffer, offset, lanes }: LoadExpr, scope: Scope): string {
+  if (lanes !== 1) throw new InternalError('a vector in a WGSL kernel');
+  const place = printPlace(buffer, offset, scope);
+  return wordType(buffer, scope) === buffer.dtype ? place : `bitcast<${typeName(buffer.dtype)}>(${place})`;
+}
+
+/** An expression that can stand beside an operator. */
+function operand(expr: Expr, scope: Scope): string {
+  return asOperand(printExpr(expr, scope));
+}
+
+export function printExpr(expr: Expr, scope: Scope): string {
+  switch (expr.kind) {
+    case 'literal':
+      return printLiteral(expr.dtype, expr.value, scope);
+    case 'index':
+      return expr.value.terms.length === 0 ? `${expr.value.constant}i` : printIndex(expr.value, scope);
+    case 'load':
+      return printLoad(expr, scope);
+    case 'local':
+      return scope.names.nameOf(expr.local, expr.local.name);
+    case 'cast':
+      return printCast(expr.value, expr.dtype, scope);
+    case 'select': {
+      const [otherwise, then, condition] = [expr.otherwise, expr.then, expr.condition].map((part) =>
+        printExpr(part, scope),
+      );
+      return `select(${otherwise}, ${then}, ${condition})`;
+    }
+    case 'apply':
+      return printApply(expr.op, expr.args, scope);
+    case 'splat':
+      throw new InternalError('a vector in a WGSL kernel');
+  }
+}
+
+function printCast(value: Expr, to: DType, scope: Scope): string {
+  const text = printExpr(value, scope);
+  if (to === 'bool') return `${asOperand(text)} != ${printLiteral(value.dtype, 0, scope)}`;
+  if (value.dtype === 'f32' && to !== 'f32') return `${helper(`ash_f32_to_${to}`, scope)}(${text})`;
+  return `${typeName(to)}(${text})`;
+}
+
+/** How an operation is written: an operator, a built-in function, or a function of ours (`ash_<op>_<dtype>`). */
+type Spelling = { readonly operator: string } | { readonly builtin: string } | 'helper';
+
+const infix = (operator: string): Spelling => ({ operator });
+const builtin = (name: string): Spelling => ({ builtin: name });
+
+/** On floats. Built-in functions stand only where their result is exact or correctly rounded wherever it matters. */
+const onFloats: Readonly<Record<ScalarOp, Spelling>> = {
+  neg: infix('-'),
+  abs: builtin('abs'),
+  sign: 'helper',
+  floor: builtin('floor'),
+  ceil: builtin('ceil'),
+  round: builtin('round'),
+  sqrt: builtin('sqrt'),
+  not: infix('~'),
+  add: infix('+'),
+  sub: infix('-'),
+  mul: infix('*'),
+  div: infix('/'),
+  max: 'helper',
+  min: 'helper',
+  and: infix('&'),
+  or: infix('|'),
+  xor: infix('^'),
+  shl: 'helper',
+  shr: 'helper',
+  eq: infix('=='),
+  ne: infix('!='),
+  lt: infix('<'),
+  le: infix('<='),
+  gt: infix('>'),
+  ge: infix('>='),
+  exp: 'helper',
+  expm1: 'helper',
+  log: 'helper',
+  log1p: 'helper',
+  sin: 'helper',
+  cos: 'helper',
+  tan: 'helper',
+  asin: 'helper',
+  acos: 'helper',
+  atan: 'helper',
+  sinh: 'helper',
+  cosh: 'helper',
+  tanh: 'helper',
+  asinh: 'helper',
+  acosh: 'helper',
+  atanh: 'helper',
+  erf: 'helper',
+  pow: 'helper',
+  atan2: 'helper',
+  rem: 'helper',
+};
+/** On integers: what differs. */
+const onIntegers: Readonly<Partial<Record<ScalarOp, Spelling>>> = {
+  sign: 'helper',
+  max: builtin('max'),
+  min: builtin('min'),
+  div: 'helper',
+};
+const onBools: Readonly<Partial<Record<ScalarOp, Spelling>>> = { not: infix('!'), xor: infix('!=') };
+
+function printApply(op: ScalarOp, args: readonly Expr[], scope: Scope): string {
+  const type = args[0]!.dtype;
+  const texts = args.map((arg) => printExpr(arg, scope));
+  const call = (name: string): string => `${name}(${texts.join(', ')})`;
+  // A comparison with itself asks for NaN, which may be assumed away: its bits may not.
+  if (type === 'f32' && (op === 'ne' || op === 'eq') && texts[0] === texts[1])
+    return `${op === 'eq' ? '!' : ''}${helper('ash_is_nan', scope)}(${texts[0]})`;
+  if ((op === 'shl' || op === 'shr') && isPlainShift(args[1]!)) {
+    const by = (args[1] as Extract<Expr, { kind: 'literal' }>).value;
+    return `${asOperand(texts[0]!)} ${op === 'shl' ? '<<' : '>>'} ${by}u`;
+  }
+  if (op === 'neg' && type === 'u32') return `0u - ${asOperand(texts[0]!)}`;
+  const special = type === 'bool' ? onBools[op] : type === 'f32' ? undefined : onIntegers[op];
+  const spelling = special ?? onFloats[op];
+  if (spelling === 'helper') return call(helper(`ash_${op}_${typeName(type)}`, scope));
+  if ('builtin' in spelling) return call(spelling.builtin);
+  const [a, b] = texts.map(asOperand);
+  if (b === undefined) return `${spelling.operator}${a}`;
+  const text = `${a} ${spelling.operator} ${b}`;
+  // Between commas, < and > would open and close a template list.
+  return /[<>]/.test(spelling.operator) ? `(${text})` : text;
+}
+
+function isPlainShift(by: Expr): boolean {
+  return by.kind === 'literal' && by.value >= 0 && by.value < 32;
+}

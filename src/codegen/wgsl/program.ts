@@ -1,0 +1,199 @@
+// A program as WGSL: one shader module for each kernel that differs, and what a runtime needs to run them without knowing
+// anything else: blocks of memory, where values lie in them, and dispatches in order.
+
+import { LimitationError } from '../../ir/errors.ts';
+import type { Buffer, Kernel } from '../../ir/kernel.ts';
+import type { Launch, Program, ProgramBuffer, RangeCheck } from '../../ir/program.ts';
+import { sizeOf, type TensorType } from '../../ir/types.ts';
+import { isNarrow, legalize } from '../../passes/gpu/legalize.ts';
+import { bindingAlignment, gpuBytes } from '../../passes/gpu/schedule.ts';
+import { toComment } from '../names.ts';
+import { bindLaunch, type Place } from './bindings.ts';
+import { dispatchOf, gridOf, printShader, type ShaderBinding } from './statements.ts';
+
+/** What of a device's limits programs depend on. */
+export interface WgslLimits {
+  /** Bindings of a shader. */
+  readonly maxStorageBuffersPerShaderStage: number;
+  /** Bytes of a binding. */
+  readonly maxStorageBufferBindingSize: number;
+  /** Bytes of a block. */
+  readonly maxBufferSize: number;
+}
+
+/** What every WebGPU device offers. */
+export const defaultLimits: WgslLimits = {
+  maxStorageBuffersPerShaderStage: 8,
+  maxStorageBufferBindingSize: 134_217_728,
+  maxBufferSize: 268_435_456,
+};
+
+export interface WgslModule {
+  readonly name: string;
+  readonly code: string;
+  readonly bindings: readonly ShaderBinding[];
+}
+
+/** One kernel on its way to the device: its module, the parts of blocks that it is bound to, its workgroups. */
+export interface Dispatch {
+  readonly module: number;
+  readonly bindings: readonly Place[];
+  readonly workgroups: readonly [number, number];
+}
+
+/** A value that goes in or out. `packed`: bytes, four to a word; otherwise a narrow element takes a word. */
+export interface Boundary extends Place {
+  readonly name: string;
+  readonly type: TensorType;
+  readonly packed: boolean;
+}
+
+export interface WgslProgram {
+  readonly name: string;
+  readonly modules: readonly WgslModule[];
+  /** Run once, before the first call. */
+  readonly preparation: readonly Dispatch[];
+  readonly steps: readonly Dispatch[];
+  /** Bytes of the blocks that belong to the program alone, by name. */
+  readonly blocks: Readonly<Record<string, number>>;
+  readonly inputs: readonly Boundary[];
+  readonly outputs: readonly Boundary[];
+  readonly states: readonly Boundary[];
+  readonly constants: readonly (Boundary & { readonly data: ArrayLike<number> | null })[];
+  readonly checks: readonly RangeCheck[];
+}
+
+/** Where a state lies: in a block that other programs may share. */
+export type StatePlaces = (name: string, type: TensorType) => Place;
+
+/**
+ * Prints a program whose kernels were made for a GPU. Throws LimitationError where a block or a binding would exceed the
+ * limits, with what is needed and what there is.
+ */
+export function printWgsl(program: Program, states: StatePlaces, limits: WgslLimits = defaultLimits): WgslProgram {
+  const layout = new Layout(limits);
+  const boundary = (buffer: ProgramBuffer): Boundary => {
+    const place = buffer.storage === 'state' ? states(buffer.name, buffer.type) : layout.place(buffer);
+    return { ...place, name: buffer.name, type: buffer.type, packed: isPacked(buffer) };
+  };
+  const inputs = program.inputs.map(boundary);
+  const outputs = program.outputs.map(boundary);
+  const constants = [...program.constants, ...program.externals].map((buffer) => ({
+    ...boundary(buffer),
+    data: buffer.data,
+  }));
+  const stateValues = program.states.map(boundary);
+  const statePlaces = new Map(stateValues.map((value) => [value.name, value]));
+  const placeOf = (buffer: ProgramBuffer): Place =>
+    buffer.storage === 'state' ? statePlaces.get(buffer.name)! : layout.place(buffer);
+  layout.block('arena', program.arenaBytes);
+  layout.block('prepared', program.preparedBytes);
+  const modules = new Modules();
+  const dispatch = (launch: Launch): Dispatch => dispatchFor(launch, placeOf, modules, limits);
+  return {
+    name: program.name,
+    preparation: nonEmpty(program.preparation).map(dispatch),
+    steps: nonEmpty(program.steps).map(dispatch),
+    modules: modules.list,
+    blocks: layout.blocks,
+    inputs,
+    outputs,
+    states: stateValues,
+    constants,
+    checks: program.checks,
+  };
+}
+
+/** Kernels over no elements have nothing to do. */
+function nonEmpty(launches: readonly Launch[]): Launch[] {
+  return launches.filter(({ kernel }) => gridOf(kernel).group.extent > 0);
+}
+
+/** Values that the caller's bytes become without a conversion, because no kernel writes them. */
+function isPacked({ storage, type }: ProgramBuffer): boolean {
+  return isNarrow(type.dtype) && (storage === 'input' || storage === 'constant' || storage === 'external');
+}
+
+/** Bytes that a value takes on the device; bindings and copies are whole words, and never empty. */
+export function deviceBytes(type: TensorType, packed: boolean): number {
+  const bytes = sizeOf(type.shape) * (packed ? 1 : gpuBytes[type.dtype]);
+  return Math.max(4, Math.ceil(bytes / 4) * 4);
+}
+
+/** Values with storage of their own, one after another in blocks of what a buffer may hold. */
+class Layout {
+  readonly blocks: Record<string, number> = {};
+  readonly #limits: WgslLimits;
+  readonly #places = new Map<string, Place>();
+  readonly #open = new Map<string, string>();
+  constructor(limits: WgslLimits) {
+    this.#limits = limits;
+  }
+
+  /** Declares a block of known size. */
+  block(name: string, bytes: number): void {
+    const { maxBufferSize } = this.#limits;
+    if (bytes > maxBufferSize)
+      throw new LimitationError(
+        `the ${name} of intermediate values takes ${bytes} bytes; a buffer of this device holds ${maxBufferSize} (limit maxBufferSize). Use smaller batches`,
+      );
+    if (bytes > 0) this.blocks[name] = bytes;
+  }
+
+  place(buffer: ProgramBuffer): Place {
+    const { storage, index, offset, type } = buffer;
+    const bytes = deviceBytes(type, isPacked(buffer));
+    if (storage === 'arena' || storage === 'prepared') return { block: storage, offset, bytes };
+    const key = `${storage} ${index}`;
+    const known = this.#places.get(key);
+    if (known !== undefined) return known;
+    const block = this.#blockFor(storage, bytes);
+    const place: Place = { block, offset: this.blocks[block] ?? 0, bytes };
+    this.blocks[block] = place.offset + Math.ceil(bytes / bindingAlignment) * bindingAlignment;
+    this.#places.set(key, place);
+    return place;
+  }
+
+  /** The open block of a storage, or a new one where that is full. */
+  #blockFor(storage: string, bytes: number): string {
+    const open = this.#open.get(storage) ?? storage;
+    const isFull = (this.blocks[open] ?? 0) + bytes > this.#limits.maxBufferSize;
+    const block = isFull && this.blocks[open] !== undefined ? `${storage}_${Object.keys(this.blocks).length}` : open;
+    this.#open.set(storage, block);
+    return block;
+  }
+}
+
+/** Modules by their text: kernels that differ in the names of their buffers alone share one. */
+class Modules {
+  readonly list: WgslModule[] = [];
+  readonly #known = new Map<string, number>();
+  readonly #names = new Map<string, number>();
+
+  add(kernel: Kernel, bindings: readonly ShaderBinding[], code: string, key: string): number {
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const count = (this.#names.get(kernel.name) ?? 0) + 1;
+    this.#names.set(kernel.name, count);
+    this.#known.set(key, this.list.length);
+    this.list.push({ name: toComment(count === 1 ? kernel.name : `${kernel.name}_${count}`), code, bindings });
+    return this.list.length - 1;
+  }
+}
+
+function dispatchFor(
+  { kernel, args }: Launch,
+  placeOf: (buffer: ProgramBuffer) => Place,
+  modules: Modules,
+  limits: WgslLimits,
+): Dispatch {
+  const packed = new Set<Buffer>();
+  kernel.parameters.forEach(({ buffer }, i) => {
+    if (isPacked(args[i]!)) packed.add(buffer);
+  });
+  const legal = legalize(kernel, packed);
+  const { bindings, locations, places } = bindLaunch(legal, args.map(placeOf), limits);
+  const { code, key } = printShader(legal, bindings, locations);
+  const module = modules.add(kernel, bindings, code, key);
+  return { module, bindings: places, workgroups: dispatchOf(gridOf(kernel).group.extent) };
+}

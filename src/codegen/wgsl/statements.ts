@@ -1,0 +1,184 @@
+// Statements and kernels as WGSL: one shader module for each.
+
+import { InternalError } from '../../ir/errors.ts';
+import type { Axis } from '../../ir/index-expr.ts';
+import type { Buffer, Kernel, Local, Monoid, Stmt } from '../../ir/kernel.ts';
+import { describeKernel } from '../names.ts';
+import { asOperand, type Location, printExpr, printPlace, type Scope, typeName, wordType } from './expressions.ts';
+import { helpersInOrder } from './helpers.ts';
+import { Names } from './names.ts';
+
+/** A buffer binding of a shader: group 0, in this order. */
+export interface ShaderBinding {
+  readonly name: string;
+  readonly type: 'f32' | 'i32' | 'u32';
+  readonly access: 'read' | 'read_write';
+}
+
+/** A kernel's workgroups and invocations. */
+export interface Grid {
+  readonly group: Axis;
+  readonly lane: Axis;
+  readonly shared: readonly Buffer[];
+  readonly body: readonly Stmt[];
+}
+
+/** Most workgroups in one dimension of a dispatch, by WebGPU's default limits. */
+const mostGroups = 65_535;
+
+/** The dispatch of so many workgroups: in two dimensions where one is not enough; then a few may be too many. */
+export function dispatchOf(groups: number): readonly [number, number] {
+  const rows = Math.ceil(groups / mostGroups);
+  return [Math.ceil(groups / Math.max(1, rows)), Math.max(1, rows)];
+}
+
+/** The parts of a kernel for a GPU: one loop over workgroups around what they share and one loop over invocations. */
+export function gridOf(kernel: Kernel): Grid {
+  const [outer, ...others] = kernel.body;
+  if (outer?.kind !== 'loop' || outer.axisKind !== 'workgroup' || others.length > 0)
+    throw new InternalError(`kernel ${kernel.name} is not a grid of workgroups`);
+  const shared = outer.body.flatMap((stmt) => (stmt.kind === 'allocate' ? [stmt.buffer] : []));
+  const [inner, ...more] = outer.body.filter(({ kind }) => kind !== 'allocate');
+  if (inner?.kind !== 'loop' || inner.axisKind !== 'invocation' || more.length > 0)
+    throw new InternalError(`kernel ${kernel.name} is not a grid of invocations`);
+  return { group: outer.axis, lane: inner.axis, shared, body: inner.body };
+}
+
+/** The text of a kernel's shader module, with a comment that names its operations and the user's lines. */
+export function printShader(
+  kernel: Kernel,
+  bindings: readonly ShaderBinding[],
+  locations: ReadonlyMap<Buffer, Location>,
+): { readonly code: string; readonly key: string } {
+  const code = `// ${describeKernel(kernel)}\n${shaderText(kernel, bindings, locations)}`;
+  // Kernels that differ in the names of their buffers alone are one.
+  const number = new Map(bindings.map(({ name }, i) => [name, `b${i}`]));
+  const renamed = bindings.map((binding) => ({ ...binding, name: number.get(binding.name)! }));
+  const places = [...locations].map(([buffer, at]) => [buffer, { ...at, name: number.get(at.name)! }] as const);
+  return { code, key: shaderText(kernel, renamed, new Map(places)) };
+}
+
+function shaderText(
+  kernel: Kernel,
+  bindings: readonly ShaderBinding[],
+  locations: ReadonlyMap<Buffer, Location>,
+): string {
+  const { group, lane, shared, body } = gridOf(kernel);
+  const names = new Names(bindings.map(({ name }) => name));
+  const scope: Scope = { names, helpers: new Set(), locations };
+  const declarations = bindings.map(
+    ({ name, type, access }, i) => `@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${type}>;`,
+  );
+  const sharing = shared.map((buffer) => {
+    const name = names.nameOf(buffer, buffer.name);
+    return `var<workgroup> ${name}: array<${typeName(buffer.dtype)}, ${buffer.size}>;`;
+  });
+  const head = printHead(group, lane, scope);
+  const lines = printBlock(body, scope, 1);
+  const main = [
+    `@compute @workgroup_size(${lane.extent})`,
+    'fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {',
+    ...head,
+    ...lines,
+    '}',
+  ];
+  return `${[[...declarations, ...sharing].join('\n'), ...helpersInOrder(scope.helpers), main.join('\n')].join('\n\n')}\n`;
+}
+
+function printHead(group: Axis, lane: Axis, scope: Scope): string[] {
+  const [across, rows] = dispatchOf(group.extent);
+  const groupName = scope.names.nameOf(group, group.name);
+  const flat = rows === 1 ? 'workgroup.x' : `workgroup.x + workgroup.y * ${across}u`;
+  return [
+    `  let ${groupName} = i32(${flat});`,
+    ...(across * rows > group.extent ? [`  if (${groupName} >= ${group.extent}) { return; }`] : []),
+    `  let ${scope.names.nameOf(lane, lane.name)} = i32(invocation);`,
+  ];
+}
+
+function printBlock(body: readonly Stmt[], scope: Scope, depth: number): string[] {
+  return body.flatMap((stmt) => printStmt(stmt, scope, depth));
+}
+
+function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
+  const pad = '  '.repeat(depth);
+  const name = (local: Local): string => scope.names.nameOf(local, local.name);
+  switch (stmt.kind) {
+    case 'loop': {
+      if (stmt.axisKind === 'workgroup' || stmt.axisKind === 'invocation')
+        throw new InternalError('a grid inside a grid');
+      const axis = scope.names.nameOf(stmt.axis, stmt.axis.name);
+      const head = `for (var ${axis} = 0i; ${axis} < ${stmt.axis.extent}i; ${axis}++) {`;
+      return [`${pad}${head}`, ...printBlock(stmt.body, scope, depth + 1), `${pad}}`];
+    }
+    case 'let':
+      return [`${pad}let ${name(stmt.local)} = ${printExpr(stmt.value, scope)};`];
+    case 'accumulator': {
+      const value = printExpr(stmt.initial, scope);
+      return [`${pad}var ${name(stmt.local)}: ${typeName(stmt.local.dtype)} = ${value};`];
+    }
+    case 'assign':
+      return [`${pad}${name(stmt.local)} = ${printExpr(stmt.value, scope)};`];
+    case 'accumulate': {
+      const target = name(stmt.local);
+      return [
+        `${pad}${target} = ${combined(target, stmt.local.dtype, stmt.monoid, printExpr(stmt.value, scope), scope)};`,
+      ];
+    }
+    case 'store':
+      return [
+        `${pad}${printPlace(stmt.buffer, stmt.offset, scope)} = ${asWord(stmt.buffer, printExpr(stmt.value, scope), scope)};`,
+      ];
+    case 'update': {
+      const { buffer, monoid } = stmt;
+      const place = printPlace(buffer, stmt.offset, scope);
+      const before = wordType(buffer, scope) === buffer.dtype ? place : `bitcast<${typeName(buffer.dtype)}>(${place})`;
+      const value = combined(before, buffer.dtype, monoid, printExpr(stmt.value, scope), scope);
+      return [`${pad}${place} = ${asWord(buffer, value, scope)};`];
+    }
+    case 'allocate':
+      return [
+        `${pad}var ${scope.names.nameOf(stmt.buffer, stmt.buffer.name)}: array<${typeName(stmt.buffer.dtype)}, ${stmt.buffer.size}>;`,
+      ];
+    case 'if': {
+      const otherwise =
+        stmt.otherwise.length === 0 ? [] : [`${pad}} else {`, ...printBlock(stmt.otherwise, scope, depth + 1)];
+      return [
+        `${pad}if ${inParentheses(printExpr(stmt.condition, scope))} {`,
+        ...printBlock(stmt.then, scope, depth + 1),
+        ...otherwise,
+        `${pad}}`,
+      ];
+    }
+    case 'barrier':
+      return [`${pad}workgroupBarrier();`];
+  }
+}
+
+function inParentheses(text: string): string {
+  const operand = asOperand(text);
+  return operand.startsWith('(') ? operand : `(${operand})`;
+}
+
+function asWord(buffer: Buffer, value: string, scope: Scope): string {
+  const type = wordType(buffer, scope);
+  return type === buffer.dtype ? value : `bitcast<${typeName(type)}>(${value})`;
+}
+
+const operators: Readonly<Record<Monoid, string | null>> = {
+  sum: '+',
+  prod: '*',
+  max: null,
+  min: null,
+  and: '&',
+  or: '|',
+};
+
+/** `before ⊕ value` */
+function combined(before: string, dtype: Local['dtype'], monoid: Monoid, value: string, scope: Scope): string {
+  const operator = operators[monoid];
+  if (operator !== null) return `${before} ${operator} ${asOperand(value)}`;
+  if (dtype !== 'f32') return `${monoid}(${before}, ${value})`;
+  scope.helpers.add(`ash_${monoid}_f32`);
+  return `ash_${monoid}_f32(${before}, ${value})`;
+}

@@ -1,0 +1,137 @@
+// A WebGPU device as this runtime uses it: its limits, its pipelines by their text, memory, and what went wrong with it.
+// The same code serves browsers and Node: it is given a `GPU` (navigator.gpu, or what node-gpu.ts finds).
+
+/// <reference types="@webgpu/types" />
+
+import type { WgslLimits, WgslModule } from '../../codegen/wgsl/program.ts';
+import { InternalError, LimitationError, UserError } from '../../ir/errors.ts';
+
+/** The values of WebGPU's flags, which only browsers have as globals. */
+const usage = { mapRead: 0x1, copySource: 0x4, copyTarget: 0x8, storage: 0x80 } as const;
+const computeStage = 0x4;
+
+export interface DeviceOptions {
+  /** Which of several adapters. Default: the faster one. */
+  readonly powerPreference?: 'low-power' | 'high-performance';
+}
+
+/** A device and everything that compiled functions share on it. */
+export class WebGpuDevice {
+  readonly device: GPUDevice;
+  /** Vendor, architecture and description of the adapter, for messages and reports. */
+  readonly description: string;
+  readonly limits: WgslLimits;
+  readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  #lost: UserError | null = null;
+
+  constructor(device: GPUDevice, description: string) {
+    this.device = device;
+    this.description = description;
+    const { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize, maxBufferSize } = device.limits;
+    this.limits = { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize, maxBufferSize };
+    void device.lost.then(({ reason, message }) => {
+      const what = reason === 'destroyed' ? 'was destroyed' : `was lost: ${message || 'no reason is given'}`;
+      this.#lost = new UserError(
+        `the GPU device ${what}. Open a new device and compile again; state on the old one is gone`,
+      );
+    });
+  }
+
+  /** Throws UserError once the device is lost or destroyed. */
+  expectAlive(): void {
+    if (this.#lost !== null) throw this.#lost;
+  }
+
+  /** Frees the device and all memory on it. */
+  destroy(): void {
+    this.device.destroy();
+  }
+
+  /** Memory for kernels, in bytes (a multiple of four), zero-filled. Throws LimitationError where the device has none. */
+  async allocate(what: string, bytes: number): Promise<GPUBuffer> {
+    return this.#buffer(what, bytes, usage.storage | usage.copySource | usage.copyTarget);
+  }
+
+  /** Memory that results are copied to and read from. */
+  async allocateReadback(bytes: number): Promise<GPUBuffer> {
+    return this.#buffer('results', bytes, usage.mapRead | usage.copyTarget);
+  }
+
+  async #buffer(what: string, bytes: number, flags: number): Promise<GPUBuffer> {
+    this.expectAlive();
+    const { maxBufferSize } = this.limits;
+    if (bytes > maxBufferSize)
+      throw new LimitationError(
+        `${what}: ${bytes} bytes needed, a buffer of this device holds ${maxBufferSize} (limit maxBufferSize)`,
+      );
+    return this.guarded(what, () => this.device.createBuffer({ label: what, size: Math.max(4, bytes), usage: flags }));
+  }
+
+  /**
+   * Runs calls to the device. What it refuses becomes an exception: LimitationError where memory is short, UserError where
+   * the device is lost, InternalError for all else, since programs are valid.
+   */
+  async guarded<T>(what: string, action: () => T): Promise<T> {
+    this.expectAlive();
+    const { device } = this;
+    device.pushErrorScope('validation');
+    device.pushErrorScope('out-of-memory');
+    const result = action();
+    const [memory, validation] = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
+    this.expectAlive();
+    if (memory !== null) throw new LimitationError(`${what}: the device is out of memory (${memory.message})`);
+    if (validation !== null) throw new InternalError(`${what}: ${validation.message}`);
+    return result;
+  }
+
+  /** The pipeline of a module, made once for each text. */
+  pipeline(module: WgslModule): Promise<GPUComputePipeline> {
+    const known = this.#pipelines.get(module.code) ?? this.#makePipeline(module);
+    this.#pipelines.set(module.code, known);
+    return known;
+  }
+
+  async #makePipeline({ name, code, bindings }: WgslModule): Promise<GPUComputePipeline> {
+    this.expectAlive();
+    const { device } = this;
+    const entries = bindings.map(
+      ({ access }, binding): GPUBindGroupLayoutEntry => ({
+        binding,
+        visibility: computeStage,
+        buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
+      }),
+    );
+    const [shader, layout] = await this.guarded(`kernel ${name}`, () => [
+      device.createShaderModule({ label: name, code }),
+      device.createPipelineLayout({ bindGroupLayouts: [device.createBindGroupLayout({ entries })] }),
+    ]);
+    try {
+      return await device.createComputePipelineAsync({
+        label: name,
+        layout,
+        compute: { module: shader, entryPoint: 'main' },
+      });
+    } catch (error) {
+      this.expectAlive();
+      throw new InternalError(`kernel ${name}: ${(error as Error).message}`);
+    }
+  }
+}
+
+/** Opens a device with the adapter's own limits. Throws UserError where there is no adapter. */
+export async function openDevice(
+  gpu: GPU,
+  { powerPreference = 'high-performance' }: DeviceOptions = {},
+): Promise<WebGpuDevice> {
+  const adapter = await gpu.requestAdapter({ powerPreference });
+  if (adapter === null)
+    throw new UserError(
+      'WebGPU finds no adapter here: the browser or the driver offers none. Compile for target js or c instead',
+    );
+  const { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
+  const device = await adapter.requestDevice({
+    requiredLimits: { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize, maxBufferSize },
+  });
+  const { vendor, architecture, description } = adapter.info;
+  return new WebGpuDevice(device, [vendor, architecture, description].filter((part) => part !== '').join(' '));
+}

@@ -1,0 +1,144 @@
+// Named persistent state on a device. Compiled functions share a store, so that a training step and an evaluation see the
+// same weights; they stay on the device until somebody asks for them.
+
+import type { Place } from '../../codegen/wgsl/bindings.ts';
+import { deviceBytes } from '../../codegen/wgsl/program.ts';
+import { UserError } from '../../ir/errors.ts';
+import { type ArrayOf, type DType, formatType, sameType, sizeOf, type TensorType } from '../../ir/types.ts';
+import { bindingAlignment } from '../../passes/gpu/schedule.ts';
+import { arrayFrom, type TypedArray } from '../arrays.ts';
+import { expectArray } from '../call-checks.ts';
+import type { WebGpuDevice } from './device.ts';
+import { fromDevice, toDevice } from './transfer.ts';
+
+interface Entry {
+  readonly type: TensorType;
+  readonly place: Place;
+}
+
+/** A state to be: its first values are asked for if it is new. */
+export interface Declaration {
+  readonly name: string;
+  readonly type: TensorType;
+  initial(): ArrayLike<number>;
+}
+
+export class WebGpuStateStore {
+  readonly #gpu: WebGpuDevice;
+  readonly #entries = new Map<string, Entry>();
+  readonly #blocks = new Map<string, GPUBuffer>();
+
+  constructor(gpu: WebGpuDevice) {
+    this.#gpu = gpu;
+  }
+
+  /** The names in order of first declaration. */
+  names(): string[] {
+    return [...this.#entries.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.#entries.has(name);
+  }
+
+  type(name: string): TensorType {
+    return this.#entry(name).type;
+  }
+
+  /** Where a state lies. */
+  place(name: string): Place {
+    return this.#entry(name).place;
+  }
+
+  /** The memory of a block of states. */
+  block(name: string): GPUBuffer | undefined {
+    return this.#blocks.get(name);
+  }
+
+  /** A copy of the state, row-major, by its variable or by name. Throws UserError for an unknown name. */
+  get<D extends Exclude<DType, 'f16'>>(variable: { readonly name: string; readonly dtype: D }): Promise<ArrayOf[D]>;
+  get(name: string): Promise<TypedArray>;
+  async get(key: string | { readonly name: string }): Promise<TypedArray> {
+    const { type, place } = this.#entry(typeof key === 'string' ? key : key.name);
+    const { device } = this.#gpu;
+    const readback = await this.#gpu.allocateReadback(place.bytes);
+    await this.#gpu.guarded('reading a state', () => {
+      const encoder = device.createCommandEncoder();
+      encoder.copyBufferToBuffer(this.#blocks.get(place.block)!, place.offset, readback, 0, place.bytes);
+      device.queue.submit([encoder.finish()]);
+    });
+    await readback.mapAsync(1);
+    const array = fromDevice(type, readback.getMappedRange(), 0);
+    readback.destroy();
+    return array;
+  }
+
+  /** Overwrites a state. Throws UserError for an unknown name, another array type or another length. */
+  set(key: string | { readonly name: string }, value: TypedArray | readonly number[]): void {
+    const name = typeof key === 'string' ? key : key.name;
+    const { type } = this.#entry(name);
+    if (!Array.isArray(value)) {
+      this.#write(name, expectArray('state', { name, type }, value as TypedArray));
+      return;
+    }
+    if (value.length !== sizeOf(type.shape))
+      throw new UserError(
+        `state ${JSON.stringify(name)} is ${formatType(type)}: ${sizeOf(type.shape)} elements expected, ${value.length} given`,
+      );
+    this.#write(name, arrayFrom(type, value));
+  }
+
+  #entry(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (entry === undefined)
+      throw new UserError(
+        `state ${JSON.stringify(name)} does not exist; there are ${this.names().join(', ') || 'none'}`,
+      );
+    return entry;
+  }
+
+  #write(name: string, array: TypedArray): void {
+    const { type, place } = this.#entry(name);
+    const bytes = toDevice({ type, packed: false }, array);
+    if (bytes.length > 0) this.#gpu.device.queue.writeBuffer(this.#blocks.get(place.block)!, place.offset, bytes);
+  }
+
+  /** Adds states that are new, in blocks of their own, or checks that those of the same names have the same types. */
+  async declare(declarations: readonly Declaration[]): Promise<void> {
+    const fresh: Declaration[] = [];
+    for (const declaration of declarations) {
+      const known = this.#entries.get(declaration.name);
+      if (known === undefined) fresh.push(declaration);
+      else if (!sameType(known.type, declaration.type))
+        throw new UserError(
+          `state ${JSON.stringify(declaration.name)} is shared as ${formatType(known.type)}, this function declares ${formatType(declaration.type)}`,
+        );
+    }
+    const { maxBufferSize } = this.#gpu.limits;
+    let open: Declaration[] = [];
+    let bytes = 0;
+    for (const declaration of fresh) {
+      const size = Math.ceil(deviceBytes(declaration.type, false) / bindingAlignment) * bindingAlignment;
+      if (open.length > 0 && bytes + size > maxBufferSize) {
+        await this.#allocate(open, bytes);
+        [open, bytes] = [[], 0];
+      }
+      open.push(declaration);
+      bytes += size;
+    }
+    if (open.length > 0) await this.#allocate(open, bytes);
+  }
+
+  async #allocate(declarations: readonly Declaration[], bytes: number): Promise<void> {
+    const block = `states_${this.#blocks.size}`;
+    const buffer = await this.#gpu.allocate('states', bytes);
+    this.#blocks.set(block, buffer);
+    let offset = 0;
+    for (const { name, type, initial } of declarations) {
+      const size = deviceBytes(type, false);
+      this.#entries.set(name, { type, place: { block, offset, bytes: size } });
+      this.#write(name, arrayFrom(type, initial()));
+      offset += Math.ceil(size / bindingAlignment) * bindingAlignment;
+    }
+  }
+}
