@@ -7,7 +7,6 @@ export interface SideFigures {
   readonly milliseconds: number;
   readonly fastest: number;
   readonly loadSeconds: number;
-  readonly peakBytes: number;
 }
 
 export interface ThreadFigures {
@@ -46,7 +45,7 @@ export function inferenceReport(rows: readonly ModelFigures[]): string {
     'well above 1, other programs took part of the cores.',
     ...threadCounts.flatMap((threads) => ['', ...threadTable(rows, threads)]),
     '',
-    '### Compiling, memory and agreement',
+    '### Compiling and agreement',
     '',
     compileTable(rows),
   ].join('\n');
@@ -84,22 +83,9 @@ function threadTable(rows: readonly ModelFigures[], threads: number): string[] {
 }
 
 function compileTable(rows: readonly ModelFigures[]): string {
-  const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
   return table(
-    [
-      'model',
-      'GFLOP',
-      'kernels',
-      's to C',
-      's C compiler',
-      'C KB',
-      'arena MB',
-      'packed MB',
-      'peak MB',
-      'peak MB onnxruntime',
-      'difference',
-    ],
-    rows.map(({ title, flops, compiled, measured: [single], difference }) => [
+    ['model', 'GFLOP', 'kernels', 's to C', 's C compiler', 'C KB', 'arena MB', 'packed MB', 'difference'],
+    rows.map(({ title, flops, compiled, difference }) => [
       title,
       (flops / 1e9).toFixed(3),
       compiled.kernels,
@@ -108,8 +94,6 @@ function compileTable(rows: readonly ModelFigures[]): string {
       (compiled.sourceBytes / 1000).toFixed(0),
       (compiled.arenaBytes / 1e6).toFixed(1),
       (compiled.preparedBytes / 1e6).toFixed(1),
-      megabytes(single!.ours.peakBytes),
-      megabytes(single!.theirs.peakBytes),
       difference.toExponential(0),
     ]),
   );

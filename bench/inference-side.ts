@@ -4,7 +4,8 @@
 import { performance } from 'node:perf_hooks';
 import { StateStore } from 'ashlar/node';
 import { compileModel } from './compile-model.ts';
-import { ashlarModel, exampleInput, models } from './models/index.ts';
+import { exampleInput } from './models/example-input.ts';
+import { ashlarModel, models } from './models/index.ts';
 import { openSession } from './onnxruntime.ts';
 
 /** What a side is told on its command line, as JSON. */
@@ -19,19 +20,19 @@ export interface SideOrder {
 
 export type SideAnswer =
   | { readonly kind: 'ready'; readonly output: Float32Array; readonly loadSeconds: number }
-  | { readonly kind: 'timed'; readonly milliseconds: readonly number[] }
-  | { readonly kind: 'memory'; readonly peakBytes: number };
+  | { readonly kind: 'timed'; readonly milliseconds: readonly number[] };
 
-export type SideRequest = { readonly kind: 'time'; readonly runs: number } | { readonly kind: 'memory' };
+/** Asks for the times of so many runs. */
+export interface SideRequest {
+  readonly runs: number;
+}
 
 type Run = () => Promise<Float32Array> | Float32Array;
-
-const count = (shape: readonly number[]): number => shape.reduce((all, dim) => all * dim, 1);
 
 async function loadAshlar({ model, threads, inputShape }: SideOrder): Promise<Run> {
   const { definition } = ashlarModel(models[model]!, model);
   const compiled = await compileModel(definition, { threads, state: new StateStore() });
-  const inputs = { x: exampleInput(models[model]!, count(inputShape)) };
+  const inputs = { x: exampleInput(models[model]!, inputShape) };
   return () => compiled(inputs).y as Float32Array;
 }
 
@@ -56,7 +57,6 @@ const began = performance.now();
 const run = await (order.side === 'ashlar' ? loadAshlar(order) : loadOnnxRuntime(order));
 const loadSeconds = (performance.now() - began) / 1000;
 answer({ kind: 'ready', output: Float32Array.from(await run()), loadSeconds });
-process.on('message', async (request: SideRequest) => {
-  if (request.kind === 'time') answer({ kind: 'timed', milliseconds: await time(run, request.runs) });
-  else answer({ kind: 'memory', peakBytes: process.resourceUsage().maxRSS * 1024 });
+process.on('message', async ({ runs }: SideRequest) => {
+  answer({ kind: 'timed', milliseconds: await time(run, runs) });
 });

@@ -2,7 +2,7 @@
 // anything is timed, then both in turn, on one thread and on all.
 
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import type { Compiled } from './compile-figures.ts';
 import { inferenceReport, type ModelFigures, type SideFigures, type ThreadFigures } from './inference-report.ts';
 import type { SideAnswer, SideOrder, SideRequest } from './inference-side.ts';
+import { measureEach } from './kept.ts';
 import { median, progress } from './measure.ts';
 import { models, onnxModel } from './models/index.ts';
 import { encodeOnnx } from './onnx-file.ts';
@@ -25,33 +26,12 @@ const pauseMilliseconds = 30;
 /** Largest difference of outputs over the largest output that is accepted. */
 const tolerance = 1e-3;
 
-const results = fileURLToPath(new URL('./results/', import.meta.url));
 const machine = `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`;
 
 /** Measures the models that are named, or all; figures of the others stay as they were measured last. */
 export async function inference(wanted: readonly string[]): Promise<string> {
-  const unknown = wanted.find((name) => !(name in models));
-  if (unknown !== undefined) throw new Error(`no model ${unknown}; there are ${Object.keys(models).join(', ')}`);
   benchPackage('onnxruntime-node');
-  const path = `${results}inference.json`;
-  let kept = keptFigures(path);
-  mkdirSync(results, { recursive: true });
-  for (const name of wanted.length === 0 ? Object.keys(models) : wanted) {
-    const figures = await measureModel(name);
-    kept = { ...keptFigures(path), [name]: figures };
-    const ordered = Object.fromEntries(Object.keys(models).flatMap((key) => (kept[key] ? [[key, kept[key]]] : [])));
-    writeFileSync(path, `${JSON.stringify(ordered, null, 2)}\n`);
-  }
-  return inferenceReport(Object.keys(models).flatMap((name) => kept[name] ?? []));
-}
-
-/** Figures of models that were measured in this form. */
-function keptFigures(path: string): Readonly<Record<string, ModelFigures>> {
-  if (!existsSync(path)) return {};
-  const all = Object.entries(JSON.parse(readFileSync(path, 'utf8')) as Record<string, ModelFigures>);
-  return Object.fromEntries(
-    all.filter(([, { measured }]) => measured.every(({ ofRoofline }) => ofRoofline !== undefined)),
-  );
+  return inferenceReport(await measureEach('inference', wanted, measureModel));
 }
 
 async function measureModel(name: string): Promise<ModelFigures> {
@@ -130,15 +110,12 @@ async function comparePair(order: Omit<SideOrder, 'side'>, cache: string) {
       }
     }
     const ratio = median(times[0]!.map((ours, turn) => median(times[1]![turn]!) / median(ours)));
-    const figures = await Promise.all(
-      sides.map(
-        async (side, i): Promise<SideFigures> => ({
-          milliseconds: median(times[i]!.flat()),
-          fastest: Math.min(...times[i]!.flat()),
-          loadSeconds: side.ready.loadSeconds,
-          peakBytes: await side.peakBytes(),
-        }),
-      ),
+    const figures = sides.map(
+      (side, i): SideFigures => ({
+        milliseconds: median(times[i]!.flat()),
+        fastest: Math.min(...times[i]!.flat()),
+        loadSeconds: side.ready.loadSeconds,
+      }),
     );
     return { difference, ratio, ours: figures[0]!, theirs: figures[1]! };
   } finally {
@@ -167,22 +144,15 @@ class Side {
 
   /** The milliseconds of as many runs as fill a turn. */
   async time(): Promise<readonly number[]> {
-    const { milliseconds } = await this.#ask({ kind: 'time', runs: this.#runs }, 'timed');
+    const answer = answerOf(this.#process, 'timed');
+    this.#process.send({ runs: this.#runs } satisfies SideRequest);
+    const { milliseconds } = await answer;
     const fitting = Math.round(turnMilliseconds / median(milliseconds));
     this.#runs = Math.max(1, Math.min(mostRunsPerTurn, fitting));
     return milliseconds;
   }
-  async peakBytes(): Promise<number> {
-    return (await this.#ask({ kind: 'memory' }, 'memory')).peakBytes;
-  }
   end(): void {
     this.#process.kill();
-  }
-
-  #ask<K extends SideAnswer['kind']>(request: SideRequest, kind: K): Promise<Extract<SideAnswer, { kind: K }>> {
-    const answer = answerOf(this.#process, kind);
-    this.#process.send(request);
-    return answer;
   }
 }
 

@@ -1,7 +1,5 @@
-// npm run bench [-- PART …]: measures, prints tables and keeps them in bench/results/. Parts that compare with other
-// libraries need their packages and run only when they are named: npm run bench inference [MODEL …] (npm ci --ignore-scripts
-// --prefix bench), npm run bench training [MODEL …] (python3-torch), npm run bench profile MODEL … [THREADS] and, for the
-// other side, profile-onnxruntime.
+// npm run bench [-- PART …]: measures, prints tables and keeps them in bench/results/. Parts that take models or need other
+// packages run only when they are named; README.md lists all.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -10,6 +8,7 @@ import { compileTime } from './compile-time.ts';
 import { inference } from './inference.ts';
 import { math } from './math.ts';
 import { matmul } from './matmul.ts';
+import { memory } from './memory.ts';
 import { profile } from './profile.ts';
 import { profileOnnxRuntime } from './profile-onnxruntime.ts';
 import { rows } from './rows.ts';
@@ -28,6 +27,7 @@ const parts: Readonly<Record<string, () => string | Promise<string>>> = {
 /** Named first, with arguments of their own after them. A profile is for reading now, not for keeping. */
 const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Promise<string>>> = {
   inference,
+  memory,
   training: trainingVsPytorch,
   profile,
   'profile-onnxruntime': profileOnnxRuntime,

@@ -1,6 +1,6 @@
 // A session of onnxruntime-node with the options that every comparison uses.
 
-import { exampleInput, type Model } from './models/index.ts';
+import { exampleInput } from './models/example-input.ts';
 import { benchPackage } from './packages.ts';
 
 interface Session {
@@ -19,7 +19,7 @@ export async function openSession(
   file: string,
   threads: number,
   inputShape: readonly number[],
-  model: Model,
+  model: { readonly vocabulary?: number },
   options: object = {},
 ): Promise<{ readonly session: Session; readonly run: () => Promise<Float32Array> }> {
   const { InferenceSession, Tensor } = benchPackage<OnnxRuntime>('onnxruntime-node');
@@ -33,10 +33,7 @@ export async function openSession(
     extra: { session: { force_spinning_stop: '1' } },
     ...options,
   });
-  const data = exampleInput(
-    model,
-    inputShape.reduce((all, dim) => all * dim, 1),
-  );
+  const data = exampleInput(model, inputShape);
   const feeds = { x: new Tensor(data instanceof Float32Array ? 'float32' : 'int32', data, inputShape) };
   return { session, run: async () => (await session.run(feeds)).y.data };
 }

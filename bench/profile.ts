@@ -11,7 +11,8 @@ import type { Launch } from '../src/ir/program.ts';
 import { formatType } from '../src/ir/types.ts';
 import { compileModel } from './compile-model.ts';
 import { median, progress, table } from './measure.ts';
-import { ashlarModel, exampleInput, models } from './models/index.ts';
+import { exampleInput } from './models/example-input.ts';
+import { ashlarModel, models } from './models/index.ts';
 import { constantBytes, floorSeconds, measureRoofline, type Roofline, workOf } from './roofline.ts';
 import { type ComparedModel, compared, comparedStep, exampleBatch } from './training/models.ts';
 
@@ -54,8 +55,7 @@ async function inferenceOf(name: string, threads: number): Promise<Subject> {
   const model = models[name]!;
   const { definition, flops } = ashlarModel(model, name);
   const run = await compileModel(definition, { threads, state: new StateStore(), compiler });
-  const size = run.program.inputs[0]!.type.shape.reduce((all, dim) => all * dim, 1);
-  return { title: model.title, flops, run, inputs: { x: exampleInput(model, size) } };
+  return { title: model.title, flops, run, inputs: { x: exampleInput(model, run.program.inputs[0]!.type.shape) } };
 }
 
 async function trainingOf(model: ComparedModel, threads: number): Promise<Subject> {

@@ -8,7 +8,7 @@ import { gpt2, vocabulary } from './gpt2.ts';
 import { lstm } from './lstm.ts';
 import { fashionSimpleNet, mlp } from './mlp.ts';
 import { mobilenetV2 } from './mobilenet.ts';
-import { Net, seededUniform } from './net.ts';
+import { Net } from './net.ts';
 import { OnnxBackend } from './onnx-net.ts';
 import { resnet18, resnet50 } from './resnet.ts';
 import { squeezenet } from './squeezenet.ts';
@@ -50,11 +50,4 @@ export function onnxModel({ build }: Model, name: string): { graph: OnnxGraph; f
   const net = new Net(backend);
   const y = build(net);
   return { graph: backend.graph(name, y), flops: net.flops };
-}
-
-/** Numbers in [−1, 1), or indices below the vocabulary's size: the same in every process. */
-export function exampleInput({ vocabulary }: Model, count: number): Float32Array | Int32Array {
-  const seed = 987_654;
-  if (vocabulary === undefined) return seededUniform(seed, count, 1);
-  return Int32Array.from(seededUniform(seed, count, vocabulary / 2, vocabulary / 2), Math.floor);
 }

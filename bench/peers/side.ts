@@ -1,7 +1,8 @@
 // One framework running one model on WebGPU, in a process of its own: what it asks of the device in a run, and its output.
 // Usage: side.ts (tfjs | jax-js) MODEL [software]. Answers its parent with a SideReport.
 
-import { ashlarModel, exampleInput, models } from '../models/index.ts';
+import { exampleInput } from '../models/example-input.ts';
+import { ashlarModel, models } from '../models/index.ts';
 import { Net } from '../models/net.ts';
 import { provideWebGpu } from './dawn.ts';
 import type { Reading } from './meter.ts';
@@ -26,8 +27,6 @@ function inputShape(): readonly number[] {
     .shape;
 }
 
-const elements = (shape: readonly number[]): number => shape.reduce((all, dim) => all * dim, 1);
-
 /** An image that a framework keeps channels last, as the model has it. */
 function channelsFirst(image: Float32Array, pixels: number, channels: number): Float32Array {
   return image.map((_, i) => image[(i % pixels) * channels + Math.floor(i / pixels)]!);
@@ -47,7 +46,7 @@ async function loadTfjs(): Promise<Run> {
       return model.build(new Net(backend)).tensor;
     });
   const inputTensor = (shape: readonly number[]) => {
-    const values = exampleInput(model, elements(shape));
+    const values = exampleInput(model, shape);
     const plain = tf.tensor(values, [...shape], values instanceof Int32Array ? 'int32' : 'float32');
     return shape.length === 4 ? tf.transpose(plain, [0, 2, 3, 1]) : plain;
   };
@@ -68,7 +67,7 @@ async function loadJax(): Promise<Run> {
   defaultDevice('webgpu');
   const weights = new Map<string, import('@jax-js/jax').Array>();
   const shape = inputShape();
-  const values = exampleInput(model, elements(shape));
+  const values = exampleInput(model, shape);
   const given = np.array(values, { shape: [...shape], dtype: values instanceof Int32Array ? np.int32 : np.float32 });
   const forward = jit((x: import('@jax-js/jax').Array) => model.build(new Net(new JaxBackend(weights, x))).array);
   return async () => (await forward(given.ref).data()) as Float32Array;
