@@ -4,7 +4,7 @@
 import { parameter } from '../src/ir/graph.ts';
 import type { TensorType } from '../src/ir/types.ts';
 import type { Dataset } from '../src/train/dataset.ts';
-import type { Batch, StateAccess, StepFunction, TensorData } from '../src/train/model.ts';
+import type { Batch, StateAccess, TensorData } from '../src/train/model.ts';
 
 export const features = 3;
 
@@ -20,8 +20,14 @@ const stateTypes: Readonly<Record<string, TensorType>> = Object.fromEntries(
   ).map(([name, dtype, shape]) => [name, parameter(name, { dtype, shape }).value.type]),
 );
 
+/** State in this process's memory, as that of C programs is. */
+export interface LocalState extends StateAccess {
+  get(name: string): ArrayLike<number>;
+  set(name: string, elements: TensorData): void;
+}
+
 export interface LinearModel {
-  readonly step: StepFunction & ((inputs: Batch) => Batch);
+  readonly step: ((inputs: Batch) => Batch) & { readonly state: LocalState };
   readonly evaluate: (inputs: Batch) => Batch;
   /** The labels of every batch so far. */
   readonly seen: number[][];
@@ -35,7 +41,7 @@ export function linearModel(batchSize: number, learningRate = 0.05): LinearModel
     'momentum.bias': new Float32Array(1),
     step: new Int32Array(1),
   };
-  const state: StateAccess = {
+  const state: LocalState = {
     names: () => Object.keys(arrays),
     type: (name) => stateTypes[name]!,
     get: (name) => arrays[name]!,

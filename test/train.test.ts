@@ -7,7 +7,7 @@ import { checkValues, exampleCount, splitDataset } from '../src/train/dataset.ts
 import { considerEpoch } from '../src/train/early-stopping.ts';
 import { evaluate, predict } from '../src/train/evaluate.ts';
 import { type Checkpoint, type CheckpointStore, type FitOptions, fit } from '../src/train/fit.ts';
-import type { StepFunction } from '../src/train/model.ts';
+import type { StepFunction, TensorData } from '../src/train/model.ts';
 import { parsePosition, printPosition } from '../src/train/position.ts';
 import { permutation } from '../src/train/shuffle.ts';
 import { bitsOf, linearModel, plane } from './train-model.ts';
@@ -170,6 +170,33 @@ describe('fit', () => {
     expect(losses.length).toBe(best + 3);
     expect(bitsOf(model.step.state)).toEqual(states[best]);
     expect(states.at(-1)).not.toEqual(states[best]);
+  });
+
+  it('over a device, which answers later, is the same run', async () => {
+    const [near, far] = [linearModel(8, 0.5), linearModel(8, 0.5)];
+    const later = async <T>(answer: () => T): Promise<T> => {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      return answer();
+    };
+    const distant: StepFunction = Object.assign((inputs: never) => later(() => far.step(inputs)), {
+      state: {
+        names: () => far.step.state.names(),
+        type: (name: string) => far.step.state.type(name),
+        get: (name: string) => later(() => far.step.state.get(name)),
+        set: (name: string, elements: TensorData) => later(() => far.step.state.set(name, elements)),
+      },
+    });
+    const rule = {
+      epochs: 40,
+      validation: plane(20),
+      earlyStopping: { metric: 'loss', mode: 'min', patience: 2 },
+    } as const;
+    const checkpoint = memory();
+    const first = await fit({ ...options(), ...rule, step: near.step, evaluate: near.evaluate });
+    const second = await fit({ ...options(), ...rule, checkpoint, step: distant, evaluate: far.evaluate });
+    expect(second.history.map(({ training }) => training)).toEqual(first.history.map(({ training }) => training));
+    expect(bitsOf(far.step.state)).toEqual(bitsOf(near.step.state));
+    expect(checkpoint.last!.state.weight!.data).toHaveLength(3);
   });
 
   it('an improvement must exceed minDelta, and may be an increase', () => {

@@ -96,14 +96,14 @@ interface Progression {
 /** Trains for `epochs` epochs, or until early stopping ends it. */
 export async function fit(options: FitOptions): Promise<FitResult> {
   const run = prepare(options);
-  const { progression: start, resumedAtStep } = restore(run);
+  const { progression: start, resumedAtStep } = await restore(run);
   options.log?.start(start.position.history);
   let now = start;
   try {
     while (now.position.epoch < options.epochs && !stopped(options, now.position.best)) {
       now = await trainEpoch(run, now);
       const record = now.position.history.at(-1)!;
-      save(run, now);
+      await save(run, now);
       options.log?.epoch(record);
       options.progress?.epochEnd(record);
       options.onEpoch?.(record);
@@ -111,7 +111,7 @@ export async function fit(options: FitOptions): Promise<FitResult> {
   } finally {
     options.progress?.stop();
   }
-  if (now.best !== null) restoreSnapshot(options.step.state, now.best, 'the best epoch');
+  if (now.best !== null) await restoreSnapshot(options.step.state, now.best, 'the best epoch');
   const { history, best } = now.position;
   return { history, bestEpoch: best?.epoch ?? null, stoppedEarly: stopped(options, best), resumedAtStep };
 }
@@ -139,7 +139,9 @@ function prepare(options: FitOptions): Run {
 }
 
 /** The beginning, or with `resume` the checkpoint, whose state is then that of the step. */
-function restore(run: Run): { readonly progression: Progression; readonly resumedAtStep: number | null } {
+async function restore(
+  run: Run,
+): Promise<{ readonly progression: Progression; readonly resumedAtStep: number | null }> {
   const { options, training } = run;
   const { seed = 0, batchSize, checkpoint, step } = options;
   const start = startPosition(seed, batchSize, exampleCount(training));
@@ -153,7 +155,7 @@ function restore(run: Run): { readonly progression: Progression; readonly resume
       throw new UserError(`${checkpoint.name} was written by a run with ${values}; a run is resumed with the same`);
     }
   }
-  restoreSnapshot(step.state, state, checkpoint.name);
+  await restoreSnapshot(step.state, state, checkpoint.name);
   return { progression: { position, best }, resumedAtStep: position.step };
 }
 
@@ -174,7 +176,7 @@ async function trainEpoch(run: Run, start: Progression): Promise<Progression> {
     now = { ...now, position: afterBatch(run, now.position, await callWith(options.step, batch), elapsed()) };
     const { step, batch: done, sums } = now.position;
     progress?.batch(done, means(sums, done));
-    if (checkpointSteps !== undefined && step % checkpointSteps === 0 && done < batchesPerEpoch) save(run, now);
+    if (checkpointSteps !== undefined && step % checkpointSteps === 0 && done < batchesPerEpoch) await save(run, now);
   }
   const metrics = validation === null ? null : await validate(run, validation, epoch + 1);
   return afterEpoch(run, now, metrics, elapsed());
@@ -215,7 +217,12 @@ async function validate(run: Run, validation: Dataset, epoch: number): Promise<M
   return metrics;
 }
 
-function afterEpoch(run: Run, now: Progression, validation: Metrics | null, seconds: number): Progression {
+async function afterEpoch(
+  run: Run,
+  now: Progression,
+  validation: Metrics | null,
+  seconds: number,
+): Promise<Progression> {
   const { earlyStopping, step } = run.options;
   const { position } = now;
   const epoch = position.epoch + 1;
@@ -227,12 +234,12 @@ function afterEpoch(run: Run, now: Progression, validation: Metrics | null, seco
       : considerEpoch(earlyStopping, position.best, epoch, validation);
   return {
     position: { ...position, epoch, batch: 0, sums: {}, seconds: 0, best, history: [...position.history, record] },
-    best: best?.epoch === epoch ? takeSnapshot(step.state) : now.best,
+    best: best?.epoch === epoch ? await takeSnapshot(step.state) : now.best,
   };
 }
 
-function save({ options }: Run, { position, best }: Progression): void {
-  options.checkpoint?.write({ position, state: takeSnapshot(options.step.state), best });
+async function save({ options }: Run, { position, best }: Progression): Promise<void> {
+  options.checkpoint?.write({ position, state: await takeSnapshot(options.step.state), best });
 }
 
 function means(sums: Metrics, count: number): Metrics {

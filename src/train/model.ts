@@ -13,9 +13,9 @@ export type Batch = Readonly<Record<string, TensorData>>;
 export interface StateAccess {
   names(): readonly string[];
   type(name: string): TensorType;
-  /** The elements now, or a view of them. */
-  get(name: string): ArrayLike<number | bigint>;
-  set(name: string, elements: TensorData): void;
+  /** The elements now, or a view of them; a device answers later. */
+  get(name: string): ArrayLike<number | bigint> | Promise<ArrayLike<number | bigint>>;
+  set(name: string, elements: TensorData): void | Promise<void>;
 }
 
 /**

@@ -11,17 +11,16 @@ export interface StateTensor {
 
 export type Snapshot = Readonly<Record<string, StateTensor>>;
 
-export function takeSnapshot(state: StateAccess): Snapshot {
-  return Object.fromEntries(
-    state.names().map((name) => {
-      const type = state.type(name);
-      return [name, { type, data: elementsOf(type.dtype, name, state.get(name)) }];
-    }),
-  );
+export async function takeSnapshot(state: StateAccess): Promise<Snapshot> {
+  const entries = state.names().map(async (name) => {
+    const type = state.type(name);
+    return [name, { type, data: elementsOf(type.dtype, name, await state.get(name)) }] as const;
+  });
+  return Object.fromEntries(await Promise.all(entries));
 }
 
 /** Writes a snapshot back; an error, before anything is written, when names or types are not those of the state. */
-export function restoreSnapshot(state: StateAccess, snapshot: Snapshot, origin: string): void {
+export async function restoreSnapshot(state: StateAccess, snapshot: Snapshot, origin: string): Promise<void> {
   const names = state.names();
   const missing = names.filter((name) => snapshot[name] === undefined);
   const unknown = Object.keys(snapshot).filter((name) => !names.includes(name));
@@ -40,7 +39,7 @@ export function restoreSnapshot(state: StateAccess, snapshot: Snapshot, origin: 
       throw new UserError(`${origin} belongs to another model: '${name}' is ${types}`);
     }
   }
-  for (const name of names) state.set(name, snapshot[name]!.data);
+  for (const name of names) await state.set(name, snapshot[name]!.data);
 }
 
 function elementsOf(dtype: DType, name: string, given: ArrayLike<number | bigint>): TensorData {
