@@ -90,3 +90,24 @@ describe('stopGradient', () => {
     close(grad(logSumExp(logits), logits), [2 / 5, 2 / 5, 1 / 5]);
   });
 });
+
+describe('the cotangents of two uses on the way to one value', () => {
+  const weight = input('weight', [2, 6]);
+  const topOf = (tensor: AnyTensor): string | undefined => tensor.value.producer?.op;
+
+  it('are one product: their factors are added first', () => {
+    const gradient = grad((x.mul(x.tanh()) as AnyTensor).mul(weight).sum(), x);
+    expect(topOf(gradient)).toBe('mul');
+    const weights = numbers(x).map((value) => value / 3 - 2);
+    const found = [...interpret({ gradient }, { weight: weights }).gradient.data];
+    numbers(x).forEach((value, i) => {
+      const expected = weights[i]! * (Math.tanh(value) + value * (1 - Math.tanh(value) ** 2));
+      expect(found[i]).toBeCloseTo(expected, 6);
+    });
+  });
+
+  it('are added where they are multiples of different values', () => {
+    const squares = (axis: number, of: AnyTensor): AnyTensor => of.sum(axis).square().sum();
+    expect(topOf(grad(squares(0, x.tanh()).add(squares(1, x.exp())), x))).toBe('add');
+  });
+});

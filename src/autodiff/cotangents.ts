@@ -1,5 +1,7 @@
 // The sum of the cotangents that reach one value. Where a value was cut into parts (an LSTM's gates, the steps of a
 // sequence, the heads of attention), each part's cotangent arrives with zeros around it: such parts are joined, not added.
+// Where a value was used twice on the way to another (x in x · erf(x)), both cotangents are multiples of that one's: the
+// factors are added first. They depend on the forward pass alone, so one array of them is kept instead of one of each.
 
 import type { Builder } from '../ir/builder.ts';
 import type { Node, Value } from '../ir/graph.ts';
@@ -14,7 +16,34 @@ interface Part {
 
 /** Σ cotangents, of which there is at least one. */
 export function sumOfCotangents(b: Builder, cotangents: readonly Value[]): Value {
-  return joinParts(b, cotangents).reduce((sum, cotangent) => b.add(sum, cotangent));
+  return joinParts(b, cotangents).reduce((sum, cotangent) => addMultiples(b, sum, cotangent) ?? b.add(sum, cotangent));
+}
+
+/** Most multiplications through which a common factor is looked for. */
+const longestProduct = 6;
+
+/** g · (p + q) for the sum of g · p and g · q, where g is the first factor of both; null where there is none. */
+function addMultiples(b: Builder, x: Value, y: Value): Value | null {
+  const [ofX, ofY] = [firstFactors(x), firstFactors(y)];
+  const common = ofX.find((factor) => factor !== x && factor !== y && ofY.includes(factor));
+  if (common === undefined) return null;
+  const rest = (product: Value): Value => {
+    const { operands } = product.producer as Node<'mul'>;
+    const [first, second] = operands as readonly [Value, Value];
+    return first === common ? second : b.mul(rest(first), second);
+  };
+  return b.mul(common, b.add(rest(x), rest(y)));
+}
+
+/** A product's first factor, that factor's own and so on, beginning with the product itself: how chain rules multiply. */
+function firstFactors(product: Value): Value[] {
+  const factors = [product];
+  for (let i = 0; i < longestProduct; i++) {
+    const { producer } = factors[i]!;
+    if (producer === null || producer.op !== 'mul') break;
+    factors.push(producer.operands[0]!);
+  }
+  return factors;
 }
 
 /** Parts along one axis that do not overlap become one value; everything else stays as it is. */

@@ -182,7 +182,9 @@ function adamRule({ beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 }: AdamOptions, d
     // 1 − βᵗ = −expm1(t log β), exact for small t.
     const correction1: AnyTensor = count.mul(Math.log(beta1)).expm1().neg();
     const correction2: AnyTensor = count.mul(Math.log(beta2)).expm1().neg();
-    const change: AnyTensor = nextM.mul(rate.div(correction1)).div(nextV.div(correction2).sqrt().add(epsilon));
+    // √(v/c) as √v · 1/√c: the factor is a scalar, which leaves each element one division.
+    const deviation: AnyTensor = nextV.sqrt().mul(correction2.rsqrt());
+    const change: AnyTensor = nextM.mul(rate.div(correction1)).div(deviation.add(epsilon));
     const decayed: AnyTensor = decoupledDecay === 0 ? p : p.mul(rate.mul(-decoupledDecay).add(1));
     return [
       [m, nextM],
