@@ -4,6 +4,7 @@ import { InternalError } from '../ir/errors.ts';
 import { bytesPerElement } from '../ir/types.ts';
 import type { GroupContext, KernelBody } from './group.ts';
 import { elementLoops } from './loops.ts';
+import { lowerAttention } from './lower-attention.ts';
 import { lowerContraction } from './lower-contraction.ts';
 import { lowerElement } from './lower-element.ts';
 import { lowerNest } from './lower-nest.ts';
@@ -19,6 +20,7 @@ const alignment = 64;
 /** `choose` decides between candidates: what is done untuned, or what a tuning record says. */
 export function cpuMachine(target: ScheduleTarget, choose: Choose = untuned): Machine {
   return {
+    mergesAttention: true,
     lowerGroup: (context) => lowerGroup({ ...context, target, choose }),
     elementLoops,
     memory: { alignment, bytesPerElement },
@@ -27,9 +29,10 @@ export function cpuMachine(target: ScheduleTarget, choose: Choose = untuned): Ma
 }
 
 function lowerGroup(context: GroupContext): KernelBody[] {
-  const { anchor } = context.group;
+  const { anchor, attention } = context.group;
   if (context.group.byRows) return lowerRows(context);
   if (anchor === null) return lowerElement(context);
+  if (attention !== null) return lowerAttention(context, anchor, attention);
   const { lowering } = context.table[anchor.op];
   switch (lowering.class) {
     case 'reduction':

@@ -9,6 +9,7 @@ import { axis, of, sameIndex } from '../ir/index-expr.ts';
 import { literal } from '../ir/kernel.ts';
 import type { ContractionForm, ElementContext, OpTable } from '../ir/optable.ts';
 import { type Shape, sameShape, sizeOf } from '../ir/types.ts';
+import type { Attention } from './attention.ts';
 import { joinsRows, rowsOf, type Whereabouts } from './row-groups.ts';
 
 /** One kernel to be: an optional anchor (reduction, contraction or own nest) and element operations over its domain. */
@@ -23,6 +24,8 @@ export interface Group {
   readonly byRows: boolean;
   /** The values that must be in memory afterwards. */
   readonly stored: readonly Value[];
+  /** Where the anchor sums over rows that nothing else reads: how they are computed. */
+  readonly attention: Attention | null;
 }
 
 export interface FusionPlan {
@@ -33,6 +36,8 @@ export interface FusionPlan {
 
 /** Longest chain of inlined operations, so that expressions stay readable and recursion bounded. */
 const longestInlinedChain = 48;
+/** Most cheap operations on indices that every reader computes for itself. */
+const mostIndexOperations = 4;
 /** Most element operations in one kernel: compilers take more than linear time on longer blocks. */
 const mostMembers = 192;
 
@@ -59,6 +64,7 @@ export function withoutFusion(func: Func, table: OpTable): FusionPlan {
         members: isElement ? [node] : [],
         byRows: false,
         stored: node.results,
+        attention: null,
       };
     });
   return { groups, inlined };
@@ -74,12 +80,12 @@ function isFree(table: OpTable, node: Node): boolean {
   return lowering.class === 'element' && lowering.cost === 'free' && !isConstantBuffer(node);
 }
 
-interface Uses {
+export interface Uses {
   readonly readers: ReadonlyMap<Value, readonly Node[]>;
   readonly results: ReadonlySet<Value>;
 }
 
-function usesOf(func: Func): Uses {
+export function usesOf(func: Func): Uses {
   const readers = new Map<Value, Node[]>();
   for (const node of func.nodes) {
     for (const operand of new Set(node.operands)) {
@@ -101,6 +107,7 @@ interface Reading {
 function chooseInlined(func: Func, table: OpTable, uses: Uses): Set<Node> {
   const inlined = new Set<Node>();
   const readings = new Map<Node, Reading | null>();
+  const ofIndices = madeOfIndices(func, table);
   for (let i = func.nodes.length - 1; i >= 0; i--) {
     const node = func.nodes[i]!;
     const { lowering } = table[node.op];
@@ -108,7 +115,7 @@ function chooseInlined(func: Func, table: OpTable, uses: Uses): Set<Node> {
     if (lowering.class !== 'element' || uses.results.has(value) || isConstantBuffer(node)) continue;
     const reading = readingOf(node, table, uses, inlined, readings);
     if (
-      lowering.cost === 'free'
+      lowering.cost === 'free' || ofIndices.has(node)
         ? (reading?.chain ?? 0) < longestInlinedChain
         : worthInlining(node, table, reading, uses, inlined)
     ) {
@@ -117,6 +124,21 @@ function chooseInlined(func: Func, table: OpTable, uses: Uses): Set<Node> {
     }
   }
   return inlined;
+}
+
+/** A few cheap operations on indices and literals, such as a causal mask: computed again they cost less than a load. */
+function madeOfIndices(func: Func, table: OpTable): Set<Node> {
+  const operations = new Map<Node, number>();
+  for (const node of func.nodes) {
+    const { lowering } = table[node.op];
+    if (lowering.class !== 'element' || lowering.cost === 'expensive' || isConstantBuffer(node)) continue;
+    const counts = node.operands.map(
+      ({ producer }) => (producer && operations.get(producer)) ?? Number.POSITIVE_INFINITY,
+    );
+    const count = counts.reduce((sum, next) => sum + next, lowering.cost === 'free' ? 0 : 1);
+    if (count <= mostIndexOperations) operations.set(node, count);
+  }
+  return new Set(operations.keys());
 }
 
 function readingOf(
@@ -283,8 +305,9 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
 }
 
 function closed({ rank, domain, anchor, members, rows, byRows }: OpenGroup, stored: readonly Value[]): Group {
-  if (!byRows) return { rank, domain, anchor, members, byRows, stored };
-  return { rank, domain: rows!, anchor: null, members: nodesOf({ anchor, members }), byRows, stored };
+  const attention = null;
+  if (!byRows) return { rank, domain, anchor, members, byRows, stored, attention };
+  return { rank, domain: rows!, anchor: null, members: nodesOf({ anchor, members }), byRows, stored, attention };
 }
 
 function nodesOf({ anchor, members }: Pick<OpenGroup, 'anchor' | 'members'>): readonly Node[] {

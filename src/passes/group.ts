@@ -43,6 +43,12 @@ export interface KernelBody {
   readonly flops: number;
 }
 
+/** What a group computes, operands first. */
+export function nodesOf({ anchor, members, attention }: Group): readonly Node[] {
+  const before = attention === null ? [] : [attention.scores, ...attention.members];
+  return anchor === null ? members : [...before, anchor, ...members];
+}
+
 /** The element rule of a node, its operands read through `read`. */
 export function elementOf(
   table: OpTable,

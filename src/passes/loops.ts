@@ -16,7 +16,7 @@ import type { AxisKind, Expr, Stmt } from '../ir/kernel.ts';
 import { type Nest, splitDividedAxes } from './axis-split.ts';
 import { allIndices, indicesOf, rewriteStmts } from './expr-rewrite.ts';
 import { splitRanges } from './range-split.ts';
-import { flatBlock, parallelThreshold } from './schedule.ts';
+import { flatBlock, parallelThreshold, tileSize } from './schedule.ts';
 
 export function loop(over: Axis, axisKind: AxisKind, body: readonly Stmt[]): Stmt {
   return { kind: 'loop', axis: over, axisKind, body };
@@ -151,4 +151,13 @@ export function axisMap(axes: readonly Axis[], flat: IndexExpr): [Axis, IndexExp
     axes.map((next) => next.extent),
   );
   return axes.map((next, i) => [next, indices[i]!]);
+}
+
+/** Cuts a range into blocks of one size and, where `tileSize` finds no divisor, a shorter last one. */
+export function blocksOf(count: number, most: number, body: (from: IndexExpr, size: number) => Stmt[]): Stmt[] {
+  const size = tileSize(count, most);
+  const block = axis('block', Math.floor(count / size));
+  const rest = count - block.extent * size;
+  const whole = nest([block], 'serial', body(multiply(of(block), size), size));
+  return rest === 0 ? whole : [...whole, ...body(fixed(block.extent * size), rest)];
 }

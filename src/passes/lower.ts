@@ -10,7 +10,7 @@ import type { OpTable } from '../ir/optable.ts';
 import { bytesPerElement, type DType, sizeOf } from '../ir/types.ts';
 import { accessesOf, walkExpr } from './expr-rewrite.ts';
 import { type FusionPlan, type Group, isConstantBuffer } from './fuse.ts';
-import { elementOf, type KernelBody, type LoweringContext } from './group.ts';
+import { elementOf, type KernelBody, type LoweringContext, nodesOf } from './group.ts';
 import { chooseLayouts, type Layouts, offsetIn } from './layout.ts';
 import type { Machine } from './machine.ts';
 
@@ -103,7 +103,7 @@ function finishKernel(group: Group, { suffix, body, flops }: KernelBody): Kernel
   const written = new Set(stores.map((access) => access.buffer).filter((buffer) => buffer.space === 'global'));
   const read = new Set(loads.map((access) => access.buffer).filter((buffer) => buffer.space === 'global'));
   const touched = [...new Set([...read, ...written])];
-  const nodes = group.anchor === null ? group.members : [group.anchor, ...group.members];
+  const nodes = nodesOf(group);
   return {
     name: kernelName(nodes, suffix),
     parameters: touched.map((buffer) => ({

@@ -41,8 +41,15 @@ interface Element {
   isKept: boolean;
 }
 
-/** The phases of a group's rows. Rows that are kept between them take up to `rowBytes` bytes. */
-export function planRows(context: LoweringContext, rowBytes: number): RowPlan {
+/**
+ * The phases of a group's rows. Rows that are kept between them take up to `rowBytes` bytes. `given` stands for values that
+ * the group begins with, which are no members.
+ */
+export function planRows(
+  context: LoweringContext,
+  rowBytes: number,
+  given: ReadonlyMap<Value, Expr> = new Map(),
+): RowPlan {
   const { group } = context;
   const members = new Set(group.members.flatMap((member) => member.results));
   const elements = new Map<Value, Element>();
@@ -51,7 +58,7 @@ export function planRows(context: LoweringContext, rowBytes: number): RowPlan {
   const reductions: Node[][] = [];
   for (const node of group.members) {
     const value = node.results[0]!;
-    const read = valuesRead(context, node, members);
+    const read = valuesRead(context, node, members, given);
     const reads = read.flatMap((operand) => elements.get(operand) ?? []);
     const phase = Math.max(0, ...reads.map((next) => next.phase), ...read.map((operand) => levels.get(operand) ?? 0));
     if (isRowReduction(node) && sameShape(node.operands[0]!.type.shape, group.domain)) {
@@ -127,11 +134,16 @@ function ownCost({ table }: LoweringContext, node: Node): number {
 }
 
 /** The values of the group that a member reads, through whatever is inlined between. */
-function valuesRead({ group, table, at }: LoweringContext, node: Node, members: ReadonlySet<Value>): Value[] {
+function valuesRead(
+  { group, table, at }: LoweringContext,
+  node: Node,
+  members: ReadonlySet<Value>,
+  given: ReadonlyMap<Value, Expr>,
+): Value[] {
   const seen = new Set<Value>();
   class Recorder extends Map<Value, Expr> {
     override get(value: Value): Expr | undefined {
-      if (!members.has(value)) return undefined;
+      if (!members.has(value)) return given.get(value);
       seen.add(value);
       return literal(value.type.dtype, 0);
     }

@@ -296,3 +296,58 @@ export function depthwiseSchedule(
   }
   return { lanes, vectors, tile };
 }
+
+export interface AttentionSchedule {
+  readonly lanes: number;
+  /** Vectors of queries that are computed together. */
+  readonly vectors: number;
+  /** Most rows of a register tile: keys where scores are computed, channels where values are summed. */
+  readonly mostRows: number;
+  /** Keys whose values are summed before the sums return to memory. */
+  readonly keyBlock: number;
+}
+
+/** Bytes of a task's scores, all keys by its queries: half of a second-level cache of 1 MB, and bearable on any stack. */
+const mostScoreBytes = 524_288;
+/** Fewer queries leave most lanes idle: their scores are a matrix-vector product, and few. */
+const fewestQueries = 8;
+/** Keys whose weights for two vectors of queries are half a first-level cache. */
+const attentionKeyBlock = 256;
+
+/** Keys that are skipped together where a mask leaves none of their scores: as many as there are queries in a tile. */
+export const maskedKeys = 32;
+
+/**
+ * Products per score beyond which scores in memory cost little beside them (under a tenth at 512), and keys and values, read
+ * again for every tile of queries, leave the near caches.
+ */
+const mostProductsPerScore = 512;
+
+/** True where scores are computed a block of queries at a time instead of all at once: by the extents of attention's axes. */
+export function attentionPays(queries: number, keys: number, depth: number, channels: number): boolean {
+  const products = depth + channels;
+  const isLarge = queries * keys * products >= packingThreshold && queries >= fewestQueries;
+  // The matrix of scores has to be no small part of what is read: half of keys and values.
+  const isWorthwhile = products <= mostProductsPerScore && queries * 2 >= products;
+  return isLarge && isWorthwhile && keys * defaultTarget.vectorBytes <= mostScoreBytes;
+}
+
+/** Two vectors of queries where they fill them and their scores fit, else one. */
+export function attentionSchedule(
+  queries: number,
+  keys: number,
+  elementBytes: number,
+  target: ScheduleTarget,
+): AttentionSchedule {
+  const lanes = lanesOf(target, elementBytes);
+  const padded = (vectors: number): number => Math.ceil(queries / (lanes * vectors)) * vectors;
+  const isWide = padded(2) <= padded(1) && keys * 2 * lanes * elementBytes <= mostScoreBytes;
+  // One vector times as many rows as beside two: enough sums in flight, and more would only wait for their broadcasts.
+  return { lanes, vectors: isWide ? 2 : 1, mostRows: Math.floor(target.accumulators / 2), keyBlock: attentionKeyBlock };
+}
+
+/** The greatest divisor from 0.6 of the most on, so that no tile is ragged; else the size of equal tiles, the last one shorter. */
+export function tileSize(count: number, most: number): number {
+  for (let size = Math.min(count, most); size >= most * 0.6; size--) if (count % size === 0) return size;
+  return Math.ceil(count / Math.ceil(count / most));
+}

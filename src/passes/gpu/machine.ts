@@ -14,6 +14,7 @@ import { bindingAlignment, type GpuTarget, gpuBytes } from './schedule.ts';
 
 export function gpuMachine(target: GpuTarget): Machine {
   return {
+    mergesAttention: false,
     lowerGroup: (context) => lowerGroup(context, target),
     elementLoops: (axes, body) => elementGrid(axes, body),
     memory: { alignment: bindingAlignment, bytesPerElement: gpuBytes },

@@ -1,0 +1,247 @@
+// Attention as one group: a contraction (scores of queries against keys) that only a group by rows reads, whose one
+// result (weights along the row of keys) only a second contraction reads, which sums over that row. Found by what is read
+// where, not by names: scales, masks and biases between are members like any other. A kernel then computes a few rows of
+// scores at a time, and the matrix of all of them never is in memory.
+
+import type { Func, Node, Value } from '../ir/graph.ts';
+import { type Axis, axis, flatten, type IndexExpr, of, sameIndex } from '../ir/index-expr.ts';
+import { type Expr, literal } from '../ir/kernel.ts';
+import type { ContractionForm, ElementContext, OpTable } from '../ir/optable.ts';
+import { isFloat, type Shape, sameShape } from '../ir/types.ts';
+import { type FusionPlan, type Group, type Uses, usesOf } from './fuse.ts';
+import { nodesOf } from './group.ts';
+import { rowElement } from './row-groups.ts';
+import { attentionPays } from './schedule.ts';
+
+/** What a group computes before its anchor, row by row: scores and the weights made of them. All axes are the anchor's. */
+export interface Attention {
+  /** Σ over depth of query · key; its operands are read at `axes`, which maps its own axes to the anchor's. */
+  readonly scores: Node;
+  readonly scoresForm: ContractionForm;
+  readonly axes: ReadonlyMap<Axis, IndexExpr>;
+  readonly queriesAreLhs: boolean;
+  /** What is computed of scores along a row, operands first, up to the weights. */
+  readonly members: readonly Node[];
+  /** The shape of scores and weights, keys last, and the index of an element in the anchor's axes. */
+  readonly domain: Shape;
+  readonly index: readonly IndexExpr[];
+  readonly weights: Value;
+  readonly form: ContractionForm;
+  readonly weightsAreLhs: boolean;
+  readonly batch: readonly Axis[];
+  readonly query: Axis;
+  readonly key: Axis;
+  /** An axis of `scoresForm`: what queries and keys are multiplied along. */
+  readonly depth: Axis;
+  readonly channel: Axis;
+}
+
+/** A plan and what reads what in its function. */
+interface Grouped extends FusionPlan, Uses {
+  readonly table: OpTable;
+  readonly home: ReadonlyMap<Node, Group>;
+}
+
+/** The plan with the three groups of each attention as one, in the place of the last. */
+export function withAttention(plan: FusionPlan, func: Func, table: OpTable): FusionPlan {
+  const home = new Map<Node, Group>();
+  for (const group of plan.groups) for (const node of nodesOf(group)) home.set(node, group);
+  const grouped: Grouped = { ...plan, ...usesOf(func), table, home };
+  const merged = new Map<Group, Group | null>();
+  for (const rows of plan.groups) {
+    const found = attentionOf(rows, grouped);
+    if (found === null || merged.has(found.first) || merged.has(found.last)) continue;
+    merged
+      .set(found.first, null)
+      .set(rows, null)
+      .set(found.last, { ...found.last, attention: found.attention });
+  }
+  const groups = plan.groups.flatMap((group) => merged.get(group) ?? (merged.has(group) ? [] : [group]));
+  return { ...plan, groups };
+}
+
+interface Found {
+  readonly first: Group;
+  readonly last: Group;
+  readonly attention: Attention;
+}
+
+function attentionOf(rows: Group, grouped: Grouped): Found | null {
+  const [weights, ...others] = rows.stored;
+  if (!rows.byRows || weights === undefined || others.length > 0) return null;
+  const last = onlyReader(weights, grouped);
+  if (last === null || !sameShape(weights.type.shape, rows.domain) || !isContraction(last.anchor, grouped.table))
+    return null;
+  for (const first of contractionsRead(rows, grouped)) {
+    const attention = matched(first, rows, weights, last.anchor, grouped);
+    if (attention !== null) return { first, last, attention };
+  }
+  return null;
+}
+
+/** The group whose nodes are all that read a value, through whatever is inlined between; null: several, or a result. */
+function onlyReader(value: Value, grouped: Grouped): Group | null {
+  if (grouped.results.has(value)) return null;
+  let found: Group | null = null;
+  for (const reader of grouped.readers.get(value) ?? []) {
+    const group = grouped.home.get(reader) ?? onlyReader(reader.results[0]!, grouped);
+    if (group === null || (found !== null && found !== group)) return null;
+    found = group;
+  }
+  return found;
+}
+
+function isContraction(node: Node | null, table: OpTable): node is Node {
+  return node !== null && table[node.op].lowering.class === 'contraction';
+}
+
+/** Groups of contractions whose one result has the rows' shape and is read by the rows alone. */
+function contractionsRead(rows: Group, grouped: Grouped): Group[] {
+  const found = new Set<Group>();
+  const seen = new Set<Node>();
+  const visit = (node: Node): void => {
+    for (const { producer } of node.operands) {
+      if (producer === null || seen.has(producer)) continue;
+      seen.add(producer);
+      if (grouped.inlined.has(producer)) visit(producer);
+      const group = grouped.home.get(producer);
+      if (group !== undefined && group !== rows && isContraction(group.anchor, grouped.table)) found.add(group);
+    }
+  };
+  rows.members.forEach(visit);
+  return [...found].filter((group) => {
+    const [stored, ...others] = group.stored;
+    const alone = stored !== undefined && others.length === 0 && onlyReader(stored, grouped) === rows;
+    return alone && group.attention === null && sameShape(group.domain, rows.domain);
+  });
+}
+
+function matched(first: Group, rows: Group, weights: Value, anchor: Node, grouped: Grouped): Attention | null {
+  const scores = first.anchor!;
+  const members = [...first.members, ...rows.members];
+  if (!isFloat(weights.type.dtype) || scores.results[0]!.type.dtype !== weights.type.dtype) return null;
+  if (!readsOwnRow(members, scores.results[0]!, rows.domain, grouped)) return null;
+  const form = formOf(anchor, grouped.table);
+  const scoresForm = formOf(scores, grouped.table);
+  const sides = [form.lhs, form.rhs].map((side) => weightsIndex(side, anchor, weights, grouped));
+  const [left, right] = sides;
+  const index = left !== null ? left : right;
+  if (sides.includes('computed') || index === null || (left !== null && right !== null)) return null;
+  const axes = axesOf(scoresForm, form, index as readonly IndexExpr[], left !== null);
+  if (axes === null || form.window !== undefined || scoresForm.window !== undefined) return null;
+  if (!attentionPays(axes.query.extent, axes.key.extent, axes.depth.extent, axes.channel.extent)) return null;
+  return {
+    ...axes,
+    scores,
+    scoresForm,
+    members,
+    domain: rows.domain,
+    index: index as readonly IndexExpr[],
+    weights,
+    form,
+    weightsAreLhs: left !== null,
+  };
+}
+
+function formOf(node: Node, table: OpTable): ContractionForm {
+  const { lowering } = table[node.op];
+  return (lowering as Extract<typeof lowering, { class: 'contraction' }>).form(node as never);
+}
+
+/** True where every member reads the scores in its own row and column. */
+function readsOwnRow(members: readonly Node[], scores: Value, rows: Shape, { table, inlined }: Grouped): boolean {
+  const axes = rows.map((extent, position) => of(axis(`i${position}`, extent)));
+  const own = flatten(axes, rows);
+  let joins = true;
+  const read = (value: Value, index: readonly IndexExpr[]): Expr => {
+    if (value === scores) joins &&= sameIndex(own, flatten(index, rows));
+    return through(value, index, inlined, table, read);
+  };
+  return (
+    members.every((node) => rowElement(table, node, rows, axes.slice(0, -1), axes.at(-1)!, read) !== null) && joins
+  );
+}
+
+/** An inlined value's expression by what `read` gives for its operands; a placeholder for any other. */
+function through(
+  { producer, type }: Value,
+  index: readonly IndexExpr[],
+  inlined: ReadonlySet<Node>,
+  table: OpTable,
+  read: (value: Value, index: readonly IndexExpr[]) => Expr,
+): Expr {
+  if (producer === null || !inlined.has(producer)) return literal(type.dtype, 0);
+  const { lowering } = table[producer.op];
+  if (lowering.class !== 'element') return literal(type.dtype, 0);
+  const s: ElementContext = { operand: (position, at) => read(producer.operands[position]!, at) };
+  return lowering.element(s, index, producer as never);
+}
+
+/** Where a side of the contraction reads the weights; null: nowhere; 'computed': it is more than they are. */
+function weightsIndex(
+  side: ContractionForm['lhs'],
+  anchor: Node,
+  weights: Value,
+  { table, inlined }: Grouped,
+): readonly IndexExpr[] | 'computed' | null {
+  const found: { index: readonly IndexExpr[]; placeholder: Expr }[] = [];
+  const read = (value: Value, index: readonly IndexExpr[]): Expr => {
+    if (value !== weights) return through(value, index, inlined, table, read);
+    const placeholder = literal(value.type.dtype, 0);
+    found.push({ index, placeholder });
+    return placeholder;
+  };
+  const expr = side({ operand: (position, at) => read(anchor.operands[position]!, at) });
+  if (found.length === 0) return null;
+  return found.length === 1 && expr === found[0]!.placeholder ? found[0]!.index : 'computed';
+}
+
+type AttentionAxes = Pick<Attention, 'axes' | 'queriesAreLhs' | 'batch' | 'query' | 'key' | 'depth' | 'channel'>;
+
+/** How the axes of the scores' contraction are those of the second one; null where keys, queries and the rest do not part. */
+function axesOf(
+  scores: ContractionForm,
+  second: ContractionForm,
+  index: readonly IndexExpr[],
+  weightsAreLhs: boolean,
+): AttentionAxes | null {
+  const free = weightsAreLhs ? second.rows : second.columns;
+  const pairs: { own: Axis; other: Axis }[] = [];
+  for (const [position, at] of index.entries()) {
+    if (at.terms.length === 0 && scores.result[position]!.terms.length === 0) continue;
+    const [own, other] = [onlyAxis(scores.result[position]!), onlyAxis(at)];
+    if (own === null || other === null) return null;
+    pairs.push({ own, other });
+  }
+  const keys = pairs.pop();
+  if (keys === undefined) return null;
+  const queriesAreLhs = scores.columns.includes(keys.own);
+  const keySide = queriesAreLhs ? scores.columns : scores.rows;
+  const querySide = queriesAreLhs ? scores.rows : scores.columns;
+  const query = pairs.findLast(({ own }) => querySide.includes(own));
+  const depth = theAxis(scores.inner);
+  const channel = theAxis(weightsAreLhs ? second.columns : second.rows);
+  if (query === undefined || depth === null || channel === null) return null;
+  const read = pairs.map(({ other }) => other);
+  const parted =
+    theAxis(keySide) === keys.own &&
+    theAxis(second.inner) === keys.other &&
+    free.includes(query.other) &&
+    [...free, ...second.batch].every((next) => next.extent === 1 || read.includes(next));
+  if (!parted) return null;
+  const batch = read.filter((next) => next !== query.other);
+  const axes = new Map([...pairs, keys].map(({ own, other }) => [own, of(other)]));
+  return { axes, queriesAreLhs, batch, query: query.other, key: keys.other, depth, channel };
+}
+
+function onlyAxis({ terms, constant }: IndexExpr): Axis | null {
+  const [term, ...others] = terms;
+  const isAxis = term?.atom.kind === 'axis' && term.coefficient === 1 && others.length === 0 && constant === 0;
+  return isAxis ? (term.atom as Axis) : null;
+}
+
+/** The one axis of more than one element. */
+function theAxis(axes: readonly Axis[]): Axis | null {
+  const [found, ...others] = axes.filter((next) => next.extent > 1);
+  return found !== undefined && others.length === 0 ? found : null;
+}
