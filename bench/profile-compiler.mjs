@@ -16,9 +16,14 @@ process.exit(status ?? 1);
 /** @param {string} code */
 function instrument(code) {
   let calls = 0;
-  // Only what runs each time: the preparation of constants, which other functions hold, is left alone.
-  const timed = code.replace(/^int \w+_run\([\s\S]*?^}/m, (body) =>
-    body.replace(/^( +)(kernel_\w+\(.*\));$/gm, (_, indent, call) => `${indent}ASH_TIMED(${calls++}, ${call});`),
+  // Only what runs each time: the preparation of constants, which other functions hold, is left alone. A kernel that a
+  // team shares takes until all of its work is done, by the clock of the thread that called the program.
+  const timed = code.replace(/^(?:int \w+_run|static void \w+_steps)\([\s\S]*?^}/gm, (body) =>
+    body.replace(/^( +)(kernel_\w+\(.*\));$(\n +ash_wait\(worker\);)?/gm, (_, indent, call, wait) =>
+      call.endsWith('worker)')
+        ? `${indent}ASH_TIMED(worker->thread == 0, ${calls++}, ${call}; ${wait === undefined ? '' : 'ash_wait(worker)'});`
+        : `${indent}ASH_TIMED(1, ${calls++}, ${call});`,
+    ),
   );
   const seconds = Math.max(1, calls);
   return `#include <time.h>
@@ -34,10 +39,10 @@ int ash_profile_calls(void) {
 void ash_profile_read(double *seconds) {
   for (int i = 0; i < ${calls}; i++) seconds[i] = ash_profile_seconds[i];
 }
-#define ASH_TIMED(i, ...) do { \\
+#define ASH_TIMED(counts, i, ...) do { \\
   const double ash_profile_start = ash_profile_now(); \\
   __VA_ARGS__; \\
-  ash_profile_seconds[i] = ash_profile_now() - ash_profile_start; \\
+  if (counts) ash_profile_seconds[i] = ash_profile_now() - ash_profile_start; \\
 } while (0)
 ${timed}`;
 }

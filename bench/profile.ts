@@ -131,7 +131,7 @@ function groupByFunction(
   seconds: readonly number[],
   roofline: Roofline,
 ): KernelTime[] {
-  const body = /^int \w+_run\([\s\S]*?^}/m.exec(source)?.[0] ?? '';
+  const body = source.match(/^(?:int \w+_run|static void \w+_steps)\([\s\S]*?^}/gm)?.join('\n') ?? '';
   const called = [...body.matchAll(/^ +(kernel_\w+)\(.*\);$/gm)].map((match) => match[1]!);
   const groups = new Map<string, number[]>();
   called.forEach((name, i) => {

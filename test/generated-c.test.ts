@@ -180,7 +180,7 @@ describe('names', () => {
       [x, y].map((p) => ({ name: `out_${p.name}`, role: 'output' as const, value: product(p) })),
     );
     const { code } = printProgram(compileToProgram(func));
-    expect(code.match(/^static void kernel_dot\(/gm)).toHaveLength(1);
+    expect(code.match(/^ASH_KERNEL kernel_dot\(/gm)).toHaveLength(1);
     expect(code.match(/^ {2}kernel_dot\(/gm)).toHaveLength(2);
   });
 });

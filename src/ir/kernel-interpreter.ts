@@ -1,5 +1,6 @@
 // An interpreter of kernels: every kind of axis and statement, with every access checked. It judges lowering without a
-// compiler. Invocations of a workgroup run as generators in lockstep from barrier to barrier.
+// compiler. Invocations of a workgroup run as generators in lockstep from barrier to barrier. What threads may run at the
+// same time is run in order, and every access is compared with those of the others (races.ts).
 
 import { InternalError } from './errors.ts';
 import type { Axis, IndexExpr } from './index-expr.ts';
@@ -18,6 +19,7 @@ import type { BinaryOp, UnaryOp } from './opattrs.ts';
 import { binaryRecords } from './ops/binary.ts';
 import { convert } from './ops/creation.ts';
 import { unaryRecords } from './ops/unary.ts';
+import { RaceDetector } from './races.ts';
 
 export type Memory = Map<Buffer, Float64Array>;
 
@@ -26,9 +28,13 @@ interface Frame {
   readonly axes: Map<Axis, number>;
   readonly locals: Map<Local, number[]>;
   readonly memory: Memory;
+  readonly races: RaceDetector;
 }
 
-/** Runs a kernel on buffers that hold float64 whatever their dtype. Throws InternalError for an access out of range or of unset memory. */
+/**
+ * Runs a kernel on buffers that hold float64 whatever their dtype. Throws InternalError for an access out of range or of
+ * unset memory, and where a task touches what another one writes that may run at the same time.
+ */
 export function interpretKernel(kernel: Kernel, buffers: ReadonlyMap<Buffer, Float64Array>): void {
   const memory: Memory = new Map();
   for (const { buffer } of kernel.parameters) {
@@ -37,7 +43,12 @@ export function interpretKernel(kernel: Kernel, buffers: ReadonlyMap<Buffer, Flo
       throw new InternalError(`kernel ${kernel.name}: buffer ${buffer.name} of ${buffer.size} elements expected`);
     memory.set(buffer, data);
   }
-  finish(runBlock(kernel.body, { axes: new Map(), locals: new Map(), memory }));
+  const races = new RaceDetector(kernel.name);
+  const frame: Frame = { axes: new Map(), locals: new Map(), memory, races };
+  for (const stmt of kernel.body) {
+    if (stmt.kind === 'barrier') races.barrier();
+    else finish(runStmt(stmt, frame));
+  }
 }
 
 type Steps = Generator<'barrier', void, void>;
@@ -59,8 +70,14 @@ function* runStmt(stmt: Stmt, frame: Frame): Steps {
       }
       for (let i = 0; i < stmt.axis.extent; i++) {
         frame.axes.set(stmt.axis, i);
+        if (stmt.axisKind === 'parallel') frame.races.beginTask();
         yield* runBlock(stmt.body, frame);
       }
+      if (stmt.axisKind === 'parallel') frame.races.endTasks();
+      return;
+    case 'tasks':
+      yield* runTasks(stmt.axes, stmt.body, frame);
+      frame.races.endTasks();
       return;
     case 'let':
       frame.locals.set(stmt.local, valuesOf(stmt.value, stmt.local.lanes, frame));
@@ -105,11 +122,26 @@ function* runStmt(stmt: Stmt, frame: Frame): Steps {
   }
 }
 
+/** Every combination of indices is a task. */
+function* runTasks(axes: readonly Axis[], body: readonly Stmt[], frame: Frame): Steps {
+  const [outer, ...inner] = axes;
+  if (outer === undefined) {
+    frame.races.beginTask();
+    yield* runBlock(body, frame);
+    return;
+  }
+  for (let i = 0; i < outer.extent; i++) {
+    frame.axes.set(outer, i);
+    yield* runTasks(inner, body, frame);
+  }
+}
+
 /** Every invocation runs to its next barrier before any runs on; all must reach the same number of them. */
 function lockstep(axis: Axis, body: readonly Stmt[], frame: Frame): void {
   const invocations = Array.from({ length: axis.extent }, (_, i) =>
     // What an invocation allocates is its own; what was there before is shared.
     runBlock(body, {
+      ...frame,
       axes: new Map(frame.axes).set(axis, i),
       locals: new Map(frame.locals),
       memory: new Map(frame.memory),
@@ -136,10 +168,15 @@ function bytesOf(buffer: Buffer, at: number, frame: Frame): Float64Array {
   return data;
 }
 
-const read = (buffer: Buffer, at: number, frame: Frame): number => bytesOf(buffer, at, frame)[at]!;
+function read(buffer: Buffer, at: number, frame: Frame): number {
+  const value = bytesOf(buffer, at, frame)[at]!;
+  if (buffer.space === 'global') frame.races.read(buffer, at);
+  return value;
+}
 
 function write(buffer: Buffer, at: number, value: number, frame: Frame): void {
   bytesOf(buffer, at, frame)[at] = wrapToDType(buffer.dtype, value);
+  if (buffer.space === 'global') frame.races.write(buffer, at);
 }
 
 function indexOf(index: IndexExpr, frame: Frame): number {

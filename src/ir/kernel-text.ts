@@ -47,6 +47,12 @@ function printBlock(body: readonly Stmt[], depth: number): string[] {
           `${pad}}`,
         ];
       }
+      case 'tasks':
+        return [
+          `${pad}tasks ${stmt.axes.map(({ name, extent }) => `${name} < ${extent}`).join(', ')} by ${stmt.grain} {`,
+          ...printBlock(stmt.body, depth + 1),
+          `${pad}}`,
+        ];
       case 'barrier':
         return [`${pad}barrier`];
     }

@@ -138,7 +138,20 @@ export type Stmt =
       readonly then: readonly Stmt[];
       readonly otherwise: readonly Stmt[];
     }
-  /** All invocations of a workgroup meet here. */
+  /**
+   * Independent tasks, one for every combination of indices, which threads share in any order, `grain` of them at a time;
+   * a single task where there are no axes. Only at the top of a kernel's body, where all threads walk it.
+   */
+  | {
+      readonly kind: 'tasks';
+      readonly axes: readonly Axis[];
+      readonly grain: number;
+      readonly body: readonly Stmt[];
+    }
+  /**
+   * All invocations of a workgroup meet here. At the top of a kernel's body: what stands before is over. Statements at the
+   * top that no barrier separates do not depend on one another, unless one names a local or stack buffer of the other.
+   */
   | { readonly kind: 'barrier' };
 
 export interface KernelParameter {

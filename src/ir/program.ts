@@ -29,6 +29,11 @@ export interface Launch {
   readonly kind: 'launch';
   readonly kernel: Kernel;
   readonly args: readonly ProgramBuffer[];
+  /**
+   * True: every launch before must be over when this one begins. False: it depends on none since the last that waited,
+   * or only on those directly before it that the same thread runs.
+   */
+  readonly waits: boolean;
 }
 
 /** A check on an input before the first kernel: integer elements must lie in [lower, upper]. */

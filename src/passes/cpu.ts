@@ -13,6 +13,7 @@ import { lowerRows } from './lower-rows.ts';
 import type { Machine } from './machine.ts';
 import type { ScheduleTarget } from './schedule.ts';
 import { type Choose, untuned } from './schedule-candidates.ts';
+import { shareAmongThreads } from './team.ts';
 
 /** A cache line, and the widest vector. */
 const alignment = 64;
@@ -24,7 +25,7 @@ export function cpuMachine(target: ScheduleTarget, choose: Choose = untuned): Ma
     lowerGroup: (context) => lowerGroup({ ...context, target, choose }),
     elementLoops,
     memory: { alignment, bytesPerElement },
-    finish: (program) => program,
+    finish: shareAmongThreads,
   };
 }
 

@@ -68,6 +68,7 @@ export function rewriteStmts(body: readonly Stmt[], replacement: Replacement): S
 function rewriteStmt(stmt: Stmt, replacement: Replacement): Stmt {
   switch (stmt.kind) {
     case 'loop':
+    case 'tasks':
       return { ...stmt, body: rewriteStmts(stmt.body, replacement) };
     case 'let':
     case 'accumulate':
@@ -142,7 +143,7 @@ function walkIndex(index: IndexExpr, visit: (expr: Expr) => void): void {
 export function walkStmts(body: readonly Stmt[], visit: (stmt: Stmt) => void): void {
   for (const stmt of body) {
     visit(stmt);
-    if (stmt.kind === 'loop') walkStmts(stmt.body, visit);
+    if (stmt.kind === 'loop' || stmt.kind === 'tasks') walkStmts(stmt.body, visit);
     if (stmt.kind === 'if') {
       walkStmts(stmt.then, visit);
       walkStmts(stmt.otherwise, visit);
@@ -165,6 +166,7 @@ export function exprsOf(stmt: Stmt): readonly Expr[] {
     case 'if':
       return [stmt.condition];
     case 'loop':
+    case 'tasks':
     case 'allocate':
     case 'barrier':
       return [];

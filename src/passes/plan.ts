@@ -228,6 +228,7 @@ function assemble(
     kind: 'launch',
     kernel,
     args: kernel.parameters.map(({ buffer }) => programBuffer(buffer)),
+    waits: true,
   });
   const launches = steps.map(launch);
   const preparing = largestFirst([...preparation.kernels].map(launch));

@@ -64,6 +64,26 @@ export const formTarget = (target: ScheduleTarget): ScheduleTarget => target.wid
 /** A loop over fewer elements than this stays on one thread: waking a team costs about as much as 20,000 additions. */
 export const parallelThreshold = 24_576;
 
+/**
+ * Sharing among threads, in cycles of one thread by estimate (work.ts). To open a team takes about 500 ns where its threads
+ * still spin, and 50 µs where they sleep; a wait 100 to 200 ns on two threads, so a loop that is shared has to take more than
+ * that by a factor; to take a task 10 ns.
+ */
+export const leastSharedByProgram = 30_000;
+export const leastShared = 6000;
+export const leastTask = 2000;
+/** So many tasks keep any number of cores even; larger ones take fewer steps through the counters. */
+export const mostTasks = 512;
+/** Cycles of exp and its kin, and elements that a loop in lanes takes in a cycle. */
+export const cyclesOfSlowOp = 20;
+export const lanesInEstimate = 8;
+/** Accesses of memory among which a wait is looked for: beyond them a launch waits, which costs less than to compare. */
+export const mostOpenAccesses = 256;
+/** Threads of a team, for which counters lie on the stack: 64 bytes each. */
+export const mostThreads = 256;
+/** A thread that waits looks so often (25 µs) before it offers its core to others at every look. */
+export const spinsBeforeYield = 1000;
+
 /** Elements that one thread takes at a time from a flat loop: half a first-level cache of f32 operands. */
 export const flatBlock = 4096;
 

@@ -4,11 +4,13 @@
 import { InternalError } from '../../ir/errors.ts';
 import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
 import { bytesPerElement, type DType, formatType, sizeOf } from '../../ir/types.ts';
+import { isShared } from '../../passes/team.ts';
 import { toComment } from '../names.ts';
 import { printLiteral, type Scope, scalarType } from './expressions.ts';
 import { helpersInOrder } from './helpers.ts';
 import { Namer, toIdentifier } from './names.ts';
 import { printKernel } from './statements.ts';
+import { teamHelpers, teamIncludes, teamRegion } from './team.ts';
 
 export interface CSource {
   /** The C identifier that prefixes everything public. */
@@ -25,7 +27,9 @@ export function printProgram(program: Program): CSource {
   const scope: Omit<Scope, 'namer'> = { helpers: new Set(), vectors: new Map() };
   const functions = new Map<string, string>();
   const texts: string[] = [];
-  const names = new Namer([name, `${name}_run`, `${name}_workspace_size`, `${name}_prepare`]);
+  const names = new Namer(
+    ['', '_run', '_steps', '_workspace_size', '_prepare', '_prepare_part'].map((suffix) => `${name}${suffix}`),
+  );
   const constants = new Map<ProgramBuffer, string>(
     program.constants.map((buffer) => [buffer, names.fresh(`constant_${buffer.name}`)]),
   );
@@ -41,20 +45,23 @@ export function printProgram(program: Program): CSource {
     const given = args.map((buffer, i) =>
       argument(program, buffer, kernel.parameters[i]!.access === 'read', constants),
     );
-    return `  ${function_}(${[...given, ...(trial.takesThreads ? ['threads'] : [])].join(', ')});`;
+    return `${function_}(${[...given, ...(trial.isShared ? ['worker'] : [])].join(', ')});`;
   };
   const preparing = program.preparation.map(called);
   const calls = program.steps.map(called);
+  const hasTeam = [...program.steps, ...program.preparation].some(({ kernel }) => isShared(kernel));
   const code = [
     `/* ${toComment(program.name)}: made by Ashlar. ${program.steps.length} kernels, ${texts.length} of them different. */`,
     `#include "${name}.h"`,
     '#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <string.h>',
+    ...(hasTeam ? [teamIncludes] : []),
     macros(program),
+    ...(hasTeam ? [teamHelpers] : []),
     ...vectorTypes(scope.vectors),
     ...helpersInOrder(scope.helpers),
     ...[...constants].map(([buffer, constantName]) => printConstant(buffer, constantName)),
     ...texts,
-    ...(preparing.length === 0 ? [] : [prepareEntry(name, preparing)]),
+    ...(preparing.length === 0 ? [] : [prepareEntry(name, program, preparing)]),
     entry(program, name, calls),
   ].join('\n\n');
   return { name, code: `${code}\n`, header: printHeader(program, name) };
@@ -73,6 +80,8 @@ function macros(program: Program): string {
 #endif
 #define ASH_UNROLL(count) ASH_PRAGMA(GCC unroll count)
 #define ASH_ALIGNED __attribute__((aligned(64)))
+/* A kernel stays a function of its own: it is compiled faster, and a profile shows its name. */
+#define ASH_KERNEL static __attribute__((noinline)) void
 
 #ifdef __clang__
 /* A loop that clang leaves scalar is slower, not wrong. */
@@ -140,17 +149,47 @@ function argument(
   }
 }
 
-function prepareEntry(name: string, calls: readonly string[]): string {
-  const parts = calls.map((call, part) => `    case ${part}:\n    ${call}\n      break;`);
-  return `void ${name}_prepare(int part, void *const *states, int threads) {
-  if (threads < 1) threads = 1;
-  switch (part) {
-${parts.join('\n')}
-  }
+/** The preparation, one kernel for each part, with a team where one shares loops. */
+function prepareEntry(name: string, { preparation }: Program, calls: readonly string[]): string {
+  const hasTeam = preparation.some(({ kernel }) => isShared(kernel));
+  const cases = preparation.map(({ kernel }, part) => {
+    const alone = hasTeam && !isShared(kernel) ? 'if (ash_single(worker)) ' : '';
+    return `    case ${part}:\n      ${alone}${calls[part]!}\n      break;`;
+  });
+  const parts = `  switch (part) {\n${cases.join('\n')}\n  }`;
+  const head = `void ${name}_prepare(int part, void *const *states, int threads) {\n  (void)states;\n  (void)threads;`;
+  if (!hasTeam) return `${head}\n${parts}\n}`;
+  return `static void ${name}_prepare_part(ash_worker *worker, int part, void *const *states) {
   (void)states;
-  (void)threads;
+${parts}
+}
+
+${head}
+${teamRegion(`${name}_prepare_part`, ['part', 'states'])}
 }`;
 }
+
+/** The calls in order. Kernels that one thread runs one after another stand together. */
+function printSteps(steps: readonly Launch[], calls: readonly string[]): string[] {
+  const lines: string[] = [];
+  let alone = false;
+  const open = (next: boolean): void => {
+    if (alone !== next) lines.push(next ? '  if (ash_single(worker)) {' : '  }');
+    alone = next;
+  };
+  steps.forEach(({ kernel, waits }, i) => {
+    if (waits) {
+      open(false);
+      lines.push('  ash_wait(worker);');
+    }
+    open(!isShared(kernel));
+    lines.push(`  ${alone ? '  ' : ''}${calls[i]!}`);
+  });
+  open(false);
+  return lines;
+}
+
+const runParameters = 'void *workspace, void *const *states, const void *const *inputs, void *const *outputs';
 
 function entry(program: Program, name: string, calls: readonly string[]): string {
   const lists = [
@@ -159,7 +198,7 @@ function entry(program: Program, name: string, calls: readonly string[]): string
     ['outputs', program.outputs.length],
   ] as const;
   const checks = lists.flatMap(([list, count]) => {
-    if (count === 0) return [`  (void)${list};`];
+    if (count === 0) return [];
     return [
       `  if (${list} == NULL) return ${statusCodes.missingBuffer};`,
       `  for (int i = 0; i < ${count}; i++) {\n    if (${list}[i] == NULL) return ${statusCodes.missingBuffer};\n  }`,
@@ -167,20 +206,27 @@ function entry(program: Program, name: string, calls: readonly string[]): string
   });
   const workspace =
     program.arenaBytes === 0
-      ? ['  (void)workspace;']
+      ? []
       : [
           `  if (workspace == NULL) return ${statusCodes.missingBuffer};`,
           `  if ((uintptr_t)workspace % 64 != 0) return ${statusCodes.misalignedWorkspace};`,
         ];
+  const unused = ['workspace', 'states', 'inputs', 'outputs'].map((given) => `  (void)${given};`);
+  const shared = program.steps.some(({ kernel }) => isShared(kernel));
+  const steps = `static void ${name}_steps(ash_worker *worker, ${runParameters}) {
+${[...unused, ...printSteps(program.steps, calls)].join('\n')}
+}
+
+`;
+  const body = shared
+    ? [teamRegion(`${name}_steps`, ['workspace', 'states', 'inputs', 'outputs'])]
+    : calls.map((call) => `  ${call}`);
   return `size_t ${name}_workspace_size(void) {
   return ${program.arenaBytes};
 }
 
-int ${name}_run(void *workspace, void *const *states, const void *const *inputs, void *const *outputs, int threads) {
-${[...checks, ...workspace].join('\n')}
-  if (threads < 1) threads = 1;
-${calls.join('\n')}
-  (void)threads;
+${shared ? steps : ''}int ${name}_run(${runParameters}, int threads) {
+${[...unused, '  (void)threads;', ...checks, ...workspace, ...body].join('\n')}
   return ${statusCodes.ok};
 }`;
 }
@@ -255,7 +301,7 @@ extern "C" {
 size_t ${name}_workspace_size(void);
 ${prepared.length === 0 ? '' : `\n/* Computes from the constants what every call needs: parts 0 to ${program.preparation.length - 1}, each once and in order, before the first call. */\nvoid ${name}_prepare(int part, void *const *states, int threads);\n`}
 /* Returns 0; 1 if a buffer or the workspace is NULL; 2 if the workspace is not aligned to 64 bytes. */
-int ${name}_run(void *workspace, void *const *states, const void *const *inputs, void *const *outputs, int threads);
+int ${name}_run(${runParameters}, int threads);
 
 /* The same with every buffer by name. */
 static inline int ${name}(${[...all.map((item) => item.text), 'void *workspace', 'int threads'].join(', ')}) {

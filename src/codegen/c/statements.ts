@@ -2,34 +2,36 @@
 
 import { InternalError } from '../../ir/errors.ts';
 import type { Kernel, Local, Monoid, Stmt } from '../../ir/kernel.ts';
+import { isShared } from '../../passes/team.ts';
 import { describeKernel } from '../names.ts';
 import { bufferName, printExpr, printIndex, type Scope, scalarType, typeOf } from './expressions.ts';
 import { Namer } from './names.ts';
+import { tasksHead } from './team.ts';
 
 export interface PrintedKernel {
   readonly text: string;
   /** The same text without comments and users' names: identical kernels have identical keys. */
   readonly key: string;
   readonly name: string;
-  readonly takesThreads: boolean;
+  /** A team shares its loops: its last parameter is the thread's `worker`. */
+  readonly isShared: boolean;
 }
 
 /** Prints a kernel as a static function called `name`. */
 export function printKernel(kernel: Kernel, name: string, scope: Omit<Scope, 'namer'>): PrintedKernel {
-  const takesThreads = hasParallel(kernel.body);
+  const shared = isShared(kernel);
   const signature = (inner: Scope): string => {
     const parameters = kernel.parameters.map(({ buffer, access }) => {
       const constant = access === 'read' ? 'const ' : '';
       return `${constant}${scalarType(buffer.dtype)} *restrict ${bufferName(buffer, inner)}`;
     });
-    return [...parameters, ...(takesThreads ? ['int threads'] : [])].join(', ') || 'void';
+    return [...parameters, ...(shared ? ['ash_worker *worker'] : [])].join(', ') || 'void';
   };
   const named: Scope = { ...scope, namer: new Namer([name]) };
   const head = signature(named);
   const text = [
     `/* ${describeKernel(kernel)} */`,
-    `static void ${name}(${head}) {`,
-    ...(takesThreads ? ['  (void)threads;'] : []),
+    `ASH_KERNEL ${name}(${head}) {`,
     ...printBlock(kernel.body, named, 1),
     '}',
   ].join('\n');
@@ -38,28 +40,21 @@ export function printKernel(kernel: Kernel, name: string, scope: Omit<Scope, 'na
     anonymous.namer.nameOf(buffer, `p${i}`);
   });
   const key = [signature(anonymous), ...printBlock(kernel.body, anonymous, 1)].join('\n');
-  return { text, key, name, takesThreads };
+  return { text, key, name, isShared: shared };
 }
 
-function hasParallel(body: readonly Stmt[]): boolean {
-  return body.some((stmt) => {
-    if (stmt.kind === 'loop') return stmt.axisKind === 'parallel' || hasParallel(stmt.body);
-    return stmt.kind === 'if' && (hasParallel(stmt.then) || hasParallel(stmt.otherwise));
-  });
-}
-
-export function printBlock(body: readonly Stmt[], scope: Scope, depth: number, inParallel = false): string[] {
-  return body.flatMap((stmt) => printStmt(stmt, scope, depth, inParallel));
+export function printBlock(body: readonly Stmt[], scope: Scope, depth: number): string[] {
+  return body.flatMap((stmt) => printStmt(stmt, scope, depth));
 }
 
 const indent = (depth: number): string => '  '.repeat(depth);
 
-function printStmt(stmt: Stmt, scope: Scope, depth: number, inParallel: boolean): string[] {
+function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
   const line = (text: string): string[] => [`${indent(depth)}${text}`];
   const local = (value: Local): string => scope.namer.nameOf(value, value.name);
   switch (stmt.kind) {
     case 'loop':
-      return printLoop(stmt, scope, depth, inParallel);
+      return printLoop(stmt, scope, depth);
     case 'let':
       return line(
         `const ${typeOf(stmt.local.dtype, stmt.local.lanes, scope)} ${local(stmt.local)} = ${printExpr(stmt.value, scope)};`,
@@ -85,16 +80,21 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number, inParallel: boolean)
         `${scalarType(stmt.buffer.dtype)} ${bufferName(stmt.buffer, scope)}[${stmt.buffer.size}] ASH_ALIGNED;`,
       );
     case 'if': {
-      const lines = [
-        ...line(`if (${printExpr(stmt.condition, scope)}) {`),
-        ...printBlock(stmt.then, scope, depth + 1, inParallel),
-      ];
-      if (stmt.otherwise.length > 0)
-        lines.push(...line('} else {'), ...printBlock(stmt.otherwise, scope, depth + 1, inParallel));
+      const lines = [...line(`if (${printExpr(stmt.condition, scope)}) {`), ...printBlock(stmt.then, scope, depth + 1)];
+      if (stmt.otherwise.length > 0) lines.push(...line('} else {'), ...printBlock(stmt.otherwise, scope, depth + 1));
       return [...lines, ...line('}')];
     }
+    case 'tasks': {
+      const { lines, levels } = tasksHead(stmt.axes, stmt.grain, (axis) => scope.namer.nameOf(axis, axis.name));
+      const closing = Array.from({ length: levels }, (_, i) => `${indent(depth + levels - 1 - i)}}`);
+      return [
+        ...lines.map((text) => `${indent(depth)}${text}`),
+        ...printBlock(stmt.body, scope, depth + levels),
+        ...closing,
+      ];
+    }
     case 'barrier':
-      throw new InternalError('a barrier in a C kernel');
+      return line('ash_wait(worker);');
   }
 }
 
@@ -140,14 +140,9 @@ function combine(
   }
 }
 
-function printLoop(loop: Extract<Stmt, { kind: 'loop' }>, scope: Scope, depth: number, inParallel: boolean): string[] {
+function printLoop(loop: Extract<Stmt, { kind: 'loop' }>, scope: Scope, depth: number): string[] {
   const lines: string[] = [];
-  const starts = loop.axisKind === 'parallel' && !inParallel;
-  if (starts) {
-    const depthOfNest = perfectDepth(loop);
-    const collapse = depthOfNest > 1 ? ` collapse(${depthOfNest})` : '';
-    lines.push(`${indent(depth)}ASH_OMP(parallel for num_threads(threads) schedule(static)${collapse})`);
-  } else if (loop.axisKind === 'vector') {
+  if (loop.axisKind === 'vector') {
     const clauses = simdClauses(loop.body, scope);
     if (clauses !== null) lines.push(`${indent(depth)}ASH_OMP(simd${clauses})`);
   } else if (loop.axisKind === 'unroll') {
@@ -157,16 +152,9 @@ function printLoop(loop: Extract<Stmt, { kind: 'loop' }>, scope: Scope, depth: n
   }
   const name = scope.namer.nameOf(loop.axis, loop.axis.name);
   lines.push(`${indent(depth)}for (ash_index ${name} = 0; ${name} < ${loop.axis.extent}; ${name}++) {`);
-  lines.push(...printBlock(loop.body, scope, depth + 1, inParallel || starts));
+  lines.push(...printBlock(loop.body, scope, depth + 1));
   lines.push(`${indent(depth)}}`);
   return lines;
-}
-
-/** How many parallel loops stand directly inside one another. */
-function perfectDepth(loop: Extract<Stmt, { kind: 'loop' }>): number {
-  const [inner, ...others] = loop.body;
-  const nested = inner !== undefined && others.length === 0 && inner.kind === 'loop' && inner.axisKind === 'parallel';
-  return nested ? 1 + perfectDepth(inner) : 1;
 }
 
 /** The reduction clauses of a loop in lanes; null where OpenMP has no clause for what the loop accumulates. */

@@ -152,6 +152,8 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
     }
     case 'barrier':
       return [`${pad}workgroupBarrier();`];
+    case 'tasks':
+      throw new InternalError('tasks of threads in a WGSL kernel');
   }
 }
 

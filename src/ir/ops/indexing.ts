@@ -108,7 +108,11 @@ function scatterNest(s: NestContext, node: Node<'scatterAdd'>): Stmt[] {
     { kind: 'if', condition: inRange, otherwise: [], then: [row] },
   ];
   const others = kept.filter((_, i) => i !== axis);
-  return [...nested(all, 'parallel', [copy]), ...nested(others, 'parallel', nested(picked, 'serial', body))];
+  return [
+    ...nested(all, 'parallel', [copy]),
+    { kind: 'barrier' },
+    ...nested(others, 'parallel', nested(picked, 'serial', body)),
+  ];
 }
 
 /** More comparisons than this take longer than walking the indices in too few tasks. */

@@ -184,6 +184,8 @@ class Legalizer {
         };
       case 'barrier':
         return stmt;
+      case 'tasks':
+        throw new InternalError('tasks of threads in a kernel for a GPU');
     }
   }
 
