@@ -130,9 +130,15 @@ export function printExpr(expr: Expr, scope: Scope): string {
 
 function printCast(value: Expr, to: DType, scope: Scope): string {
   const text = printExpr(value, scope);
-  if (to === 'bool') return `${asOperand(text)} != ${printLiteral(value.dtype, 0, scope)}`;
+  if (to === 'bool') return differs(value.dtype, text, printLiteral(value.dtype, 0, scope));
   if (value.dtype === 'f32' && to !== 'f32') return `${helper(`ash_f32_to_${to}`, scope)}(${text})`;
   return `${typeName(to)}(${text})`;
+}
+
+/** NaN differs from everything; the operator != of floats leaves open whether it does. */
+function differs(dtype: DType, a: string, b: string): string {
+  const [left, right] = [asOperand(a), asOperand(b)];
+  return dtype === 'f32' ? `!(${left} == ${right})` : `${left} != ${right}`;
 }
 
 /** How an operation is written: an operator, a built-in function, or a function of ours (`ash_<op>_<dtype>`). */
@@ -210,6 +216,7 @@ function printApply(op: ScalarOp, args: readonly Expr[], scope: Scope): string {
     return `${asOperand(texts[0]!)} ${op === 'shl' ? '<<' : '>>'} ${by}u`;
   }
   if (op === 'neg' && type === 'u32') return `0u - ${asOperand(texts[0]!)}`;
+  if (op === 'ne') return differs(type, texts[0]!, texts[1]!);
   const special = type === 'bool' ? onBools[op] : type === 'f32' ? undefined : onIntegers[op];
   const spelling = special ?? onFloats[op];
   if (spelling === 'helper') return call(helper(`ash_${op}_${typeName(type)}`, scope));

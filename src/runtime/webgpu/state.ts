@@ -134,10 +134,11 @@ export class WebGpuStateStore {
     const buffer = await this.#gpu.allocate('states', bytes);
     this.#blocks.set(block, buffer);
     let offset = 0;
-    for (const { name, type, initial } of declarations) {
+    for (const declaration of declarations) {
+      const { name, type } = declaration;
       const size = deviceBytes(type, false);
       this.#entries.set(name, { type, place: { block, offset, bytes: size } });
-      this.#write(name, arrayFrom(type, initial()));
+      this.#write(name, arrayFrom(type, declaration.initial()));
       offset += Math.ceil(size / bindingAlignment) * bindingAlignment;
     }
   }

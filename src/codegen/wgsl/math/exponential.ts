@@ -79,7 +79,9 @@ ${polynomial}
   let last = (a * 0.00166702422f - 0.000160393043f) + z * ((a * 0.000117640702f - 0.000632834912f) - z * 9.25619861e-06f);
   let p = first + z * z * last;
   let exponent = a * 1.12837923f + a * p;
-  return select(ash_copysign(2.0f * ash_half_expm1(-exponent), x), x, ash_is_nan(x));
+  let y = ash_copysign(2.0f * ash_half_expm1(-exponent), x);
+  // Below, the slope is 2/√π, and the products would leave the range.
+  return select(select(y, x * 1.12837923f, a < 0x1p-13f), x, ash_is_nan(x));
 }`,
   },
 };

@@ -36,19 +36,16 @@ fn ash_log_ends(x: f32, y: f32) -> f32 {
   return ash_log_ends(x, ash_log_sum(n, f));
 }`,
   },
-  // 1 + x is rounded to u; what the rounding lost joins f.
+  // What 1 + x loses counts only where its logarithm is small, and there x is f itself.
   ash_log1p_twice: {
-    needs: ['ash_log_sum', 'ash_two_to', 'ash_special', 'ash_is_nan'],
+    needs: ['ash_log_sum', 'ash_special', 'ash_is_nan'],
     text: `// log(1 + x) + doublings ln 2
 fn ash_log1p_twice(x: f32, doublings: f32) -> f32 {
-  let u = 1.0f + x;
-  let most = u - 1.0f;
-  let lost = (1.0f - (u - most)) + (x - most);
-  let bits = bitcast<u32>(u) - 0x3f2aaaabu;
-  let n = bitcast<i32>(bits) >> 23u;
-  let scale = ash_two_to(-clamp(n, -64, 64));
-  let f = (bitcast<f32>((bits & 0x7fffffu) + 0x3f2aaaabu) - 1.0f) + scale * lost;
-  let y = ash_log_sum(f32(n) + doublings, f);
+  let near = abs(x) < 0.3125f;
+  let bits = bitcast<u32>(1.0f + x) - 0x3f2aaaabu;
+  let n = select(f32(bitcast<i32>(bits) >> 23u), 0.0f, near);
+  let f = select(bitcast<f32>((bits & 0x7fffffu) + 0x3f2aaaabu) - 1.0f, x, near);
+  let y = ash_log_sum(n + doublings, f);
   let infinity = ash_special(ash_infinity_bits);
   let below = select(ash_special(ash_nan_bits), -infinity, x == -1.0f);
   let above = select(y, infinity, x >= infinity);
