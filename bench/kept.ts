@@ -1,4 +1,4 @@
-// Figures by model in results/PART.json: those of models that are not measured now stay as they were measured last.
+// Figures in results/PART.json. By model: those of models that are not measured now stay as they were measured last.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -6,10 +6,26 @@ import { models } from './models/index.ts';
 
 export const results = fileURLToPath(new URL('./results/', import.meta.url));
 
+/** Keeps what a part without models has measured. */
+export function keepRows<Row>(part: string, rows: readonly Row[]): void {
+  mkdirSync(results, { recursive: true });
+  writeFileSync(`${results}${part}.json`, `${JSON.stringify(rows, null, 2)}\n`);
+}
+
+/** What a part kept, as it is; undefined where it was never measured. */
+export function keptValue<Kept>(part: string): Kept | undefined {
+  const path = `${results}${part}.json`;
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Kept) : undefined;
+}
+
+/** The rows that a part kept; none where it was never measured. */
+export function keptRows<Row>(part: string): readonly Row[] {
+  return keptValue<readonly Row[]>(part) ?? [];
+}
+
 /** The kept figures of a part in the order of models; none where it was never measured. */
 export function keptFigures<Figures>(part: string): Readonly<Record<string, Figures>> {
-  const path = `${results}${part}.json`;
-  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, Figures>) : {};
+  return keptValue<Record<string, Figures>>(part) ?? {};
 }
 
 /** Measures the models that are named, or all, and keeps each as soon as it is measured; gives the figures of all models. */

@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { compileTime } from './compile-time.ts';
+import { gemv } from './gemv.ts';
 import { inference } from './inference.ts';
 import { math } from './math.ts';
 import { matmul } from './matmul.ts';
@@ -12,6 +13,7 @@ import { memory } from './memory.ts';
 import { profile } from './profile.ts';
 import { profileOnnxRuntime } from './profile-onnxruntime.ts';
 import { rows } from './rows.ts';
+import { targets } from './targets.ts';
 import { trainingSteps } from './training-steps.ts';
 import { trainingVsPytorch } from './training-vs-pytorch.ts';
 import { typeCheck } from './type-check.ts';
@@ -22,7 +24,9 @@ const parts: Readonly<Record<string, () => string | Promise<string>>> = {
   'compile-time': compileTime,
   'type-check': typeCheck,
   matmul,
+  gemv,
   math,
+  targets,
 };
 /** Named first, with arguments of their own after them. A profile is for reading now, not for keeping. */
 const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Promise<string>>> = {

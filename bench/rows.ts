@@ -3,6 +3,7 @@
 
 import { func, grad, input, logSoftmax, nn, softmax, type Tensor } from 'ashlar';
 import { compile } from 'ashlar/node';
+import { keepRows } from './kept.ts';
 import { alternate, progress, table } from './measure.ts';
 
 type Matrix = Tensor<readonly number[], 'f32'>;
@@ -11,6 +12,16 @@ interface RowCase {
   readonly name: string;
   readonly inputs: 1 | 2;
   readonly result: (x: Matrix, c: Matrix) => Matrix;
+}
+
+export interface RowFigures {
+  readonly name: string;
+  /** The memory that the arrays stay in. */
+  readonly where: 'L2' | 'L3' | 'memory';
+  readonly kernels: number;
+  readonly bytes: number;
+  readonly milliseconds: number;
+  readonly copyMilliseconds: number;
 }
 
 const cases: readonly RowCase[] = [
@@ -55,7 +66,7 @@ async function runner(shape: readonly number[], inputs: 1 | 2, result: RowCase['
 }
 
 export async function rows(): Promise<string> {
-  const lines: (string | number)[][] = [];
+  const figures: RowFigures[] = [];
   for (const { where, rows: count } of sizes) {
     const repeat = Math.ceil(2048 / count);
     const repeated = (once: () => void) => () => {
@@ -66,17 +77,20 @@ export async function rows(): Promise<string> {
       const { bytes, kernels, once } = await runner([count, length], inputs, result);
       const copy = await runner([Math.round(bytes / 8)], 1, (x) => x);
       const times = alternate({ once: repeated(once), copy: repeated(copy.once) }, { rounds: 15 });
-      lines.push([
-        name,
-        where,
-        kernels,
-        (times.once / repeat).toFixed(3),
-        (times.copy / repeat).toFixed(3),
-        (bytes / (times.once / repeat) / 1e6).toFixed(1),
-        `${((100 * times.copy) / times.once).toFixed(0)} %`,
-      ]);
+      const [milliseconds, copyMilliseconds] = [times.once / repeat, times.copy / repeat];
+      figures.push({ name, where, kernels, bytes, milliseconds, copyMilliseconds });
     }
   }
+  keepRows('rows', figures);
+  const lines = figures.map(({ name, where, kernels, bytes, milliseconds, copyMilliseconds }) => [
+    name,
+    where,
+    kernels,
+    milliseconds.toFixed(3),
+    copyMilliseconds.toFixed(3),
+    (bytes / milliseconds / 1e6).toFixed(1),
+    `${((100 * copyMilliseconds) / milliseconds).toFixed(0)} %`,
+  ]);
   return [
     `## Rows of ${length}, one thread, against a copy of the same bytes`,
     '',
