@@ -1,11 +1,14 @@
 // What needs Node: the native compiler and runtime, files, the terminal.
 
 export * from './io/files.ts';
+export type { TuningEntry, TuningRecord } from './passes/tuning.ts';
 export { type Compiler, findCompiler } from './runtime/c/compiler.ts';
+export type { Tuning } from './runtime/c/processor.ts';
 export { type CompileTargetOptions, compile } from './runtime/compile.ts';
 export type { Definition, Executable } from './runtime/definition.ts';
 export { type ExportedC, type ExportOptions, exportC } from './runtime/export-c.ts';
 export { StateStore } from './runtime/state.ts';
+export { type TunedProblem, type TuneOptions, type TuneResult, tune } from './runtime/tune/tune.ts';
 export { checkpointFile } from './train/checkpoint-file.ts';
 export { csvLog } from './train/csv-log.ts';
 export { formatMetrics, progressBar } from './train/progress-bar.ts';

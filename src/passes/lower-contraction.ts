@@ -52,6 +52,7 @@ import {
 export function lowerContraction(context: GroupContext, anchor: Node): KernelBody[] {
   const problem = problemOf(context, anchor);
   const choice = context.choose({
+    group: context.group,
     key: () => problemKey(problem, context),
     untuned: untunedChoice(context, problem),
     candidates: () => candidatesOf(context, problem),

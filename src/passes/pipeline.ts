@@ -6,7 +6,7 @@ import { builder, opTable } from '../ir/ops/index.ts';
 import type { Program } from '../ir/program.ts';
 import { withAttention } from './attention.ts';
 import { cpuMachine } from './cpu.ts';
-import { fuse, withoutFusion } from './fuse.ts';
+import { type FusionPlan, fuse, withoutFusion } from './fuse.ts';
 import { optimize } from './graph-passes.ts';
 import { inputChecks } from './input-checks.ts';
 import { lower } from './lower.ts';
@@ -26,14 +26,26 @@ export interface CompileOptions extends PlanOptions {
   readonly print?: (stage: string, text: string) => void;
 }
 
-/** Compiles a function to a program: kernels in order, their buffers placed. Deterministic for a given function and options. */
-export function compileToProgram(func: Func, options: CompileOptions = {}): Program {
-  const { schedule = defaultTarget, machine = cpuMachine(schedule), fusion = true, print } = options;
-  const checks = inputChecks(func);
+/** A function as it is lowered, and which of its operations share a kernel. */
+export interface Fused {
+  readonly func: Func;
+  readonly plan: FusionPlan;
+}
+
+/** Everything before lowering. */
+export function fuseGraph(func: Func, machine: Machine, { fusion = true, print }: CompileOptions = {}): Fused {
   const optimized = optimize(func, print === undefined ? {} : { print });
   const separated = separateResults(optimized, builder);
   const fused = fusion ? fuse(separated, opTable) : withoutFusion(separated, opTable);
   const plan = fusion && machine.mergesAttention ? withAttention(fused, separated, opTable) : fused;
+  return { func: separated, plan };
+}
+
+/** Compiles a function to a program: kernels in order, their buffers placed. Deterministic for a given function and options. */
+export function compileToProgram(func: Func, options: CompileOptions = {}): Program {
+  const { schedule = defaultTarget, machine = cpuMachine(schedule), print } = options;
+  const checks = inputChecks(func);
+  const { func: separated, plan } = fuseGraph(func, machine, options);
   const lowered = shareKernels(lower(separated, plan, opTable, machine));
   print?.('kernels', lowered.kernels.map(printKernelText).join('\n\n'));
   return machine.finish(planProgram(separated, lowered, checks, machine, options));

@@ -1,6 +1,7 @@
 // Candidates: everything that a contraction could do instead of what it does untuned, ranked by estimated cost. The
 // estimates are the cost model; tuning measures what they propose (runtime/tune.ts), and a record keeps what won.
 
+import type { Group } from './fuse.ts';
 import {
   type ColumnSharing,
   type ContractionSchedule,
@@ -41,6 +42,7 @@ export interface Candidate {
 
 /** One decision that lowering faces. */
 export interface Decision {
+  readonly group: Group;
   /** The problem as text: the same for problems that take the same loops. */
   key(): string;
   /** What is done untuned. */

@@ -4,6 +4,7 @@ import { UserError } from '../ir/errors.ts';
 import type { CompileOptions } from '../passes/pipeline.ts';
 import { compileToC } from './c/compile.ts';
 import { hasCompiler } from './c/compiler.ts';
+import type { Tuning } from './c/processor.ts';
 import { type Definition, type Executable, prepareDefinition } from './definition.ts';
 import { compileToJs } from './js/compile.ts';
 import type { StateStore } from './state.ts';
@@ -37,6 +38,8 @@ export interface CompileTargetOptions {
   readonly print?: (stage: string, text: string) => void;
   /** False: one kernel per operation, for comparison. */
   readonly fusion?: boolean;
+  /** What `tune` measured on this machine, or the path of its file. Entries that fit no contraction are ignored, with a note to `print`. */
+  readonly tuning?: Tuning;
 }
 
 /**
@@ -67,13 +70,14 @@ export async function compile<Inputs, Outputs>(
 /** Constants beyond a few cache lines stay out of the text: it compiles faster and is the same for other weights. */
 const mostInlineElements = 64;
 
-function targetOf({ target, compiler, threads }: CompileTargetOptions): 'c' | 'js' {
+function targetOf({ target, compiler, threads, tuning }: CompileTargetOptions): 'c' | 'js' {
   const named = target ?? (process.env.ASHLAR_TARGET || undefined);
   if (named !== undefined && named !== 'c' && named !== 'js')
     throw new UserError(`target: 'c' or 'js' expected, ${JSON.stringify(named)} given`);
   if (target === 'js' && compiler !== undefined) throw new UserError('target js takes no compiler; leave it out');
   if (target === 'js' && threads !== undefined && threads !== 1)
     throw new UserError(`target js runs on one thread, ${threads} given`);
+  if (target === 'js' && tuning !== undefined) throw new UserError('target js takes no tuning; leave it out');
   if (named !== undefined) return named;
   if (compiler !== undefined || process.env.ASHLAR_CC || hasCompiler()) return 'c';
   noteJavaScript();
@@ -91,7 +95,11 @@ function noteJavaScript(): void {
   );
 }
 
-function weightsFor({ variables }: Definition, { weights, freeze, state }: CompileTargetOptions): Weights | null {
+/** Where the elements of states that become constants come from; null where none do. The caller closes it. */
+export function weightsFor(
+  { variables }: Definition,
+  { weights, freeze, state }: CompileTargetOptions,
+): Weights | null {
   if (weights !== undefined) return weightsOfFile(weights);
   return freeze === true ? weightsOfStates(variables, state) : null;
 }

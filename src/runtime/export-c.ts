@@ -9,8 +9,10 @@ import { builder } from '../ir/ops/index.ts';
 import type { Program } from '../ir/program.ts';
 import { bakePreparation } from '../passes/bake.ts';
 import { bindStates } from '../passes/bind-states.ts';
+import { cpuMachine } from '../passes/cpu.ts';
 import { compileToProgram } from '../passes/pipeline.ts';
 import { defaultTarget, type ScheduleTarget } from '../passes/schedule.ts';
+import { type Tuning, tunedChoices } from './c/processor.ts';
 import type { Definition } from './definition.ts';
 import type { StateStore } from './state.ts';
 
@@ -21,6 +23,8 @@ export interface ExportOptions {
   readonly state?: StateStore;
   /** The vector width that loops are written for; wider than the machine's, compilers split it. Default: AVX-512. */
   readonly schedule?: ScheduleTarget;
+  /** What `tune` measured on the machine that will run it, or the path of its file; its vectors must be those of `schedule`. */
+  readonly tuning?: Tuning;
 }
 
 export interface ExportedC {
@@ -34,12 +38,13 @@ export interface ExportedC {
  * function and weights give the same bytes. Throws UserError when the files cannot be written.
  */
 export function exportC(definition: Definition, options: ExportOptions): ExportedC {
-  const { directory, state, schedule = defaultTarget } = options;
+  const { directory, state, schedule = defaultTarget, tuning } = options;
   const initial = new Map(definition.variables.map((variable) => [variable.name, () => variable.initial()]));
   const bound = bindStates(definition.func, builder, (name) =>
     state?.has(name) === true ? numbersOf(name, state.get(name)) : initial.get(name)!(),
   );
-  const program = bakePreparation(compileToProgram(bound, { schedule }));
+  const choose = tuning === undefined ? undefined : tunedChoices(tuning, schedule.vectorBytes).choose;
+  const program = bakePreparation(compileToProgram(bound, { machine: cpuMachine(schedule, choose) }));
   const source = printProgram(program);
   const files = { code: join(directory, `${source.name}.c`), header: join(directory, `${source.name}.h`) };
   try {

@@ -3,6 +3,7 @@
 import { rmSync } from 'node:fs';
 import { type CSource, printProgram } from '../../codegen/c/program.ts';
 import { UserError } from '../../ir/errors.ts';
+import { cpuMachine } from '../../passes/cpu.ts';
 import { type CompileOptions, compileToProgram } from '../../passes/pipeline.ts';
 import { type ScheduleTarget, targets } from '../../passes/schedule.ts';
 import { runner } from '../call.ts';
@@ -11,10 +12,12 @@ import type { Weights } from '../weights.ts';
 import { cachedLibrary } from './cache.ts';
 import { type Compiler, findCompiler } from './compiler.ts';
 import { bindLibrary, type Library, openLibrary } from './library.ts';
+import { noteUnused, type Tuning, tunedHere } from './processor.ts';
 
 export interface CTargetOptions {
   readonly compiler?: string | undefined;
   readonly threads?: number | undefined;
+  readonly tuning?: Tuning;
 }
 
 /**
@@ -24,12 +27,16 @@ export interface CTargetOptions {
 export function compileToC(
   { func, state }: Prepared,
   weights: Weights | null,
-  { compiler: command, threads: requested }: CTargetOptions,
+  { compiler: command, threads: requested, tuning }: CTargetOptions,
   passes: CompileOptions,
 ): unknown {
   const compiler = findCompiler(command);
   const threads = threadCount(requested);
-  const program = compileToProgram(func, { ...passes, schedule: scheduleFor(compiler) });
+  const schedule = scheduleFor(compiler);
+  const tuned = tuning === undefined ? null : tunedHere(tuning, schedule.vectorBytes);
+  const machine = cpuMachine(schedule, tuned?.choose);
+  const program = compileToProgram(func, { ...passes, machine });
+  if (tuned !== null) noteUnused(tuned, passes.print);
   const source = printProgram(program);
   passes.print?.('c', source.code);
   const call = bindLibrary(loadCached(source, compiler), source, program, weights);
@@ -49,11 +56,11 @@ function loadCached(source: CSource, compiler: Compiler): Library {
   }
 }
 
-function scheduleFor({ vectorBytes }: Compiler): ScheduleTarget {
+export function scheduleFor({ vectorBytes }: Compiler): ScheduleTarget {
   return vectorBytes === 64 ? targets['x86-64-v4'] : vectorBytes === 32 ? targets['x86-64-v3'] : targets.plain;
 }
 
-function threadCount(requested: number | undefined): number {
+export function threadCount(requested: number | undefined): number {
   // OpenMP's own variable may hold a list, one number per level of nesting.
   const threads = requested ?? Number((process.env.OMP_NUM_THREADS || '1').split(',')[0]);
   if (!Number.isInteger(threads) || threads < 1)
