@@ -5,9 +5,11 @@ import { describe, expect, it } from 'vitest';
 import { evaluateFunc } from '../src/ir/evaluate.ts';
 import type { Func } from '../src/ir/graph.ts';
 import type { Kernel, Stmt } from '../src/ir/kernel.ts';
+import { interpretKernel } from '../src/ir/kernel-interpreter.ts';
 import type { OpName } from '../src/ir/opattrs.ts';
 import { opTable } from '../src/ir/ops/index.ts';
 import { parseFunc } from '../src/ir/text.ts';
+import { legalize } from '../src/passes/gpu/legalize.ts';
 import { gpuMachine } from '../src/passes/gpu/machine.ts';
 import { defaultGpu } from '../src/passes/gpu/schedule.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
@@ -34,6 +36,13 @@ function expectAgreement(func: Func, domain?: readonly [number, number]): void {
   });
 }
 
+/** Bytes, four to a word. */
+function words(data: Float64Array): Float64Array {
+  const bytes = new Uint8Array(Math.ceil(data.length / 4) * 4);
+  bytes.set(Uint8Array.from(data, (value) => value & 0xff));
+  return Float64Array.from(new Uint32Array(bytes.buffer));
+}
+
 /** How many statements of a kind stand in a kernel. */
 function count(body: readonly Stmt[], kind: Stmt['kind']): number {
   return body.reduce((sum, stmt) => {
@@ -47,6 +56,37 @@ describe('kernels for GPUs, interpreted', () => {
     for (const { text, domain } of opTable[name].examples) expectAgreement(parseFunc(text), domain);
   });
 
+  it.each(['i8', 'u8', 'bool'])('%s in words, packed and not', (dtype) => {
+    const element = dtype === 'bool' ? 'xor' : 'mul';
+    const reduction = dtype === 'bool' ? 'or' : 'sum';
+    const func = parseFunc(`func @f(%x: ${dtype}[7,5], %y: ${dtype}[7,5]) {
+      %0 = ${element}(%x, %y)
+      %1 = reduce(%0) {kind=${reduction}, axes=[1]}
+      return z = %0, r = %1
+    }`);
+    const inputs = sampleInputs(func, 5);
+    const program = compileToProgram(func, { machine });
+    const expected = evaluateFunc(func, inputs);
+    const memory = new Map<string, Float64Array>();
+    for (const { kernel, args } of program.steps) {
+      const packed = new Set(
+        kernel.parameters.flatMap(({ buffer }, i) => (args[i]!.storage === 'input' ? [buffer] : [])),
+      );
+      const legal = legalize(kernel, packed);
+      const buffers = legal.parameters.map(({ buffer }, i) => {
+        const { name, storage } = args[i]!;
+        const given = inputs[func.parameters.findIndex((parameter) => parameter.name === name)];
+        const held = storage === 'input' ? words(given!.data) : (memory.get(name) ?? new Float64Array(buffer.size));
+        memory.set(name, held);
+        return [buffer, held] as const;
+      });
+      interpretKernel(legal, new Map(buffers));
+    }
+    func.results.forEach(({ name }, i) => {
+      expect([...memory.get(name)!]).toEqual([...expected[i]!.data]);
+    });
+  });
+
   it.each([
     ['sums of rows', 'reduce(%x) {kind=sum, axes=[1]}', '7,300'],
     ['sums of columns', 'reduce(%x) {kind=sum, axes=[0]}', '300,70'],
@@ -54,6 +94,7 @@ describe('kernels for GPUs, interpreted', () => {
     ['a long maximum in two stages', 'reduce(%x) {kind=max, axes=[0,1]}', '97,101'],
     ['long sums of few columns', 'reduce(%x) {kind=sum, axes=[0]}', '9000,3'],
     ['positions in rows', 'argreduce(%x) {kind=max, axis=1}', '5,300'],
+    ['a running sum of one row', 'cumulative(%x) {kind=sum, axis=0, reverse=false, exclusive=true}', '9'],
     ['positions in columns', 'argreduce(%x) {kind=min, axis=0}', '300,37'],
   ])('%s', (_what, operation, shape) => {
     expectAgreement(parseFunc(`func @f(%x: f32[${shape}]) {\n  %0 = ${operation}\n  return y = %0\n}`));

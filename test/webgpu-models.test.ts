@@ -117,6 +117,23 @@ describe.skipIf(typeof device === 'string')('models on WebGPU', () => {
     await expect(run({ x })).rejects.toThrow(/was destroyed/);
   });
 
+  it('kernels are timed where the device has timestamps', async () => {
+    const definition = {
+      func: parseFunc(
+        'func @f(%x: f32[4]) {\n %a = cumulative(%x) {kind=sum, axis=0, reverse=false, exclusive=false}\n %b = neg(%a)\n return b = %b\n}',
+      ),
+      variables: [],
+    };
+    const run = await compileForWebGpu<Named, Named>(definition, { device: gpu });
+    if (!gpu.device.features.has('timestamp-query')) {
+      await expect(run.profile()).rejects.toThrow(/timestamp-query/);
+      return;
+    }
+    const times = await run.profile();
+    expect(times.map(({ kernel }) => kernel)).toEqual(['cumulative', 'neg']);
+    expect(times.every(({ nanoseconds }) => nanoseconds >= 0)).toBe(true);
+  });
+
   it('functions share the states of a store', async () => {
     const make = (text: string) => ({
       func: parseFunc(text),
@@ -207,6 +224,21 @@ describe('what a device cannot hold', () => {
       'func @f(%x: f32[600]) {\n %0 = sort(%x) {axis=0, descending=false}\n %1, %2 = sort(%0) {axis=0, descending=true}\n return y = %1\n}';
     expect(() => printWgsl(compiled(chain.replace('%0 =', '%0, %3 =')), none, limits)).toThrow(
       /arena of intermediate values takes \d+ bytes; .* \(limit maxBufferSize\)/,
+    );
+  });
+
+  it('dtypes that WGSL lacks, with the operation', async () => {
+    const refused = async (text: string): Promise<unknown> => {
+      const never = null as unknown as WebGpuDevice;
+      return compileForWebGpu({ func: parseFunc(text), variables: [] }, { device: never }).catch(
+        (error) => error.message,
+      );
+    };
+    expect(await refused('func @f(%x: f32[2]) {\n %0 = cast(%x) {dtype=f64}\n return y = %0\n}')).toMatch(
+      /target webgpu has no f64: cast gives f64\[2\]; cast to f32, or compile for c or js/,
+    );
+    expect(await refused('func @f(%x: i64[2]) {\n %0 = neg(%x)\n return y = %0\n}')).toMatch(
+      /no i64: input "x" is i64\[2\]; cast to i32/,
     );
   });
 

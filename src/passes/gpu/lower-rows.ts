@@ -1,7 +1,7 @@
 // Groups by rows on a GPU: a workgroup for each row. Every phase runs over the row in steps of the workgroup; an element
 // is always the business of the same invocation, so rows kept in shared memory need no barriers, only reductions do.
 
-import { add, axis, boundsOf, fixed, type IndexExpr, multiply, of } from '../../ir/index-expr.ts';
+import { type Axis, add, axis, boundsOf, fixed, type IndexExpr, multiply, of } from '../../ir/index-expr.ts';
 import { type Buffer, type Expr, type Local, literal, load, type Stmt } from '../../ir/kernel.ts';
 import { identityOf } from '../../ir/ops/monoid.ts';
 import { sizeOf } from '../../ir/types.ts';
@@ -11,20 +11,45 @@ import { axisMap, extentOf, loop, substituteStmts } from '../loops.ts';
 import { workOf } from '../lower-element.ts';
 import { type RowBody, type RowLoops, rowKernel } from '../lower-rows.ts';
 import { isLess, within, workgroups } from './grid.ts';
-import { type GpuTarget, keptRowBytes, rowInvocations } from './schedule.ts';
+import { fewestRowInvocations, type GpuTarget, gpuBytes, keptRowBytes, rowInvocations } from './schedule.ts';
 import { treeStmts } from './tree.ts';
 
 export function lowerRows(context: LoweringContext, target: GpuTarget): KernelBody[] {
   const { domain } = context.group;
-  const invocations = rowInvocations(domain[domain.length - 1]!, target);
-  const lane = axis('lane', invocations);
-  const workgroup = new RowWorkgroup(lane.extent, of(lane), keptRowBytes(target));
-  const { rows, allocations, stmts } = rowKernel(context, workgroup);
-  const shared = [...allocations, ...workgroup.trees.map((buffer): Stmt => ({ kind: 'allocate', buffer }))];
-  const body = workgroups(extentOf(rows), invocations, shared, (group, at) =>
+  const { lane, rows, shared, stmts } = fitting(
+    context,
+    rowInvocations(domain[domain.length - 1]!, target),
+    keptRowBytes(target),
+    target,
+  );
+  const allocations = shared.map((buffer): Stmt => ({ kind: 'allocate', buffer }));
+  const body = workgroups(extentOf(rows), lane.extent, allocations, (group, at) =>
     substituteStmts(stmts, new Map([[lane, at], ...axisMap(rows, group)])),
   );
   return [{ suffix: '', body, flops: workOf(stmts) * sizeOf(domain) }];
+}
+
+interface RowGrid {
+  readonly lane: Axis;
+  readonly rows: readonly Axis[];
+  readonly shared: readonly Buffer[];
+  readonly stmts: readonly Stmt[];
+}
+
+/** With fewer invocations, and then without rows kept between phases, where the trees of many reductions would not fit. */
+function fitting(context: LoweringContext, invocations: number, rowBytes: number, target: GpuTarget): RowGrid {
+  const lane = axis('lane', invocations);
+  const workgroup = new RowWorkgroup(invocations, of(lane), rowBytes);
+  const { rows, allocations, stmts } = rowKernel(context, workgroup);
+  const shared = [
+    ...allocations.flatMap((stmt) => (stmt.kind === 'allocate' ? [stmt.buffer] : [])),
+    ...workgroup.trees,
+  ];
+  const bytes = shared.reduce((sum, { size, dtype }) => sum + size * gpuBytes[dtype], 0);
+  if (bytes <= target.sharedBytes) return { lane, rows, shared, stmts };
+  return invocations > fewestRowInvocations
+    ? fitting(context, invocations / 2, rowBytes, target)
+    : fitting(context, invocations, 0, target);
 }
 
 class RowWorkgroup implements RowLoops {

@@ -64,12 +64,15 @@ export function powerBelow(value: number): number {
   return 2 ** Math.floor(Math.log2(Math.max(1, value)));
 }
 
+/** A subgroup: fewer invocations leave lanes idle. Trees of any row, at most one for each of 192 members, fit with so few. */
+export const fewestRowInvocations = 32;
+
 /** Invocations of a row's workgroup: two elements each or more, but at least one subgroup. */
 export function rowInvocations(length: number, target: GpuTarget): number {
-  return Math.min(target.invocations, Math.max(32, powerBelow(length / 2)));
+  return Math.min(target.invocations, Math.max(fewestRowInvocations, powerBelow(length / 2)));
 }
 
-/** Bytes of a workgroup's memory for rows that are kept between phases; the rest is for trees. */
+/** Bytes of rows that are kept between phases; the rest is for trees. */
 export function keptRowBytes(target: GpuTarget): number {
   return target.sharedBytes / 2;
 }

@@ -10,6 +10,7 @@ import { compileToProgram } from '../../passes/pipeline.ts';
 import type { TypedArray } from '../arrays.ts';
 import { expectArray, expectKnown, expectRange } from '../call-checks.ts';
 import type { WebGpuDevice } from './device.ts';
+import { type KernelTime, timedSteps } from './profile.ts';
 import { type Declaration, WebGpuStateStore } from './state.ts';
 import { constantArray, fromDevice, toDevice } from './transfer.ts';
 
@@ -38,6 +39,11 @@ export interface WebGpuExecutable<Inputs = Record<string, TypedArray>, Outputs =
   ): Promise<Arrays<Outputs>>;
   readonly state: WebGpuStateStore;
   readonly program: WgslProgram;
+  /**
+   * Runs the function once on what its memory holds, kernel by kernel, and resolves to the time of each; states change as
+   * in any call. Throws LimitationError where the device has no timestamps.
+   */
+  profile(): Promise<readonly KernelTime[]>;
   /** Frees the memory that belongs to this function; its states stay. */
   destroy(): void;
 }
@@ -71,10 +77,12 @@ export async function compileForWebGpu<Inputs, Outputs>(
   const run = (inputs: Record<string, TypedArray>, call?: { readonly outputs?: readonly string[] }) =>
     loaded.run(inputs, call?.outputs);
   const light = { ...printed, constants: printed.constants.map((constant) => ({ ...constant, data: null })) };
-  return Object.assign(run, { state, program: light, destroy: () => loaded.destroy() }) as unknown as WebGpuExecutable<
-    Inputs,
-    Outputs
-  >;
+  return Object.assign(run, {
+    state,
+    program: light,
+    profile: () => loaded.profile(),
+    destroy: () => loaded.destroy(),
+  }) as unknown as WebGpuExecutable<Inputs, Outputs>;
 }
 
 /** A dispatch with everything that encoding it needs. */
@@ -152,9 +160,11 @@ class LoadedProgram {
     const wanted = outputs.filter((output) => asked?.includes(output.name) ?? true);
     const bytes = wanted.reduce((sum, output) => sum + output.bytes, 0);
     const readback = bytes === 0 ? null : (this.#idle.get(bytes)?.pop() ?? (await this.#gpu.allocateReadback(bytes)));
-    await this.#gpu.guarded(name, () => this.#submit(given, wanted, readback));
-    if (readback === null) return {};
-    return this.#read(wanted, readback, bytes);
+    const submitted = this.#gpu.guarded(name, () => this.#submit(given, wanted, readback));
+    // Reading is asked for at once, so that both answers arrive together.
+    const results = readback === null ? {} : this.#read(wanted, readback, bytes);
+    const [, read] = await Promise.all([submitted, results]);
+    return read;
   }
 
   /** Inputs, kernels and the copies of results, in one submission. */
@@ -195,6 +205,15 @@ class LoadedProgram {
     return Object.fromEntries(results);
   }
 
+  profile(): Promise<KernelTime[]> {
+    const { modules, steps } = this.#program;
+    return timedSteps(
+      this.#gpu,
+      steps.map(({ module }) => modules[module]!.name),
+      (pass, step) => encodeStep(pass, this.#steps[step]!),
+    );
+  }
+
   destroy(): void {
     this.#destroyed = true;
     for (const buffer of this.#blocks.values()) buffer.destroy();
@@ -204,12 +223,12 @@ class LoadedProgram {
 
 function encode(encoder: GPUCommandEncoder, steps: readonly Ready[]): void {
   const pass = encoder.beginComputePass();
-  let current: GPUComputePipeline | null = null;
-  for (const { pipeline, bindGroup, workgroups } of steps) {
-    if (pipeline !== current) pass.setPipeline(pipeline);
-    current = pipeline;
-    pass.setBindGroup(0, bindGroup);
-    pass.dispatchWorkgroups(...workgroups);
-  }
+  for (const step of steps) encodeStep(pass, step);
   pass.end();
+}
+
+function encodeStep(pass: GPUComputePassEncoder, { pipeline, bindGroup, workgroups }: Ready): void {
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, bindGroup);
+  pass.dispatchWorkgroups(...workgroups);
 }

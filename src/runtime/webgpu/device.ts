@@ -131,6 +131,7 @@ export async function openDevice(
   const { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
   const device = await adapter.requestDevice({
     requiredLimits: { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize, maxBufferSize },
+    requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
   });
   const { vendor, architecture, description } = adapter.info;
   return new WebGpuDevice(device, [vendor, architecture, description].filter((part) => part !== '').join(' '));
