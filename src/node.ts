@@ -7,6 +7,7 @@ export type { Tuning } from './runtime/c/processor.ts';
 export { type CompileTargetOptions, compile } from './runtime/compile.ts';
 export type { Definition, Executable } from './runtime/definition.ts';
 export { type ExportedC, type ExportOptions, exportC } from './runtime/export-c.ts';
+export { type ExportedWeb, type ExportWebOptions, exportWeb } from './runtime/export-web.ts';
 export { StateStore } from './runtime/state.ts';
 export { type TunedProblem, type TuneOptions, type TuneResult, tune } from './runtime/tune/tune.ts';
 export { checkpointFile } from './train/checkpoint-file.ts';

@@ -11,16 +11,17 @@ import { inlineFunc } from './inline.ts';
 export type StateValues = (name: string) => ArrayLike<number>;
 
 /**
- * The function with every state that it does not update as a constant of the given elements, or as a weight where it has
- * more than `mostElements`.
+ * The function with every state that it does not update, and that is not `kept`, as a constant of the given elements, or as
+ * a weight where it has more than `mostElements`.
  */
 export function bindStates(
   func: Func,
   builder: Builder,
   values: StateValues,
   mostElements = Number.POSITIVE_INFINITY,
+  kept: ReadonlySet<string> = new Set(),
 ): Func {
-  const updated = new Set(func.results.filter(({ role }) => role === 'update').map(({ name }) => name));
+  const updated = new Set([...kept, ...updatedStates(func)]);
   const isBound = ({ role, name }: Parameter): boolean => role === 'state' && !updated.has(name);
   if (!func.parameters.some(isBound)) return func;
   const isWeight = ({ value }: Parameter): boolean => sizeOf(value.type.shape) > mostElements;
@@ -42,4 +43,9 @@ export function bindStates(
     }),
     func.results.map((result, i) => ({ ...result, value: results[i]! })),
   );
+}
+
+/** The states that a function gives new values. */
+export function updatedStates(func: Func): string[] {
+  return func.results.filter(({ role }) => role === 'update').map(({ name }) => name);
 }

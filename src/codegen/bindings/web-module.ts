@@ -1,0 +1,195 @@
+// Programs for a GPU as one ES module, its typings and its weights: what a page needs, and nothing else.
+
+import { UserError } from '../../ir/errors.ts';
+import { type DType, formatType } from '../../ir/types.ts';
+import { toComment } from '../names.ts';
+import type { Place } from '../wgsl/bindings.ts';
+import { type Boundary, type Dispatch, defaultLimits, type WgslProgram } from '../wgsl/program.ts';
+import { webRunner } from './web-runner.ts';
+
+export interface WebModuleParts {
+  /** The module's name: of its files, and in messages. */
+  readonly name: string;
+  /** Printed programs by the names of their functions; blocks of states are common to all. */
+  readonly functions: Readonly<Record<string, WgslProgram>>;
+  /** Bytes of the blocks of states. */
+  readonly stateBlocks: Readonly<Record<string, number>>;
+  /** Blocks that the file of weights fills: where the bytes of each begin in the file, and how many they are. */
+  readonly contents: readonly { readonly block: string; readonly at: number; readonly bytes: number }[];
+  readonly weightBytes: number;
+  /** The first 16 digits of the weights' SHA-256. */
+  readonly weightHash: string;
+}
+
+/** A program's block in a module with several programs. */
+export const blockOf = (functionName: string, block: string, stateBlocks: Readonly<Record<string, number>>): string =>
+  block in stateBlocks ? block : `${functionName}.${block}`;
+
+/** The module's text. */
+export function printWebModule(parts: WebModuleParts): string {
+  const { name, functions, stateBlocks, contents, weightBytes, weightHash } = parts;
+  const modules = new SharedModules();
+  const printed = Object.entries(functions).map(([key, program]) => [key, printFunction(key, program, parts, modules)]);
+  const blocks = {
+    ...stateBlocks,
+    ...Object.fromEntries(
+      Object.entries(functions).flatMap(([key, program]) =>
+        Object.entries(program.blocks).map(([block, bytes]) => [`${key}.${block}`, bytes]),
+      ),
+    ),
+  };
+  const states = Object.values(functions).flatMap((program) =>
+    program.states.map((state) => [state.name, asValue(state, state.block)]),
+  );
+  const weights = {
+    bytes: weightBytes,
+    hash: weightHash,
+    parts: contents.map(({ block, at, bytes }) => [block, at, bytes]),
+  };
+  return [
+    `/* ${toComment(name)}: made by Ashlar. Weights: ${name}.bin. Needs a GPUDevice and nothing else. */`,
+    `const name = ${JSON.stringify(name)};`,
+    `const weights = ${JSON.stringify(weights)};`,
+    `const limits = ${JSON.stringify(limitsOf(Object.values(functions), blocks))};`,
+    `const blocks = ${JSON.stringify(blocks)};`,
+    `const states = ${JSON.stringify(Object.fromEntries(states))};`,
+    `const modules = [\n${modules.texts.join(',\n')},\n];`,
+    `const functions = ${JSON.stringify(Object.fromEntries(printed))};`,
+    '',
+    webRunner,
+  ].join('\n');
+}
+
+type Value = readonly [DType, readonly number[], string, number, number, boolean];
+
+const asValue = ({ type, offset, bytes, packed }: Boundary, block: string): Value => [
+  type.dtype,
+  type.shape,
+  block,
+  offset,
+  bytes,
+  packed,
+];
+
+function printFunction(key: string, program: WgslProgram, { stateBlocks }: WebModuleParts, modules: SharedModules) {
+  const place = ({ block, offset, bytes }: Place) => [blockOf(key, block, stateBlocks), offset, bytes];
+  const numbers = program.modules.map((module) => modules.add(module));
+  const step = ({ module, bindings, workgroups }: Dispatch) => [numbers[module], ...workgroups, ...bindings.map(place)];
+  const values = (list: readonly Boundary[]) =>
+    Object.fromEntries(list.map((value) => [value.name, asValue(value, `${key}.${value.block}`)]));
+  return {
+    inputs: values(program.inputs),
+    outputs: values(program.outputs),
+    checks: program.checks.map(({ input, lower, upper }) => [input, lower, upper]),
+    preparation: program.preparation.map(step),
+    steps: program.steps.map(step),
+  };
+}
+
+/** Shader modules that several functions use stand once. */
+class SharedModules {
+  readonly texts: string[] = [];
+  readonly #known = new Map<string, number>();
+
+  add({ name, code, bindings }: WgslProgram['modules'][number]): number {
+    const known = this.#known.get(code);
+    if (known !== undefined) return known;
+    this.#known.set(code, this.texts.length);
+    const access = bindings.map((binding) => (binding.access === 'read' ? 'r' : 'w')).join('');
+    this.texts.push(`{ label: ${JSON.stringify(name)}, access: '${access}', code: ${templateLiteral(code)} }`);
+    return this.texts.length - 1;
+  }
+}
+
+/** A text between backticks, in which nothing ends the literal or begins an expression. */
+const templateLiteral = (text: string): string =>
+  `\`${text.trimEnd().replaceAll('\\', '\\\\').replaceAll('`', '\\`').replaceAll('${', '\\${')}\``;
+
+/** The limits beyond the defaults that the programs need. */
+function limitsOf(programs: readonly WgslProgram[], blocks: Readonly<Record<string, number>>): Record<string, number> {
+  const bindings = programs.flatMap(({ steps, preparation }) => [...steps, ...preparation]);
+  const most = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b), 0);
+  const needed: Record<keyof typeof defaultLimits, number> = {
+    maxBufferSize: most(Object.values(blocks)),
+    maxStorageBufferBindingSize: most(bindings.flatMap((step) => step.bindings.map(({ bytes }) => bytes))),
+    maxStorageBuffersPerShaderStage: most(bindings.map((step) => step.bindings.length)),
+  };
+  return Object.fromEntries(
+    Object.entries(needed).filter(([limit, value]) => value > defaultLimits[limit as keyof typeof defaultLimits]),
+  );
+}
+
+const arrayNames: Readonly<Partial<Record<DType, string>>> = {
+  f32: 'Float32Array',
+  i32: 'Int32Array',
+  u32: 'Uint32Array',
+  i8: 'Int8Array',
+  u8: 'Uint8Array',
+  bool: 'Uint8Array',
+};
+
+/** The module's typings: every function with the arrays it takes and gives, their shapes in comments. */
+export function printWebTypings(name: string, functions: Readonly<Record<string, WgslProgram>>): string {
+  const fields = (values: readonly Boundary[], indent: string): string =>
+    values
+      .map(
+        ({ name: key, type }) =>
+          `${indent}/** ${formatType(type)} */\n${indent}${property(key)}: ${arrayNames[type.dtype]};`,
+      )
+      .join('\n');
+  const block = (values: readonly Boundary[]): string =>
+    values.length === 0 ? '{}' : `{\n${fields(values, '    ')}\n  }`;
+  const methods = Object.entries(functions).map(
+    ([key, { inputs, outputs }]) => `  ${property(key)}(inputs: ${block(inputs)}): Promise<${block(outputs)}>;`,
+  );
+  const states = new Map(
+    Object.values(functions).flatMap((program) => program.states.map(({ name: key, type }) => [key, type] as const)),
+  );
+  const typeName = pascalCase(name);
+  const rows = [...states].map(([key, type]) => `   *   ${toComment(key)}: ${formatType(type)}`);
+  return `// ${toComment(name)}: made by Ashlar. Arrays are row-major; bool is 0 or 1.
+
+export interface LoadOptions {
+  /** Where ${name}.bin is, or its bytes. Default: beside this module. */
+  weights?: string | URL | Response | ArrayBuffer | Uint8Array;
+  /** Told how many bytes of the weights have arrived. */
+  onProgress?: (loaded: number, total: number) => void;
+}
+
+export interface ${typeName} {
+${methods.join('\n')}
+  /** What functions keep between calls, on the device.${rows.length === 0 ? ' There is none.' : `\n${rows.join('\n')}\n  `} */
+  readonly state: {
+    names(): string[];
+    get(name: string): Promise<Float32Array | Int32Array | Uint32Array | Int8Array | Uint8Array>;
+    set(name: string, elements: Float32Array | Int32Array | Uint32Array | Int8Array | Uint8Array): void;
+  };
+  /** Frees the memory on the device. */
+  destroy(): void;
+}
+
+/**
+ * Fetches the weights and makes the functions ready on a device. Rejects with RangeError where a limit of the device is too
+ * small, its memory is full, or the weights are others; functions reject with TypeError for an array of another type or
+ * length, RangeError for an index out of its range, and Error once the device is lost.
+ */
+export function load(device: GPUDevice, options?: LoadOptions): Promise<${typeName}>;
+`;
+}
+
+/** `digits-2` as `Digits2`. */
+const pascalCase = (name: string): string =>
+  name
+    .replace(/(^|[^A-Za-z0-9]+)([A-Za-z0-9]?)/g, (_all, _gap, letter: string) => letter.toUpperCase())
+    .replace(/^\d/, '_$&');
+
+const property = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name));
+
+/** Names that a module's object has itself, and names that are no strings of a file. Throws UserError. */
+export function expectWebNames(name: string, functions: Iterable<string>): void {
+  if (!/^[A-Za-z0-9][\w.-]*$/.test(name))
+    throw new UserError(`a module's name is letters, digits, ".", "-" and "_"; ${JSON.stringify(name)} given`);
+  for (const key of functions)
+    if (key === 'state' || key === 'destroy' || key === '__proto__')
+      throw new UserError(`a function of a web module cannot be called ${key}; name it otherwise`);
+}
