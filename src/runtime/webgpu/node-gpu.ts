@@ -19,8 +19,8 @@ const driverFolders = ['/etc', '/usr/share', '/usr/local/share', '/usr/local/etc
   (folder) => join(folder, 'vulkan/icd.d'),
 );
 
-/** Dawn's instance ends with the object that stands for it, whatever devices of it are still in use. */
-const kept: GPU[] = [];
+/** Dawn's instance ends with the object that stands for it, whatever devices of it are still in use; so does a library. */
+const kept: unknown[] = [];
 
 /** The variables by which the Vulkan loader is told its drivers. */
 const loaderVariables = ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES'];
@@ -84,10 +84,10 @@ async function loadLoader(driver: string | undefined): Promise<void> {
   if (driver === undefined || process.platform !== 'linux') return;
   const { default: koffi } = await import('koffi');
   try {
-    koffi.load('libvulkan.so.1');
+    kept.push(koffi.load('libvulkan.so.1'));
   } catch {
     const beside = join(dirname(driver), 'libvulkan.so.1');
-    if (existsSync(beside)) koffi.load(beside);
+    if (existsSync(beside)) kept.push(koffi.load(beside));
   }
 }
 
