@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { compileTime } from './compile-time.ts';
+import { cpuVariants } from './cpu-variants.ts';
 import { gemv } from './gemv.ts';
 import { inference } from './inference.ts';
 import { math } from './math.ts';
@@ -25,6 +26,7 @@ const parts: Readonly<Record<string, () => string | Promise<string>>> = {
   'type-check': typeCheck,
   matmul,
   gemv,
+  'cpu-variants': cpuVariants,
   math,
   targets,
 };

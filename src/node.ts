@@ -2,7 +2,7 @@
 
 export * from './io/files.ts';
 export type { TuningEntry, TuningRecord } from './passes/tuning.ts';
-export { type Compiler, findCompiler } from './runtime/c/compiler.ts';
+export { type Compiler, type Cpu, findCompiler } from './runtime/c/compiler.ts';
 export type { Tuning } from './runtime/c/processor.ts';
 export { type CompileTargetOptions, compile } from './runtime/compile.ts';
 export type { Definition, Executable } from './runtime/definition.ts';

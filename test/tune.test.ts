@@ -126,9 +126,9 @@ describe('candidates', () => {
   });
 });
 
-const vectorBytes = findCompiler().vectorBytes;
+const native = targets[findCompiler().cpu];
+const { vectorBytes } = native;
 const here = thisProcessor(vectorBytes);
-const native = vectorBytes === 64 ? targets['x86-64-v4'] : vectorBytes === 32 ? targets['x86-64-v3'] : targets.plain;
 const recordOf = (func: Func, pick: (candidates: readonly Candidate[]) => Candidate): TuningRecord => ({
   processor: here,
   compiler: 'gcc',

@@ -3,7 +3,7 @@
 import { UserError } from '../ir/errors.ts';
 import type { CompileOptions } from '../passes/pipeline.ts';
 import { compileToC } from './c/compile.ts';
-import { hasCompiler } from './c/compiler.ts';
+import { type Cpu, hasCompiler } from './c/compiler.ts';
 import type { Tuning } from './c/processor.ts';
 import { type Definition, type Executable, prepareDefinition } from './definition.ts';
 import { compileToJs } from './js/compile.ts';
@@ -21,6 +21,11 @@ export interface CompileTargetOptions {
   readonly threads?: number;
   /** The C compiler's command. Default: $ASHLAR_CC, else gcc, clang or cc. */
   readonly compiler?: string;
+  /**
+   * The processor that C code is made for. Default: native, all that this machine has; a lesser one that it can run is for
+   * measurements and tests.
+   */
+  readonly cpu?: Cpu;
   /** State to share with other compiled functions. Default: a new store. */
   readonly state?: StateStore;
   /**
@@ -70,11 +75,12 @@ export async function compile<Inputs, Outputs>(
 /** Constants beyond a few cache lines stay out of the text: it compiles faster and is the same for other weights. */
 const mostInlineElements = 64;
 
-function targetOf({ target, compiler, threads, tuning }: CompileTargetOptions): 'c' | 'js' {
+function targetOf({ target, compiler, cpu, threads, tuning }: CompileTargetOptions): 'c' | 'js' {
   const named = target ?? (process.env.ASHLAR_TARGET || undefined);
   if (named !== undefined && named !== 'c' && named !== 'js')
     throw new UserError(`target: 'c' or 'js' expected, ${JSON.stringify(named)} given`);
   if (target === 'js' && compiler !== undefined) throw new UserError('target js takes no compiler; leave it out');
+  if (target === 'js' && cpu !== undefined) throw new UserError('target js runs on any processor; leave cpu out');
   if (target === 'js' && threads !== undefined && threads !== 1)
     throw new UserError(`target js runs on one thread, ${threads} given`);
   if (target === 'js' && tuning !== undefined) throw new UserError('target js takes no tuning; leave it out');

@@ -5,34 +5,35 @@ import { type CSource, printProgram } from '../../codegen/c/program.ts';
 import { UserError } from '../../ir/errors.ts';
 import { cpuMachine } from '../../passes/cpu.ts';
 import { type CompileOptions, compileToProgram } from '../../passes/pipeline.ts';
-import { type ScheduleTarget, targets } from '../../passes/schedule.ts';
+import { targets } from '../../passes/schedule.ts';
 import { runner } from '../call.ts';
 import { type Prepared, withoutData } from '../definition.ts';
 import type { Weights } from '../weights.ts';
 import { cachedLibrary } from './cache.ts';
-import { type Compiler, findCompiler } from './compiler.ts';
+import { type Compiler, type Cpu, findCompiler } from './compiler.ts';
 import { bindLibrary, type Library, openLibrary } from './library.ts';
 import { noteUnused, type Tuning, tunedHere } from './processor.ts';
 
 export interface CTargetOptions {
   readonly compiler?: string | undefined;
+  readonly cpu?: Cpu | undefined;
   readonly threads?: number | undefined;
   readonly tuning?: Tuning;
 }
 
 /**
- * Throws LimitationError where no compiler is found or an operation has no C form, UserError for a compiler that cannot run
- * or a number of threads that is none.
+ * Throws LimitationError where no compiler is found or an operation has no C form, UserError for a compiler or
+ * code that cannot run here, or a number of threads that is none.
  */
 export function compileToC(
   { func, state }: Prepared,
   weights: Weights | null,
-  { compiler: command, threads: requested, tuning }: CTargetOptions,
+  { compiler: command, cpu, threads: requested, tuning }: CTargetOptions,
   passes: CompileOptions,
 ): unknown {
-  const compiler = findCompiler(command);
+  const compiler = findCompiler(command, cpu);
   const threads = threadCount(requested);
-  const schedule = scheduleFor(compiler);
+  const schedule = targets[compiler.cpu];
   const tuned = tuning === undefined ? null : tunedHere(tuning, schedule.vectorBytes);
   const machine = cpuMachine(schedule, tuned?.choose);
   const program = compileToProgram(func, { ...passes, machine });
@@ -54,10 +55,6 @@ function loadCached(source: CSource, compiler: Compiler): Library {
     rmSync(library, { force: true });
     return openLibrary(cachedLibrary(source, compiler));
   }
-}
-
-export function scheduleFor({ vectorBytes }: Compiler): ScheduleTarget {
-  return vectorBytes === 64 ? targets['x86-64-v4'] : vectorBytes === 32 ? targets['x86-64-v3'] : targets.plain;
 }
 
 export function threadCount(requested: number | undefined): number {

@@ -2,7 +2,12 @@
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { cpusInC, macrosOf } from '../../codegen/c/cpus.ts';
 import { LimitationError, UserError } from '../../ir/errors.ts';
+import { type CpuName, targets } from '../../passes/schedule.ts';
+
+/** What code is for: this machine's processor, whatever it is, or one by name. */
+export type Cpu = 'native' | CpuName;
 
 export interface Compiler {
   readonly command: string;
@@ -10,8 +15,8 @@ export interface Compiler {
   readonly version: string;
   readonly flags: readonly string[];
   readonly openmp: boolean;
-  /** Bytes of this machine's vector registers: 64, 32 or 16. */
-  readonly vectorBytes: number;
+  /** The processor that code is scheduled for: the best that the flags allow. */
+  readonly cpu: CpuName;
 }
 
 /** Keep NaN and infinities, but let the compiler assume that nobody reads errno or the floating-point status. */
@@ -20,15 +25,19 @@ const portableFlags = ['-std=gnu11', '-O3', '-fno-math-errno', '-fno-trapping-ma
 const known = new Map<string, Compiler>();
 
 /**
- * Finds a compiler: the given one, else $ASHLAR_CC, else gcc, clang or cc. Throws UserError if the named one cannot run,
- * LimitationError if there is none at all.
+ * Finds a compiler: the given one, else $ASHLAR_CC, else gcc, clang or cc. Throws UserError if the named one cannot run or this
+ * machine's processor lacks what the named one has, LimitationError if there is no compiler at all.
  */
-export function findCompiler(requested = process.env.ASHLAR_CC): Compiler {
+export function findCompiler(requested = process.env.ASHLAR_CC, cpu: Cpu = 'native'): Compiler {
+  if (cpu !== 'native' && !(cpu in targets)) {
+    throw new UserError(`cpu ${JSON.stringify(cpu)} is not known; there are native, ${cpuNames.join(', ')}`);
+  }
   const candidates = requested === undefined || requested === '' ? ['gcc', 'clang', 'cc'] : [requested];
   for (const command of candidates) {
-    const found = known.get(command) ?? probe(command);
+    const key = `${command} ${cpu}`;
+    const found = known.get(key) ?? probe(command, cpu);
     if (found !== null) {
-      known.set(command, found);
+      known.set(key, found);
       return found;
     }
   }
@@ -51,24 +60,39 @@ export function hasCompiler(): boolean {
   }
 }
 
-function probe(command: string): Compiler | null {
+const cpuNames = Object.keys(targets) as CpuName[];
+
+function probe(command: string, cpu: Cpu): Compiler | null {
   const version = spawnSync(command, ['--version'], { encoding: 'utf8' });
   if (version.error !== undefined || version.status !== 0) return null;
   const native = accepts(command, ['-march=native']) ? ['-march=native'] : [];
-  const macros =
-    spawnSync(command, [...native, '-dM', '-E', '-x', 'c', '-'], { input: '', encoding: 'utf8' }).stdout ?? '';
-  const vectorBytes = /__AVX512F__/.test(macros) ? 64 : /__AVX__/.test(macros) ? 32 : 16;
-  const isClang = /__clang__/.test(macros);
+  const here = predefined(command, native);
+  const runs = cpuNames.filter((name) => macrosOf(name).every((macro) => here.has(macro)));
+  if (cpu !== 'native' && !runs.includes(cpu)) {
+    throw new UserError(`code for ${cpu} does not run on this machine, which has ${runs.join(', ')}`);
+  }
+  const chosen = cpu === 'native' ? runs[0]! : cpu;
+  const architecture = cpu === 'native' ? native : cpusInC[cpu].flags;
+  const macros = predefined(command, architecture);
   // clang splits 512-bit vectors into halves, and spills, unless told that they are welcome.
-  const wide = isClang && vectorBytes === 64 ? ['-mprefer-vector-width=512'] : [];
+  const wide = macros.has('__clang__') && targets[chosen].vectorBytes === 64 ? ['-mprefer-vector-width=512'] : [];
   const openmp = links(command, ['-fopenmp'], '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }');
+  const digest = createHash('sha256')
+    .update([...macros].join('\n'))
+    .digest('hex');
   return {
     command,
-    version: `${version.stdout.split('\n')[0]} ${createHash('sha256').update(macros).digest('hex').slice(0, 16)}`,
-    flags: [...portableFlags, ...native, ...wide, ...(openmp ? ['-fopenmp'] : [])],
+    version: `${version.stdout.split('\n')[0]} ${digest.slice(0, 16)}`,
+    flags: [...portableFlags, ...architecture, ...wide, ...(openmp ? ['-fopenmp'] : [])],
     openmp,
-    vectorBytes,
+    cpu: chosen,
   };
+}
+
+/** The names of the macros that a compiler predefines, and their values. */
+function predefined(command: string, flags: readonly string[]): ReadonlyMap<string, string> {
+  const { stdout } = spawnSync(command, [...flags, '-dM', '-E', '-x', 'c', '-'], { input: '', encoding: 'utf8' });
+  return new Map([...(stdout ?? '').matchAll(/^#define (\w+)(.*)$/gm)].map(([, name, value]) => [name!, value!]));
 }
 
 function accepts(command: string, flags: readonly string[]): boolean {
