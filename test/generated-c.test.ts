@@ -37,6 +37,29 @@ function everyOperation(): Program {
   return compileToProgram(makeFunc('everything', parameters, results));
 }
 
+/** Attention with a causal mask, queries and keys that fill no tile. */
+function maskedAttention(): Program {
+  return compileToProgram(
+    parseFunc(`func @attention(%q: f32[3,70,9], %k: f32[3,75,9], %v: f32[3,75,13]) {
+  %s = dot(%q, %k) {contract=[[2],[2]], batch=[[0],[0]]}
+  %row = iota() {dtype=i32, shape=[3,70,75], axis=1}
+  %column = iota() {dtype=i32, shape=[3,70,75], axis=2}
+  %seen = le(%column, %row)
+  %hidden = constant() {dtype=f32, shape=[3,70,75], data=[-1e9]}
+  %x = select(%seen, %s, %hidden)
+  %m = reduce(%x) {kind=max, axes=[2]}
+  %0 = broadcast(%m) {shape=[3,70,75], axes=[0,1]}
+  %1 = sub(%x, %0)
+  %e = exp(%1)
+  %t = reduce(%e) {kind=sum, axes=[2]}
+  %2 = broadcast(%t) {shape=[3,70,75], axes=[0,1]}
+  %w = div(%e, %2)
+  %y = dot(%w, %v) {contract=[[2],[1]], batch=[[0],[0]]}
+  return y = %y
+}`),
+  );
+}
+
 /** A main that fills inputs and states with small numbers and runs the program twice. */
 function mainFor(program: Program, name: string): string {
   const bytes = (list: Program['inputs']): number[] => list.map(({ type }) => Math.max(8, sizeOf(type.shape) * 8));
@@ -85,6 +108,7 @@ function writeProgram(program: Program): { name: string; code: string; main: str
 const programs = (): readonly (readonly [string, Program])[] => [
   ['every operation', everyOperation()],
   ['a training step', compileToProgram(trainingStep().func)],
+  ['attention', maskedAttention()],
 ];
 
 describe.each(compilers)('%s', (compiler) => {

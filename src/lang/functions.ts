@@ -334,10 +334,11 @@ function shiftedByMax(callee: string, x: AnyTensor, axis: number): AnyTensor {
   return binary('sub', x, stopGradient(reduceAxes<AnyTensor>(x, 'max', axis, { keepDims: true }, callee)));
 }
 
-/** eˣ/Σeˣ along an axis, shifted by the maximum. */
+/** eˣ·(1/Σeˣ) along an axis, shifted by the maximum, so that the sum is at least 1: one division for each row. */
 export function softmax<S extends Shape, D extends DType>(x: Tensor<S, D>, axis = -1): Tensor<S, D> {
   const exponentials: AnyTensor = shiftedByMax('softmax', x, axis).exp();
-  return binary('div', exponentials, reduceAxes(exponentials, 'sum', axis, { keepDims: true }));
+  const sum: AnyTensor = reduceAxes(exponentials, 'sum', axis, { keepDims: true });
+  return binary('mul', exponentials, new Tensor(here().div(here().like(sum.value, 1), sum.value)));
 }
 
 /** x − log Σeˣ along an axis, shifted by the maximum. */

@@ -75,7 +75,7 @@ static inline int ash_next(ash_worker *worker, ash_share *share) {
 }
 
 /* Returns when all pieces so far are done, whoever does them. */
-static inline void ash_wait(ash_worker *worker) {
+static inline __attribute__((unused)) void ash_wait(ash_worker *worker) {
   if (worker->threads == 1) return;
   _Atomic uint64_t *const done = &worker->team->done;
   if (worker->finished > 0) atomic_fetch_add_explicit(done, worker->finished, memory_order_release);
@@ -105,13 +105,13 @@ static inline int ash_next(ash_worker *worker, ash_share *share) {
   return share->begin < share->end;
 }
 
-static inline void ash_wait(ash_worker *worker) {
+static inline __attribute__((unused)) void ash_wait(ash_worker *worker) {
   (void)worker;
 }
 #endif
 
 /* True for the one thread that is to do what only one does. */
-static inline int ash_single(ash_worker *worker) {
+static inline __attribute__((unused)) int ash_single(ash_worker *worker) {
   ash_share share = ash_divide(worker, 1, 1);
   return ash_next(worker, &share);
 }`;
