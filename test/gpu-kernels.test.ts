@@ -145,6 +145,31 @@ describe('kernels for GPUs, interpreted', () => {
     expect(count(kernels[0]!.body, 'barrier')).toBeGreaterThan(0);
   });
 
+  it.each([
+    ['few keys', 2, 10, 48, 16, 16],
+    ['a ragged tile of queries', 1, 13, 70, 24, 40],
+    ['few queries, many keys', 1, 3, 1000, 40, 20],
+  ])('attention of %s is one kernel', (_what, heads, queries, keys, depth, channels) => {
+    const func =
+      parseFunc(`func @f(%q: f32[${heads},${queries},${depth}], %k: f32[${heads},${keys},${depth}], %v: f32[${heads},${keys},${channels}], %b: f32[${queries},${keys}]) {
+      %s = dot(%q, %k) {contract=[[2],[2]], batch=[[0],[0]]}
+      %c = broadcast(%b) {shape=[${heads},${queries},${keys}], axes=[1,2]}
+      %d = add(%s, %c)
+      %m = reduce(%d) {kind=max, axes=[2]}
+      %n = broadcast(%m) {shape=[${heads},${queries},${keys}], axes=[0,1]}
+      %e = sub(%d, %n)
+      %x = exp(%e)
+      %t = reduce(%x) {kind=sum, axes=[2]}
+      %u = broadcast(%t) {shape=[${heads},${queries},${keys}], axes=[0,1]}
+      %w = div(%x, %u)
+      %o = dot(%w, %v) {contract=[[2],[1]], batch=[[0],[0]]}
+      %y = neg(%o)
+      return y = %y
+    }`);
+    expectAgreement(func, [-1, 1]);
+    expect(compileToProgram(func, { machine }).steps).toHaveLength(1);
+  });
+
   it('a scatter to many columns walks its indices; one to few lets every result look for its own', () => {
     const scatter = (
       rows: number,

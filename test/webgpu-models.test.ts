@@ -17,8 +17,9 @@ import { compileForWebGpu } from '../src/runtime/webgpu/compile.ts';
 import { openDevice, type WebGpuDevice } from '../src/runtime/webgpu/device.ts';
 import { nodeGpu } from '../src/runtime/webgpu/node-gpu.ts';
 import { expectClose } from './helpers/close.ts';
+import { arraysOf, expectReference } from './helpers/differential.ts';
 import { trainingStep } from './helpers/models.ts';
-import { seeded } from './helpers/samples.ts';
+import { sampleInputs, seeded } from './helpers/samples.ts';
 import { everyForm } from './helpers/variants.ts';
 import { testDevice } from './helpers/webgpu.ts';
 
@@ -94,6 +95,27 @@ describe.skipIf(typeof device === 'string')('models on WebGPU', () => {
     const [wanted, found] = [inC({ x }), await onGpu({ x })];
     expectClose(found.y, wanted.y, 1e-4);
     onGpu.destroy();
+  });
+
+  it('attention is one dispatch and agrees with the reference', async () => {
+    const shape = '[2,13,70]';
+    const text = `func @f(%q: f32[2,13,24], %k: f32[2,70,24], %v: f32[2,70,40]) {
+      %s = dot(%q, %k) {contract=[[2],[2]], batch=[[0],[0]]}
+      %m = reduce(%s) {kind=max, axes=[2]}
+      %n = broadcast(%m) {shape=${shape}, axes=[0,1]}
+      %e = sub(%s, %n)
+      %x = exp(%e)
+      %t = reduce(%x) {kind=sum, axes=[2]}
+      %u = broadcast(%t) {shape=${shape}, axes=[0,1]}
+      %w = div(%x, %u)
+      %o = dot(%w, %v) {contract=[[2],[1]], batch=[[0],[0]]}
+      return y = %o
+    }`;
+    const given = { func: parseFunc(text), inputs: sampleInputs(parseFunc(text), 3, [-1, 1]) };
+    const run = await compileForWebGpu<Named, Named>({ func: given.func, variables: [] }, { device: gpu });
+    expect(run.program.steps).toHaveLength(1);
+    expectReference(given, await run(arraysOf(given)));
+    run.destroy();
   });
 
   it('only what is asked for is read back; nothing asked for is nothing read', async () => {

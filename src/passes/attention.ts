@@ -10,8 +10,8 @@ import type { ContractionForm, ElementContext, OpTable } from '../ir/optable.ts'
 import { isFloat, type Shape, sameShape } from '../ir/types.ts';
 import { type FusionPlan, type Group, type Uses, usesOf } from './fuse.ts';
 import { nodesOf } from './group.ts';
+import type { Machine } from './machine.ts';
 import { rowElement } from './row-groups.ts';
-import { attentionPays } from './schedule.ts';
 
 /** What a group computes before its anchor, row by row: scores and the weights made of them. All axes are the anchor's. */
 export interface Attention {
@@ -40,13 +40,19 @@ export interface Attention {
 interface Grouped extends FusionPlan, Uses {
   readonly table: OpTable;
   readonly home: ReadonlyMap<Node, Group>;
+  readonly machine: Pick<Machine, 'attentionPays'>;
 }
 
 /** The plan with the three groups of each attention as one, in the place of the last. */
-export function withAttention(plan: FusionPlan, func: Func, table: OpTable): FusionPlan {
+export function withAttention(
+  plan: FusionPlan,
+  func: Func,
+  table: OpTable,
+  machine: Pick<Machine, 'attentionPays'>,
+): FusionPlan {
   const home = new Map<Node, Group>();
   for (const group of plan.groups) for (const node of nodesOf(group)) home.set(node, group);
-  const grouped: Grouped = { ...plan, ...usesOf(func), table, home };
+  const grouped: Grouped = { ...plan, ...usesOf(func), table, home, machine };
   const merged = new Map<Group, Group | null>();
   for (const rows of plan.groups) {
     const found = attentionOf(rows, grouped);
@@ -129,7 +135,8 @@ function matched(first: Group, rows: Group, weights: Value, anchor: Node, groupe
   if (sides.includes('computed') || index === null || (left !== null && right !== null)) return null;
   const axes = axesOf(scoresForm, form, index as readonly IndexExpr[], left !== null);
   if (axes === null || form.window !== undefined || scoresForm.window !== undefined) return null;
-  if (!attentionPays(axes.query.extent, axes.key.extent, axes.depth.extent, axes.channel.extent)) return null;
+  const { query, key, depth, channel } = axes;
+  if (!grouped.machine.attentionPays(query.extent, key.extent, depth.extent, channel.extent)) return null;
   return {
     ...axes,
     scores,

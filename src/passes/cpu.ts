@@ -11,7 +11,7 @@ import { lowerNest } from './lower-nest.ts';
 import { lowerReduction } from './lower-reduction.ts';
 import { lowerRows } from './lower-rows.ts';
 import type { Machine } from './machine.ts';
-import type { ScheduleTarget } from './schedule.ts';
+import { attentionPays, type ScheduleTarget } from './schedule.ts';
 import { type Choose, untuned } from './schedule-candidates.ts';
 import { shareAmongThreads } from './team.ts';
 
@@ -21,7 +21,7 @@ const alignment = 64;
 /** `choose` decides between candidates: what is done untuned, or what a tuning record says. */
 export function cpuMachine(target: ScheduleTarget, choose: Choose = untuned): Machine {
   return {
-    mergesAttention: true,
+    attentionPays,
     lowerGroup: (context) => lowerGroup({ ...context, target, choose }),
     elementLoops,
     memory: { alignment, bytesPerElement },

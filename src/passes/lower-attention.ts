@@ -20,7 +20,7 @@ import type { ElementContext } from '../ir/optable.ts';
 import { bytesPerElement } from '../ir/types.ts';
 import type { Attention } from './attention.ts';
 import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
-import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
+import { type GroupContext, type KernelBody, type LoweringContext, memberStmts } from './group.ts';
 import { blocksOf, extentOf, loop, nest } from './loops.ts';
 import { type WeightRows, weightRows } from './lower-attention-rows.ts';
 import { workOf } from './lower-element.ts';
@@ -79,8 +79,8 @@ export function lowerAttention(context: GroupContext, anchor: Node, attention: A
 }
 
 /** Queries, keys and values at the attention's axes. */
-function operandsOf(
-  context: GroupContext,
+export function operandsOf(
+  context: LoweringContext,
   anchor: Node,
   attention: Attention,
 ): { queries: Expr; keys: Expr; values: Expr } {

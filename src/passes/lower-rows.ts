@@ -4,7 +4,7 @@
 import { InternalError } from '../ir/errors.ts';
 import type { Node, Value } from '../ir/graph.ts';
 import { type Axis, axis, fixed, type IndexExpr, of } from '../ir/index-expr.ts';
-import { type Buffer, type BufferSpace, type Expr, type Local, load, type Stmt } from '../ir/kernel.ts';
+import { type Buffer, type BufferSpace, type Expr, type Local, literal, load, type Stmt } from '../ir/kernel.ts';
 import { sizeOf } from '../ir/types.ts';
 import { allIndices } from './expr-rewrite.ts';
 import type { GroupContext, KernelBody, LoweringContext } from './group.ts';
@@ -62,20 +62,26 @@ export function rowKernel(context: LoweringContext, loops: RowLoops): RowKernel 
   return { rows: merged, allocations, stmts: map.size === 0 ? stmts : substituteStmts(stmts, map) };
 }
 
-function rowStmts(
+/** What a row begins with that is no member: an element of it by its position in the row. */
+export type GivenRows = ReadonlyMap<Value, (at: IndexExpr) => Expr>;
+
+/** The phases of the row at `lead`, in order. */
+export function rowStmts(
   context: LoweringContext,
   loops: RowLoops,
   lead: readonly IndexExpr[],
+  given: GivenRows = new Map(),
 ): Pick<RowKernel, 'allocations' | 'stmts'> {
   const { group } = context;
-  const { phases, onStack } = planRows(context, loops.rowBytes);
+  const placeholders = [...given.keys()].map((value) => [value, literal(value.type.dtype, 0)] as const);
+  const { phases, onStack } = planRows(context, loops.rowBytes, new Map(placeholders));
   const length = group.domain[group.domain.length - 1]!;
   const rows = new Map<Value, Buffer>();
   for (const value of onStack) {
     const name = `${value.name ?? value.producer?.op ?? 'value'}_row`;
     rows.set(value, { name, dtype: value.type.dtype, size: length, space: loops.space });
   }
-  const row: Row = { context, loops, lead, rows, ofRow: new Map(), stored: new Set(group.stored) };
+  const row: Row = { context, loops, lead, given, rows, ofRow: new Map(), stored: new Set(group.stored) };
   const allocations = [...rows.values()].map((buffer): Stmt => ({ kind: 'allocate', buffer }));
   return { allocations, stmts: phases.flatMap((phase) => phaseStmts(row, phase, length)) };
 }
@@ -85,6 +91,7 @@ interface Row {
   readonly context: LoweringContext;
   readonly loops: RowLoops;
   readonly lead: readonly IndexExpr[];
+  readonly given: GivenRows;
   /** Elements kept on the stack. */
   readonly rows: ReadonlyMap<Value, Buffer>;
   /** The values of the row that are known by now. */
@@ -98,6 +105,7 @@ function phaseStmts(row: Row, { before, elements, kept, reductions }: RowPhase, 
   if (elements.length === 0 && reductions.length === 0) return stmts;
   const body: RowBody = (at, take) => {
     const locals = new Map(ofRow);
+    for (const [value, element] of row.given) locals.set(value, element(at));
     for (const value of kept) locals.set(value, keptAt(row, value, at));
     const named: Stmt[] = [];
     for (const { node, first } of elements) {

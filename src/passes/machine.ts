@@ -7,8 +7,8 @@ import type { DType } from '../ir/types.ts';
 import type { KernelBody, LoweringContext } from './group.ts';
 
 export interface Machine {
-  /** True: attention is one group (attention.ts) instead of three. */
-  readonly mergesAttention: boolean;
+  /** True where attention over so many elements is one group (attention.ts) instead of three. */
+  attentionPays(queries: number, keys: number, depth: number, channels: number): boolean;
   /** The kernels of one fused group, in order. */
   lowerGroup(context: LoweringContext): readonly KernelBody[];
   /** Runs a body for every element of some axes; `work` is the cost of one element in additions. */

@@ -37,7 +37,7 @@ export function fuseGraph(func: Func, machine: Machine, { fusion = true, print }
   const optimized = optimize(func, print === undefined ? {} : { print });
   const separated = separateResults(optimized, builder);
   const fused = fusion ? fuse(separated, opTable) : withoutFusion(separated, opTable);
-  const plan = fusion && machine.mergesAttention ? withAttention(fused, separated, opTable) : fused;
+  const plan = fusion ? withAttention(fused, separated, opTable, machine) : fused;
   return { func: separated, plan };
 }
 

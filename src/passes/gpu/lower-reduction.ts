@@ -179,7 +179,7 @@ function stepsOver(reduction: Reduction, state: Running, row: IndexExpr, rows: n
   const outer = last !== undefined && last.extent >= 2 * rows ? merged.slice(0, -1) : [];
   const inner = merged.slice(outer.length);
   const length = extentOf(inner);
-  const step = axis('step', Math.ceil(length / rows));
+  const step = axis('turn', Math.ceil(length / rows));
   const at = named('r', add(multiply(of(step), rows), row));
   const indices = namedIndices(inner, limited(at.index, length - 1));
   const position = flatten([...outer.map(of), ...inner.map((next) => indices.map.get(next)!)], extents);

@@ -52,7 +52,8 @@ function fitting(context: LoweringContext, invocations: number, rowBytes: number
     : fitting(context, invocations, 0, target);
 }
 
-class RowWorkgroup implements RowLoops {
+/** A workgroup over the elements of a row. */
+export class RowWorkgroup implements RowLoops {
   readonly space = 'shared';
   /** One value of each invocation, for each reduction of a phase. */
   readonly trees: Buffer[] = [];
@@ -66,7 +67,7 @@ class RowWorkgroup implements RowLoops {
   }
 
   each(length: number, body: (at: IndexExpr) => Stmt[]): Stmt[] {
-    const step = axis('step', Math.ceil(length / this.invocations));
+    const step = axis('turn', Math.ceil(length / this.invocations));
     const at = add(multiply(of(step), this.invocations), this.lane);
     const inside = within(at, length, body(at));
     return step.extent === 1 ? inside : [loop(step, 'serial', inside)];

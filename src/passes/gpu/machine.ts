@@ -5,16 +5,17 @@ import type { KernelBody, LoweringContext } from '../group.ts';
 import { reductionOf } from '../lower-reduction.ts';
 import type { Machine } from '../machine.ts';
 import { elementGrid } from './grid.ts';
+import { lowerAttention } from './lower-attention.ts';
 import { lowerContraction } from './lower-contraction.ts';
 import { lowerElement } from './lower-element.ts';
 import { lowerNest } from './lower-nest.ts';
 import { reductionKernels } from './lower-reduction.ts';
 import { lowerRows } from './lower-rows.ts';
-import { bindingAlignment, type GpuTarget, gpuBytes } from './schedule.ts';
+import { attentionPays, bindingAlignment, type GpuTarget, gpuBytes } from './schedule.ts';
 
 export function gpuMachine(target: GpuTarget): Machine {
   return {
-    mergesAttention: false,
+    attentionPays,
     lowerGroup: (context) => lowerGroup(context, target),
     elementLoops: (axes, body) => elementGrid(axes, body),
     memory: { alignment: bindingAlignment, bytesPerElement: gpuBytes },
@@ -23,9 +24,10 @@ export function gpuMachine(target: GpuTarget): Machine {
 }
 
 function lowerGroup(context: LoweringContext, target: GpuTarget): KernelBody[] {
-  const { anchor } = context.group;
+  const { anchor, attention } = context.group;
   if (context.group.byRows) return lowerRows(context, target);
   if (anchor === null) return lowerElement(context);
+  if (attention !== null) return lowerAttention(context, anchor, attention, target);
   const { lowering } = context.table[anchor.op];
   switch (lowering.class) {
     case 'reduction':

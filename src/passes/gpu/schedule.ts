@@ -77,6 +77,31 @@ export function keptRowBytes(target: GpuTarget): number {
   return target.sharedBytes / 2;
 }
 
+/** Queries whose scores a workgroup computes together, so that keys and values are read once for all of them. */
+const mostQueries = 8;
+/** Scores and weights of one query are half of a workgroup's memory. */
+const mostKeys = 1024;
+/** Queries and one value of each are a small part of the rest. */
+const mostDepth = 256;
+/** True where attention is one kernel that keeps its scores in a workgroup's memory: wherever they fit. */
+export function attentionPays(_queries: number, keys: number, depth: number): boolean {
+  return keys <= mostKeys && depth <= mostDepth;
+}
+
+/** From what reads memory least to what fits a workgroup's memory in any case: queries together, and invocations. */
+export function attentionSchedules(
+  queries: number,
+  keys: number,
+  target: GpuTarget,
+): readonly { readonly queries: number; readonly invocations: number }[] {
+  const widest = Math.min(target.invocations, Math.max(fewestRowInvocations, powerBelow(keys)));
+  const together = [8, 4, 2, 1].filter((count) => count <= Math.min(mostQueries, 2 * powerBelow(queries)));
+  return [
+    ...together.map((count) => ({ queries: count, invocations: widest })),
+    { queries: 1, invocations: fewestRowInvocations },
+  ];
+}
+
 /** A tile of a contraction: a workgroup computes rows × columns, each invocation a block of them. */
 export interface TileSchedule {
   readonly rows: number;
