@@ -20,10 +20,12 @@ const usesWinograd = (text: string): boolean =>
   compileToProgram(parseFunc(text)).steps.some(({ kernel }) => kernel.name.endsWith('_image'));
 
 describe('Winograd convolution', () => {
-  it('is chosen for many channels and pixels, stride 1 and 3 × 3 taps', () => {
+  it('is chosen for many channels and pixels, stride 1 and 2 to 5 taps', () => {
     expect(usesWinograd(layer('1,64,56,56', '64,64,3,3'))).toBe(true);
     expect(usesWinograd(layer('1,64,56,56', '64,64,3,3', attrs.replace('strides=[1,1]', 'strides=[2,2]')))).toBe(false);
-    expect(usesWinograd(layer('1,64,56,56', '64,64,5,5'))).toBe(false);
+    for (const taps of ['5,5', '4,4', '2,2', '3,5'])
+      expect(usesWinograd(layer('1,64,56,56', `64,64,${taps}`))).toBe(true);
+    for (const taps of ['7,7', '1,3']) expect(usesWinograd(layer('1,64,56,56', `64,64,${taps}`))).toBe(false);
     expect(
       usesWinograd(layer('1,64,56,56', '64,64,3,3', attrs.replace('rhsDilation=[1,1]', 'rhsDilation=[2,2]'))),
     ).toBe(false);
@@ -34,6 +36,10 @@ describe('Winograd convolution', () => {
     ['whole tiles', '1,32,16,16', '64,32,3,3'],
     ['ragged tiles, two images', '2,32,19,14', '48,32,3,3'],
     ['features that end in the middle of a panel', '1,64,24,24', '80,64,3,3'],
+    ['2 × 2 taps', '1,32,14,11', '32,32,2,2'],
+    ['4 × 4 taps', '1,32,13,14', '32,32,4,4'],
+    ['5 × 5 taps', '1,32,14,13', '32,32,5,5'],
+    ['3 × 2 taps', '1,32,15,15', '32,32,3,2'],
   ] as const) {
     it(`agrees with the reference: ${what}`, async () => {
       const text = layer(x, w);

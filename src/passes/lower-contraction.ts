@@ -131,8 +131,7 @@ function directScheduleFor(problem: Problem, target: ScheduleTarget): DirectSche
 }
 
 function squareOf(problem: Problem, target: ScheduleTarget): ReturnType<typeof asWinograd> {
-  const lanes = lanesOf(formTarget(target), bytesPerElement[problem.lhs.dtype]);
-  return problem.window === undefined ? null : asWinograd(asDirect(problem), lanes);
+  return problem.window === undefined ? null : asWinograd(asDirect(problem), formTarget(target));
 }
 
 /** Depthwise with channels in lanes, or direct with features in lanes; null where neither fills them. */
