@@ -4,11 +4,13 @@
 import { describe, expect, it } from 'vitest';
 import { evaluateFunc } from '../src/ir/evaluate.ts';
 import type { Func } from '../src/ir/graph.ts';
-import type { Kernel, Stmt } from '../src/ir/kernel.ts';
+import { add, fixed, type IndexExpr, modulo } from '../src/ir/index-expr.ts';
+import { type Buffer, type Kernel, literal, load, type Stmt } from '../src/ir/kernel.ts';
 import { interpretKernel } from '../src/ir/kernel-interpreter.ts';
 import type { OpName } from '../src/ir/opattrs.ts';
 import { opTable } from '../src/ir/ops/index.ts';
 import { parseFunc } from '../src/ir/text.ts';
+import { workgroups } from '../src/passes/gpu/grid.ts';
 import { legalize } from '../src/passes/gpu/legalize.ts';
 import { gpuMachine } from '../src/passes/gpu/machine.ts';
 import { defaultGpu } from '../src/passes/gpu/schedule.ts';
@@ -182,5 +184,40 @@ describe('kernels for GPUs, interpreted', () => {
     expectAgreement(parseFunc(scatter(50, 3)));
     expect(count(kernelsOf(scatter(3, 5000)).at(-1)!.body, 'update')).toBe(1);
     expect(count(kernelsOf(scatter(50, 3)).at(-1)!.body, 'update')).toBe(0);
+  });
+});
+
+describe('races of invocations', () => {
+  const out: Buffer = { name: 'out', dtype: 'f32', size: 4, space: 'global' };
+  const tile: Buffer = { name: 'tile', dtype: 'f32', size: 4, space: 'shared' };
+  const value = literal('f32', 1);
+  const run = (stmts: (lane: IndexExpr) => readonly Stmt[]): void => {
+    const kernel: Kernel = {
+      name: 'k',
+      parameters: [{ buffer: out, access: 'readwrite' }],
+      body: workgroups(2, 4, [{ kind: 'allocate', buffer: tile }], (_group, lane) => stmts(lane)),
+      summary: '',
+      sources: [],
+      flops: 0,
+      bytes: 0,
+    };
+    interpretKernel(kernel, new Map([[out, new Float64Array(4)]]));
+  };
+
+  it('are found in memory that a workgroup shares, between two barriers', () => {
+    const put = (lane: IndexExpr): Stmt => ({ kind: 'store', buffer: tile, offset: lane, value });
+    const other = (lane: IndexExpr): Stmt => ({
+      kind: 'let',
+      local: { name: 'other', dtype: 'f32', lanes: 1 },
+      value: load(tile, modulo(add(lane, fixed(1)), 4)),
+    });
+    expect(() => run((lane) => [put(lane), other(lane)])).toThrow(/two tasks touch tile\[\d\]/);
+    expect(() => run((lane) => [put(lane), { kind: 'barrier' }, other(lane)])).not.toThrow();
+  });
+
+  it('are found in global memory, which no barrier orders', () => {
+    const put: Stmt = { kind: 'store', buffer: out, offset: fixed(0), value };
+    expect(() => run(() => [put])).toThrow(/two tasks touch out\[0\]/);
+    expect(() => run((lane) => [{ ...put, offset: lane }])).toThrow(/two tasks touch out/);
   });
 });

@@ -3,6 +3,8 @@
 
 import { afterAll, describe, expect, it } from 'vitest';
 import { defaultLimits, printWgsl } from '../src/codegen/wgsl/program.ts';
+import { makeFunc, parameter } from '../src/ir/graph.ts';
+import { builder } from '../src/ir/ops/index.ts';
 import { parseFunc } from '../src/ir/text.ts';
 import type { FunctionDefinition } from '../src/lang/func.ts';
 import { func } from '../src/lang/func.ts';
@@ -262,6 +264,14 @@ describe('what a device cannot hold', () => {
     expect(await refused('func @f(%x: i64[2]) {\n %0 = neg(%x)\n return y = %0\n}')).toMatch(
       /no i64: input "x" is i64\[2\]; cast to i32/,
     );
+  });
+
+  it('what a user names cannot leave a comment or be anything but a name', () => {
+    const x = parameter('x\u0085*/ }', { dtype: 'f32', shape: [2] });
+    const made = makeFunc('f', [x], [{ name: 'main', role: 'output', value: builder.neg(x.value) }]);
+    const [shader] = printWgsl(compileToProgram(made, { machine: gpuMachine(defaultGpu) }), none).modules;
+    expect(shader!.code).toMatch(/^\/\/ neg\n@group\(0\) @binding\(0\) var<storage, read> x_: array<f32>;\n/);
+    expect(shader!.code).not.toMatch(/[\u0085\u2028\u2029]/);
   });
 
   it('the same text from the same function', () => {

@@ -29,6 +29,8 @@ interface Frame {
   readonly locals: Map<Local, number[]>;
   readonly memory: Memory;
   readonly races: RaceDetector;
+  /** Of the memory that the workgroup shares, where there is one. */
+  readonly sharedRaces: RaceDetector | null;
 }
 
 /**
@@ -44,7 +46,7 @@ export function interpretKernel(kernel: Kernel, buffers: ReadonlyMap<Buffer, Flo
     memory.set(buffer, data);
   }
   const races = new RaceDetector(kernel.name);
-  const frame: Frame = { axes: new Map(), locals: new Map(), memory, races };
+  const frame: Frame = { axes: new Map(), locals: new Map(), memory, races, sharedRaces: null };
   for (const stmt of kernel.body) {
     if (stmt.kind === 'barrier') races.barrier();
     else finish(runStmt(stmt, frame));
@@ -138,17 +140,29 @@ function* runTasks(axes: readonly Axis[], body: readonly Stmt[], frame: Frame): 
 
 /** Every invocation runs to its next barrier before any runs on; all must reach the same number of them. */
 function lockstep(axis: Axis, body: readonly Stmt[], frame: Frame): void {
-  const invocations = Array.from({ length: axis.extent }, (_, i) =>
+  const { races } = frame;
+  const sharedRaces = races.ofWorkgroup();
+  const tasks = Array.from({ length: axis.extent }, () => ({
+    own: races.beginTask(),
+    shared: sharedRaces.beginTask(),
+  }));
+  const invocations = tasks.map((_, i) =>
     // What an invocation allocates is its own; what was there before is shared.
     runBlock(body, {
       ...frame,
+      sharedRaces,
       axes: new Map(frame.axes).set(axis, i),
       locals: new Map(frame.locals),
       memory: new Map(frame.memory),
     }),
   );
   for (;;) {
-    const done = invocations.map((steps) => steps.next().done === true);
+    const done = invocations.map((steps, i) => {
+      races.resume(tasks[i]!.own);
+      sharedRaces.resume(tasks[i]!.shared);
+      return steps.next().done === true;
+    });
+    sharedRaces.barrier();
     if (done.every((finished) => finished)) return;
     if (done.some((finished) => finished)) throw new InternalError('a barrier that not every invocation reaches');
   }
@@ -171,12 +185,14 @@ function bytesOf(buffer: Buffer, at: number, frame: Frame): Float64Array {
 function read(buffer: Buffer, at: number, frame: Frame): number {
   const value = bytesOf(buffer, at, frame)[at]!;
   if (buffer.space === 'global') frame.races.read(buffer, at);
+  if (buffer.space === 'shared') frame.sharedRaces?.read(buffer, at);
   return value;
 }
 
 function write(buffer: Buffer, at: number, value: number, frame: Frame): void {
   bytesOf(buffer, at, frame)[at] = wrapToDType(buffer.dtype, value);
   if (buffer.space === 'global') frame.races.write(buffer, at);
+  if (buffer.space === 'shared') frame.sharedRaces?.write(buffer, at);
 }
 
 function indexOf(index: IndexExpr, frame: Frame): number {

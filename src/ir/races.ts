@@ -1,6 +1,7 @@
 // Races, found while a kernel is interpreted: whatever order threads would run its tasks in, no task may touch an element
 // that another one writes. Iterations of a parallel loop are tasks, and so are those of `tasks`; all other statements at
-// the top of a kernel are one. A barrier ends what may run at the same time.
+// the top of a kernel are one. A barrier ends what may run at the same time. On a GPU every invocation is a task as long as
+// the kernel runs, and only what its workgroup shares has barriers.
 
 import { InternalError } from './errors.ts';
 import type { Buffer } from './kernel.ts';
@@ -25,9 +26,20 @@ export class RaceDetector {
     this.#kernel = kernel;
   }
 
-  beginTask(): void {
+  /** Returns the task's number, under which it may be resumed. */
+  beginTask(): number {
     this.#last += 1;
     this.#task = this.#last;
+    return this.#task;
+  }
+
+  resume(task: number): void {
+    this.#task = task;
+  }
+
+  /** Of the memory that a workgroup shares. */
+  ofWorkgroup(): RaceDetector {
+    return new RaceDetector(this.#kernel);
   }
 
   endTasks(): void {
