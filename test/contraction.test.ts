@@ -4,6 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import { evaluateFunc } from '../src/ir/evaluate.ts';
 import { parseFunc } from '../src/ir/text.ts';
+import { compileToProgram } from '../src/passes/pipeline.ts';
 import { arrayFrom, type TypedArray } from '../src/runtime/arrays.ts';
 import { compile } from '../src/runtime/compile.ts';
 import { sampleInputs } from './helpers/samples.ts';
@@ -59,6 +60,10 @@ const cases: (readonly [string, string])[] = [
   ['both operands transposed', dot('45,30', '50,45', '[[0],[1]]')],
   ['few columns, swapped', dot('96,40', '40,5', '[[1],[0]]')],
   ['one row', dot('1,300', '300,200', '[[1],[0]]')],
+  ['one row, streamed by two tasks', dot('1,303', '303,1000', '[[1],[0]]')],
+  ['three rows, streamed', dot('3,302', '302,70', '[[1],[0]]')],
+  ['few rows of several batches, streamed', dot('2,2,130', '2,130,75', '[[2],[1]]', '[[0],[0]]')],
+  ['one row of i32, streamed', dot('1,130', '130,75', '[[1],[0]]', '[[],[]]', 'i32')],
   ['one column', dot('300,200', '200,1', '[[1],[0]]')],
   ['a vector on the left', dot('300', '300,70', '[[0],[0]]')],
   ['batched', dot('3,40,30', '3,30,50', '[[2],[1]]', '[[0],[0]]')],
@@ -168,6 +173,15 @@ for (const [what, channels, attrs] of [
     }`,
   ]);
 }
+
+describe('few rows times a matrix that changes', () => {
+  it('are one kernel that reads the matrix where it lies, whatever its width', () => {
+    for (const width of [1000, 1024, 4096]) {
+      const { steps } = compileToProgram(parseFunc(dot('1,300', `300,${width}`, '[[1],[0]]')));
+      expect(steps.map(({ kernel }) => kernel.name)).toEqual(['dot']);
+    }
+  });
+});
 
 describe('contractions in C', () => {
   it.each(cases)('%s', async (_name, text) => {

@@ -23,6 +23,7 @@ import {
   swapped,
 } from './lower-packed.ts';
 import { type Reduction, reductionKernels } from './lower-reduction.ts';
+import { isStreamed, lowerStreamed } from './lower-streamed.ts';
 import { asWinograd, lowerWinograd, type Square, tilesOf, winogradGain } from './lower-winograd.ts';
 import { problemKey } from './problem-key.ts';
 import {
@@ -36,9 +37,11 @@ import {
   formTarget,
   lanesOf,
   leastWinogradGain,
+  mostBytesInLanes,
   mostDepthwiseTaps,
   packingThreshold,
   type ScheduleTarget,
+  streamedSchedule,
 } from './schedule.ts';
 import {
   type Candidate,
@@ -68,6 +71,8 @@ function lowerAs(context: GroupContext, anchor: Node, problem: Problem, choice: 
       return lowerDepthwise(context, anchor, asDirect(problem), choice);
     case 'direct':
       return lowerDirect(context, anchor, asDirect(problem), choice);
+    case 'streamed':
+      return lowerStreamed(context, anchor, asDirect(problem), choice);
     case 'winograd':
       return lowerWinograd(context, anchor, squareOf(problem, context.target)!, choice);
     case 'packed':
@@ -82,12 +87,29 @@ function untunedChoice(context: GroupContext, problem: Problem): ContractionChoi
   const columns = extentOf(problem.columns);
   const work = rows * columns * extentOf(problem.inner);
   const thin = Math.min(rows, columns) < fewestPackedRows;
+  if (thin && work >= packingThreshold && paysStreaming(context, problem)) {
+    const { features, image } = asDirect(problem);
+    return {
+      form: 'streamed',
+      ...streamedSchedule(extentOf(features), bytesPerElement[image.dtype], formTarget(target)),
+    };
+  }
   if (isReadInPlace(problem, thin, context)) return { form: 'direct', ...directScheduleFor(problem, target) };
   const convolution = work * extentOf(problem.batch) >= packingThreshold ? convolutionChoice(problem, target) : null;
   if (convolution !== null) return convolution;
   if (thin || work < packingThreshold) return { form: 'reduction' };
   const isSwapped = isBetterSwapped(problem, target);
   return { form: 'packed', ...packedSchedule(oriented(problem, isSwapped), isSwapped, target) };
+}
+
+/** Weights that may change, too large for a cache or not in whole panels of the direct form, which would pack them at every call. */
+function paysStreaming(context: GroupContext, problem: Problem): boolean {
+  const direct = asDirect(problem);
+  if (!isStreamed(context, direct)) return false;
+  const { lanes, vectors } = directScheduleFor(problem, context.target);
+  const features = extentOf(direct.features);
+  const bytes = features * extentOf(direct.inner) * bytesPerElement[direct.weights.dtype];
+  return bytes > mostBytesInLanes || features % (lanes * vectors) !== 0;
 }
 
 /** Few rows, or weights that are packed once for all calls: the rows are then read where they lie. */

@@ -320,7 +320,8 @@ function contract(context: GroupContext, anchor: Node, plan: Plan): Stmt[] {
   return nest([batch, panel, task], work >= parallelThreshold ? 'parallel' : 'serial', body);
 }
 
-function clear(sums: Buffer): Stmt[] {
+/** Zeros, in lanes. */
+export function clear(sums: Buffer): Stmt[] {
   const cell = axis('cell', sums.size);
   return [loop(cell, 'vector', [{ kind: 'store', buffer: sums, offset: of(cell), value: literal(sums.dtype, 0) }])];
 }
@@ -458,7 +459,8 @@ function finish(context: GroupContext, anchor: Node, plan: Plan, task: Task): St
   return [{ kind: 'if', condition: isLast, then: loops(axis('column', rest)), otherwise: loops(column) }];
 }
 
-function membersOn(
+/** The group's members at one place of the result, given the contraction's value there. */
+export function membersOn(
   context: GroupContext,
   anchor: Node,
   { result }: DirectProblem,

@@ -13,6 +13,7 @@ import {
   directTiles,
   mostTileRows,
   type ScheduleTarget,
+  type StreamedSchedule,
   sharedColumns,
 } from './schedule.ts';
 
@@ -29,6 +30,7 @@ export type ContractionChoice =
   | { readonly form: 'reduction' }
   | ({ readonly form: 'depthwise' } & DepthwiseSchedule)
   | ({ readonly form: 'direct' } & DirectSchedule)
+  | ({ readonly form: 'streamed' } & StreamedSchedule)
   | ({ readonly form: 'winograd' } & DirectSchedule)
   | ({ readonly form: 'packed' } & PackedSchedule);
 

@@ -53,6 +53,7 @@ const fieldsOf: { readonly [F in Form]: Readonly<Record<FieldsOf<F>, 'count' | '
     mostInner: 'count',
     tilesPerTask: 'count',
   },
+  streamed: { columns: 'count', rows: 'count' },
   winograd: {
     lanes: 'count',
     vectors: 'count',
