@@ -99,6 +99,22 @@ describe.skipIf(typeof device === 'string')('models on WebGPU', () => {
     onGpu.destroy();
   });
 
+  it('a large product, in large tiles with ragged edges', async () => {
+    const [m, k, n] = [1500, 19, 1410];
+    const text = `func @f(%x: f32[${m},${k}], %y: f32[${k},${n}]) {\n %0 = dot(%x, %y) {contract=[[1],[0]], batch=[[],[]]}\n return z = %0\n}`;
+    const run = await compileForWebGpu<Named, Named>({ func: parseFunc(text), variables: [] }, { device: gpu });
+    expect(run.program.modules[0]!.code).toContain('array<vec4<f32>, 264>');
+    const [x, y] = [numbers(m * k, 1), numbers(k * n, 2)];
+    const { z } = await run({ x, y });
+    for (let at = 0; at < m * n; at += 997) {
+      const [row, column] = [Math.floor(at / n), at % n];
+      let sum = 0;
+      for (let i = 0; i < k; i++) sum += x[row * k + i]! * y[i * n + column]!;
+      expect(Math.abs((z as Float32Array)[at]! - sum)).toBeLessThan(1e-5);
+    }
+    run.destroy();
+  });
+
   it('attention is one dispatch and agrees with the reference', async () => {
     const shape = '[2,13,70]';
     const text = `func @f(%q: f32[2,13,24], %k: f32[2,70,24], %v: f32[2,70,40]) {

@@ -1,7 +1,7 @@
 // Scalar expressions and index arithmetic as WGSL. Syntax only: every choice was made before.
 
 import { InternalError } from '../../ir/errors.ts';
-import { type Atom, boundsOf, type IndexExpr } from '../../ir/index-expr.ts';
+import { type Atom, add, boundsOf, fixed, floorDiv, type IndexExpr } from '../../ir/index-expr.ts';
 import type { Buffer, Expr, LoadExpr, ScalarOp } from '../../ir/kernel.ts';
 import type { DType } from '../../ir/types.ts';
 import { indexText, asOperand as inParentheses, shortestFloat } from '../text.ts';
@@ -21,9 +21,12 @@ export interface Scope {
   readonly helpers: Set<string>;
   /** Of the kernel's parameters; what it allocates itself has its own name. */
   readonly locations: ReadonlyMap<Buffer, Location>;
+  /** Buffers that are arrays of vectors, by their lanes. */
+  readonly vectors: ReadonlyMap<Buffer, number>;
 }
 
-export function typeName(dtype: DType): string {
+export function typeName(dtype: DType, lanes = 1): string {
+  if (lanes > 1) return `vec${lanes}<${typeName(dtype)}>`;
   if (dtype === 'f32' || dtype === 'i32' || dtype === 'u32' || dtype === 'bool') return dtype;
   throw new InternalError(`${dtype} in a WGSL kernel`);
 }
@@ -92,10 +95,23 @@ export function wordType(buffer: Buffer, scope: Scope): DType {
   return scope.locations.get(buffer)?.type ?? buffer.dtype;
 }
 
+/** The place of a vector in an array of vectors. */
+export function printVectorPlace(buffer: Buffer, offset: IndexExpr, lanes: number, scope: Scope): string {
+  return `${scope.names.nameOf(buffer, buffer.name)}[${printIndex(floorDiv(offset, lanes), scope)}]`;
+}
+
 function printLoad({ buffer, offset, lanes }: LoadExpr, scope: Scope): string {
-  if (lanes !== 1) throw new InternalError('a vector in a WGSL kernel');
+  if (lanes > 1) {
+    if (scope.vectors.has(buffer)) return printVectorPlace(buffer, offset, lanes, scope);
+    const parts = Array.from({ length: lanes }, (_, lane) => printLoad(scalarAt(buffer, offset, lane), scope));
+    return `${typeName(buffer.dtype, lanes)}(${parts.join(', ')})`;
+  }
   const place = printPlace(buffer, offset, scope);
   return wordType(buffer, scope) === buffer.dtype ? place : `bitcast<${typeName(buffer.dtype)}>(${place})`;
+}
+
+function scalarAt(buffer: Buffer, offset: IndexExpr, lane: number): LoadExpr {
+  return { kind: 'load', dtype: buffer.dtype, buffer, offset: add(offset, fixed(lane)), lanes: 1 };
 }
 
 /** An expression that can stand beside an operator. */
@@ -124,7 +140,7 @@ export function printExpr(expr: Expr, scope: Scope): string {
     case 'apply':
       return printApply(expr.op, expr.args, scope);
     case 'splat':
-      throw new InternalError('a vector in a WGSL kernel');
+      return `${typeName(expr.dtype, expr.lanes)}(${printExpr(expr.value, scope)})`;
   }
 }
 

@@ -1,12 +1,22 @@
 // Statements and kernels as WGSL: one shader module for each.
 
 import { InternalError } from '../../ir/errors.ts';
-import type { Axis } from '../../ir/index-expr.ts';
-import type { Buffer, Kernel, Local, Monoid, Stmt } from '../../ir/kernel.ts';
+import { type Axis, add, fixed } from '../../ir/index-expr.ts';
+import { type Buffer, type Kernel, type Local, lanesOf, type Monoid, type Stmt } from '../../ir/kernel.ts';
 import { describeKernel } from '../names.ts';
-import { asOperand, type Location, printExpr, printPlace, type Scope, typeName, wordType } from './expressions.ts';
+import {
+  asOperand,
+  type Location,
+  printExpr,
+  printPlace,
+  printVectorPlace,
+  type Scope,
+  typeName,
+  wordType,
+} from './expressions.ts';
 import { helpersInOrder } from './helpers.ts';
 import { Names } from './names.ts';
+import { vectorArrays } from './vectors.ts';
 
 /** A buffer binding of a shader: group 0, in this order. */
 export interface ShaderBinding {
@@ -65,13 +75,15 @@ function shaderText(
 ): string {
   const { group, lane, shared, body } = gridOf(kernel);
   const names = new Names(bindings.map(({ name }) => name));
-  const scope: Scope = { names, helpers: new Set(), locations };
+  const vectors = vectorArrays(body, shared);
+  const scope: Scope = { names, helpers: new Set(), locations, vectors };
   const declarations = bindings.map(
     ({ name, type, access }, i) => `@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${type}>;`,
   );
   const sharing = shared.map((buffer) => {
     const name = names.nameOf(buffer, buffer.name);
-    return `var<workgroup> ${name}: array<${typeName(buffer.dtype)}, ${buffer.size}>;`;
+    const lanes = vectors.get(buffer) ?? 1;
+    return `var<workgroup> ${name}: array<${typeName(buffer.dtype, lanes)}, ${buffer.size / lanes}>;`;
   });
   const head = printHead(group, lane, scope);
   const lines = printBlock(body, scope, 1);
@@ -115,7 +127,7 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
       return [`${pad}let ${name(stmt.local)} = ${printExpr(stmt.value, scope)};`];
     case 'accumulator': {
       const value = printExpr(stmt.initial, scope);
-      return [`${pad}var ${name(stmt.local)}: ${typeName(stmt.local.dtype)} = ${value};`];
+      return [`${pad}var ${name(stmt.local)}: ${typeName(stmt.local.dtype, stmt.local.lanes)} = ${value};`];
     }
     case 'assign':
       return [`${pad}${name(stmt.local)} = ${printExpr(stmt.value, scope)};`];
@@ -126,9 +138,7 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
       ];
     }
     case 'store':
-      return [
-        `${pad}${printPlace(stmt.buffer, stmt.offset, scope)} = ${asWord(stmt.buffer, printExpr(stmt.value, scope), scope)};`,
-      ];
+      return printStore(stmt, scope).map((line) => `${pad}${line}`);
     case 'update': {
       const { buffer, monoid } = stmt;
       const place = printPlace(buffer, stmt.offset, scope);
@@ -155,6 +165,18 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
     case 'tasks':
       throw new InternalError('tasks of threads in a WGSL kernel');
   }
+}
+
+/** A vector goes to an array of vectors as one, to another element by element. */
+function printStore({ buffer, offset, value }: Extract<Stmt, { kind: 'store' }>, scope: Scope): string[] {
+  const text = printExpr(value, scope);
+  const lanes = lanesOf(value);
+  if (lanes === 1) return [`${printPlace(buffer, offset, scope)} = ${asWord(buffer, text, scope)};`];
+  if (scope.vectors.has(buffer)) return [`${printVectorPlace(buffer, offset, lanes, scope)} = ${text};`];
+  return Array.from({ length: lanes }, (_, lane) => {
+    const place = printPlace(buffer, add(offset, fixed(lane)), scope);
+    return `${place} = ${asWord(buffer, `${asOperand(text)}[${lane}]`, scope)};`;
+  });
 }
 
 function inParentheses(text: string): string {

@@ -82,6 +82,11 @@ class Tiling {
   readonly across: number;
   readonly down: number;
   readonly blocks: number;
+  /** Columns that are read, and summed, as a vector. */
+  readonly vector: number;
+  /** Elements from one row of a tile to the next: one more than there are, so that columns lie in different banks. */
+  readonly lhsPitch: number;
+  readonly rhsPitch: number;
   readonly lhs: Buffer;
   readonly rhs: Buffer;
   constructor(problem: Problem, schedule: TileSchedule, part: Axis | null = null) {
@@ -94,8 +99,11 @@ class Tiling {
     this.invocations = this.across * this.down;
     this.blocks = Math.ceil(extentOf(problem.inner) / inner / parts);
     const { dtype } = problem.lhs;
-    this.lhs = { name: 'lhs_tile', dtype, size: inner * rows, space: 'shared' };
-    this.rhs = { name: 'rhs_tile', dtype, size: inner * columns, space: 'shared' };
+    this.vector = Math.min(mostVector, blockColumns);
+    this.lhsPitch = rows + 1;
+    this.rhsPitch = columns + this.vector;
+    this.lhs = { name: 'lhs_tile', dtype, size: inner * this.lhsPitch, space: 'shared' };
+    this.rhs = { name: 'rhs_tile', dtype, size: inner * this.rhsPitch, space: 'shared' };
   }
 }
 
@@ -112,13 +120,20 @@ function tiles(tiling: Tiling, sum: Reduction): Stmt[] {
     const firstColumn = multiply(at.map.get(across)!, schedule.columns);
     const left = staged(
       tiling,
-      { axes: rows, value: problem.lhs, tile: tiling.lhs, width: schedule.rows },
+      { axes: rows, value: problem.lhs, tile: tiling.lhs, width: schedule.rows, pitch: tiling.lhsPitch, vector: 1 },
       firstRow,
       lane,
     );
     const right = staged(
       tiling,
-      { axes: columns, value: problem.rhs, tile: tiling.rhs, width: schedule.columns },
+      {
+        axes: columns,
+        value: problem.rhs,
+        tile: tiling.rhs,
+        width: schedule.columns,
+        pitch: tiling.rhsPitch,
+        vector: tiling.vector,
+      },
       firstColumn,
       lane,
     );
@@ -137,18 +152,23 @@ function tiles(tiling: Tiling, sum: Reduction): Stmt[] {
   });
 }
 
-/** One operand on its way into shared memory, as `[inner, width]`. */
+/** The widest vector of WGSL. */
+const mostVector = 4;
+
+/** One operand on its way into shared memory, as `[inner, pitch]`, of which `width` are used; vectors are stored as one. */
 interface Operand {
   readonly axes: readonly Axis[];
   readonly value: Expr;
   readonly tile: Buffer;
   readonly width: number;
+  readonly pitch: number;
+  readonly vector: number;
 }
 
 /** Each invocation evaluates some elements of a tile; neighbours read neighbours, whichever way the operand lies. */
 function staged(
   { problem, schedule, invocations, part, blocks }: Tiling,
-  { axes, value, tile, width }: Operand,
+  { axes, value, tile, width, pitch, vector }: Operand,
   first: IndexExpr,
   lane: IndexExpr,
 ): { before: Stmt[]; stage: (block: Axis) => Stmt[] } {
@@ -156,20 +176,25 @@ function staged(
   const innerCount = extentOf(problem.inner);
   const contiguous = contiguousAxis([value], [...axes, ...problem.inner]);
   const alongInner = contiguous !== null && problem.inner.includes(contiguous);
-  const slots = Array.from({ length: (width * schedule.inner) / invocations }, (_, slot) => {
+  const slots = Array.from({ length: (width * schedule.inner) / vector / invocations }, (_, slot) => {
     const flat = add(lane, fixed(slot * invocations));
-    const along = alongInner ? schedule.inner : width;
+    const along = alongInner ? schedule.inner : width / vector;
     const [fast, slow] = [modulo(flat, along), floorDiv(flat, along)];
-    const [inner, across] = alongInner ? [fast, slow] : [slow, fast];
-    const at = named(`${axes[0]?.name ?? 'i'}_at`, add(first, across));
-    const indices = namedIndices(axes, limited(at.index, count - 1));
-    return { inner, across, at, indices };
+    const [inner, group] = alongInner ? [fast, slow] : [slow, fast];
+    const across = multiply(group, vector);
+    const elements = Array.from({ length: vector }, (_, c) => {
+      const at = named(`${axes[0]?.name ?? 'i'}_at`, add(first, add(across, fixed(c))));
+      return { at, indices: namedIndices(axes, limited(at.index, count - 1)) };
+    });
+    return { inner, across, elements };
   });
-  const before = slots.flatMap(({ at, indices }) => [...at.stmts, ...indices.stmts]);
+  const before = slots.flatMap(({ elements }) =>
+    elements.flatMap(({ at, indices }) => [...at.stmts, ...indices.stmts]),
+  );
   const stage = (block: Axis): Stmt[] => {
     const stmts: Stmt[] = [];
     let last: { inner: IndexExpr; at: NamedIndex; map: ReadonlyMap<Axis, IndexExpr> } | null = null;
-    for (const { inner, across, at, indices } of slots) {
+    for (const { inner, across, elements } of slots) {
       if (last === null || !sameIndex(last.inner, inner)) {
         const from = add(multiply(part === null ? fixed(0) : of(part), blocks), of(block));
         const innerAt = named('k_at', add(multiply(from, schedule.inner), inner));
@@ -177,23 +202,45 @@ function staged(
         stmts.push(...innerAt.stmts, ...innerIndices.stmts);
         last = { inner, at: innerAt, map: innerIndices.map };
       }
-      const element = substituteAxes(value, new Map([...indices.map, ...last.map]));
-      const guards = [
-        ...(boundsOf(at.index).upper < count ? [] : [isLess(at.index, count)]),
-        ...(boundsOf(last.at.index).upper < innerCount ? [] : [isLess(last.at.index, innerCount)]),
-      ];
-      const [guard, ...more] = guards;
-      const inside = guard === undefined ? null : more.reduce((all, next) => apply('and', all, next), guard);
-      const offset = add(multiply(inner, width), across);
-      const kept = inside === null ? element : choose(inside, element, literal(element.dtype, 0));
-      stmts.push({ kind: 'store', buffer: tile, offset, value: kept });
+      const { at: innerAt, map } = last;
+      const values = elements.map(({ at, indices }) => {
+        const element = substituteAxes(value, new Map([...indices.map, ...map]));
+        return insideOf(element, [
+          { index: at.index, limit: count },
+          { index: innerAt.index, limit: innerCount },
+        ]);
+      });
+      stmts.push(...storeVector(tile, add(multiply(inner, pitch), across), values));
     }
     return stmts;
   };
   return { before, stage };
 }
 
-/** The block of sums that one invocation keeps in registers. */
+/** The element where indices are below their limits, and zero elsewhere. */
+function insideOf(element: Expr, indices: readonly { readonly index: IndexExpr; readonly limit: number }[]): Expr {
+  const guards = indices.flatMap(({ index, limit }) => (boundsOf(index).upper < limit ? [] : [isLess(index, limit)]));
+  const [guard, ...more] = guards;
+  if (guard === undefined) return element;
+  const inside = more.reduce((all, next) => apply('and', all, next), guard);
+  return choose(inside, element, literal(element.dtype, 0));
+}
+
+/** Values side by side, as one store: invocations that write parts of a vector would write all of it. */
+function storeVector(buffer: Buffer, offset: IndexExpr, values: readonly Expr[]): Stmt[] {
+  const { dtype } = buffer;
+  const [only, ...others] = values;
+  if (others.length === 0) return [{ kind: 'store', buffer, offset, value: only! }];
+  const gathered: Buffer = { name: 'vector', dtype, size: values.length, space: 'stack' };
+  const whole: Expr = { kind: 'load', dtype, buffer: gathered, offset: fixed(0), lanes: values.length };
+  return [
+    { kind: 'allocate', buffer: gathered },
+    ...values.map((value, c): Stmt => ({ kind: 'store', buffer: gathered, offset: fixed(c), value })),
+    { kind: 'store', buffer, offset, value: whole },
+  ];
+}
+
+/** The block of sums that one invocation keeps in registers: rows of vectors. */
 class Registers {
   readonly tiling: Tiling;
   readonly lane: IndexExpr;
@@ -201,42 +248,48 @@ class Registers {
   constructor(tiling: Tiling, lane: IndexExpr) {
     this.tiling = tiling;
     this.lane = lane;
-    const { schedule, problem } = tiling;
+    const { schedule, problem, vector } = tiling;
     this.sums = Array.from({ length: schedule.blockRows }, (_, i) =>
-      Array.from({ length: schedule.blockColumns }, (_, j): Local => {
-        return { name: `sum_${i}_${j}`, dtype: problem.lhs.dtype, lanes: 1 };
+      Array.from({ length: schedule.blockColumns / vector }, (_, j): Local => {
+        return { name: `sum_${i}_${j}`, dtype: problem.lhs.dtype, lanes: vector };
       }),
     );
   }
 
   get begin(): Stmt[] {
-    return this.sums.flat().map((local): Stmt => ({ kind: 'accumulator', local, initial: literal(local.dtype, 0) }));
+    return this.sums.flat().map((local): Stmt => {
+      const zero = literal(local.dtype, 0);
+      const { dtype, lanes } = local;
+      const initial: Expr = lanes === 1 ? zero : { kind: 'splat', dtype, value: zero, lanes };
+      return { kind: 'accumulator', local, initial };
+    });
   }
 
-  /** Row i of the block is i·down + y of the tile, column j is j·across + x: neighbours are side by side. */
+  /** Row i of the block is i·down + y of the tile: neighbours are side by side. */
   #row(i: IndexExpr): IndexExpr {
     return add(multiply(i, this.tiling.down), floorDiv(this.lane, this.tiling.across));
   }
 
+  /** Vector j of the block is j·across + x of the tile's vectors. */
   #column(j: IndexExpr): IndexExpr {
-    return add(multiply(j, this.tiling.across), modulo(this.lane, this.tiling.across));
+    const { across, vector } = this.tiling;
+    return multiply(add(multiply(j, across), modulo(this.lane, across)), vector);
   }
 
   multiply(): Stmt {
-    const { schedule, lhs, rhs } = this.tiling;
+    const { schedule, lhs, rhs, lhsPitch, rhsPitch, vector } = this.tiling;
     const k = axis('k', schedule.inner);
-    const read = (name: string, buffer: Buffer, offset: IndexExpr): { stmt: Stmt; value: Expr } => {
-      const local: Local = { name, dtype: buffer.dtype, lanes: 1 };
+    const read = (name: string, buffer: Buffer, offset: IndexExpr, lanes: number): { stmt: Stmt; value: Expr } => {
+      const { dtype } = buffer;
+      const local: Local = { name, dtype, lanes };
       return {
-        stmt: { kind: 'let', local, value: load(buffer, offset) },
-        value: { kind: 'local', dtype: local.dtype, local },
+        stmt: { kind: 'let', local, value: { kind: 'load', dtype, buffer, offset, lanes } },
+        value: { kind: 'local', dtype, local },
       };
     };
-    const left = this.sums.map((_, i) =>
-      read(`lhs_${i}`, lhs, add(multiply(of(k), schedule.rows), this.#row(fixed(i)))),
-    );
+    const left = this.sums.map((_, i) => read(`lhs_${i}`, lhs, add(multiply(of(k), lhsPitch), this.#row(fixed(i))), 1));
     const right = this.sums[0]!.map((_, j) =>
-      read(`rhs_${j}`, rhs, add(multiply(of(k), schedule.columns), this.#column(fixed(j)))),
+      read(`rhs_${j}`, rhs, add(multiply(of(k), rhsPitch), this.#column(fixed(j))), vector),
     );
     const products = this.sums.flatMap((row, i) =>
       row.map((local, j): Stmt => {
@@ -248,18 +301,18 @@ class Registers {
 
   /** The sums go to an array, so that what follows them is written once for all. */
   finish(firstRow: IndexExpr, firstColumn: IndexExpr, sum: Reduction): Stmt[] {
-    const { schedule, problem } = this.tiling;
+    const { schedule, problem, vector } = this.tiling;
     const { blockRows, blockColumns } = schedule;
-    const size = blockRows * blockColumns;
     const dtype = problem.lhs.dtype;
-    const sums: Buffer = { name: 'sums', dtype, size, space: 'stack' };
+    const sums: Buffer = { name: 'sums', dtype, size: blockRows * blockColumns, space: 'stack' };
     const put = this.sums.flat().map((local, at): Stmt => {
-      return { kind: 'store', buffer: sums, offset: fixed(at), value: { kind: 'local', dtype, local } };
+      return { kind: 'store', buffer: sums, offset: fixed(at * vector), value: { kind: 'local', dtype, local } };
     });
     const i = axis('i', blockRows);
     const j = axis('j', blockColumns);
     const row = named('row', add(firstRow, this.#row(of(i))));
-    const column = named('column', add(firstColumn, this.#column(of(j))));
+    const inTile = add(this.#column(floorDiv(of(j), vector)), modulo(of(j), vector));
+    const column = named('column', add(firstColumn, inTile));
     const rows = namedIndices(problem.rows, limited(row.index, extentOf(problem.rows) - 1));
     const columns = namedIndices(problem.columns, limited(column.index, extentOf(problem.columns) - 1));
     const value = load(sums, add(multiply(of(i), blockColumns), of(j)));

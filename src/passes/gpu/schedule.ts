@@ -114,8 +114,13 @@ export interface TileSchedule {
   readonly parts: number;
 }
 
-/** From the largest; each needs (rows + columns) × inner × 4 bytes and rows × columns / block invocations. */
+/**
+ * From the largest; each needs about (rows + columns) × inner × 4 bytes and rows × columns / block invocations. Columns of a
+ * block are read as vectors, rows one by one but the same for half a subgroup: a block of 8 × 8 then reads 12 times for 64
+ * multiply-adds, one of 4 × 4 five times for 16.
+ */
 const tiles: readonly Omit<TileSchedule, 'parts'>[] = [
+  { rows: 128, columns: 128, inner: 8, blockRows: 8, blockColumns: 8 },
   { rows: 64, columns: 64, inner: 16, blockRows: 4, blockColumns: 4 },
   { rows: 32, columns: 64, inner: 16, blockRows: 2, blockColumns: 4 },
   { rows: 64, columns: 32, inner: 16, blockRows: 4, blockColumns: 2 },
@@ -140,7 +145,7 @@ export function tileSchedule(batch: number, rows: number, columns: number, inner
     const across = Math.ceil(rows / tile.rows);
     const along = Math.ceil(columns / tile.columns);
     const work = across * tile.rows * along * tile.columns;
-    const loads = (tile.blockRows + tile.blockColumns) / (tile.blockRows * tile.blockColumns);
+    const loads = (tile.blockRows + tile.blockColumns / 4) / (tile.blockRows * tile.blockColumns);
     const idle = Math.max(1, wantedGroups / (batch * across * along * Math.max(1, Math.floor(inner / fewestPerPart))));
     const cost = work * (1 + loads) * Math.sqrt(idle);
     if (best === null || cost < best.cost) best = { tile, cost };
