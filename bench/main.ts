@@ -17,6 +17,7 @@ import { rows } from './rows.ts';
 import { targets } from './targets.ts';
 import { trainingSteps } from './training-steps.ts';
 import { trainingVsPytorch } from './training-vs-pytorch.ts';
+import { tuning } from './tune.ts';
 import { typeCheck } from './type-check.ts';
 
 const parts: Readonly<Record<string, () => string | Promise<string>>> = {
@@ -37,6 +38,7 @@ const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Prom
   training: trainingVsPytorch,
   profile,
   'profile-onnxruntime': profileOnnxRuntime,
+  tune: tuning,
 };
 const unkept: ReadonlySet<string> = new Set(['profile', 'profile-onnxruntime']);
 
