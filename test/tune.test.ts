@@ -112,6 +112,17 @@ describe('candidates', () => {
     }
   });
 
+  it('untuned take as many vectors of columns as pad least, and swap operands only where the copies do not cost more', () => {
+    const packed = (rows: number, inner: number, columns: number) => {
+      const [{ untuned }] = decisionsOf(product(rows, inner, columns)) as [ReturnType<typeof decisionsOf>[0]];
+      return untuned.form === 'packed' ? [untuned.columnVectors, untuned.swapped] : [];
+    };
+    expect(packed(256, 256, 256)).toEqual([2, false]);
+    expect(packed(1000, 300, 77)).toEqual([1, false]);
+    expect(packed(64, 784, 10)).toEqual([1, false]);
+    expect(packed(1000, 64, 33)).toEqual([1, false]);
+  });
+
   it('have the same name for the same problem, whatever its tensors are called', () => {
     const [a] = decisionsOf(product(9, 21, 19));
     const [b] = decisionsOf(

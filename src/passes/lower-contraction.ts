@@ -14,6 +14,7 @@ import { extentOf } from './loops.ts';
 import { asDepthwise, lowerDepthwise } from './lower-depthwise.ts';
 import { type DirectProblem, lowerDirect } from './lower-direct.ts';
 import {
+  extentsOf,
   isBetterSwapped,
   liesInRows,
   oriented,
@@ -205,10 +206,8 @@ function candidatesOf(context: GroupContext, problem: Problem): Candidate[] {
   const depthwise = asDepthwise(direct);
   const panels = [false, true].flatMap((isSwapped) => {
     const turned = oriented(problem, isSwapped);
-    const extents = { rows: extentOf(turned.rows), columns: extentOf(turned.columns), inner };
-    const tasks = batch * extentOf(turned.outer);
     const options = { swapped: isSwapped, mayLieInPlace: liesInRows(turned) };
-    return packedCandidates({ ...extents, tasks }, options, bytes, target);
+    return packedCandidates(extentsOf(turned), options, bytes, target);
   });
   return ranked(untunedChoice(context, problem), [
     reduction,

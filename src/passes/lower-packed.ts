@@ -27,6 +27,8 @@ import {
 import {
   contractionSchedule,
   mostConflictingColumns,
+  type ProductExtents,
+  packedCost,
   paddedWork,
   parallelThreshold,
   type ScheduleTarget,
@@ -55,12 +57,33 @@ export function swapped(problem: Problem): Problem {
 /** Fewest columns in a panel's own axes for which the outer columns become tasks of their own. */
 const fewestInnerColumns = 128;
 
-/** True where the operands in each other's place pad less. */
+/** The operands in each other's place have to save this share of the padded work, and this one of the cost with copies. */
+const leastPaddingGain = 0.2;
+const leastSwapGain = 0.1;
+
+/** True where the operands in each other's place pad less, and copies do not cost more than that saves. */
 export function isBetterSwapped(problem: Problem, target: ScheduleTarget): boolean {
   const rows = extentOf(problem.rows);
   const columns = extentOf(problem.columns);
   const bytes = bytesPerElement[problem.lhs.dtype];
-  return paddedWork(columns, rows, bytes, target) < paddedWork(rows, columns, bytes, target) * 0.8;
+  const padded = paddedWork(rows, columns, bytes, target);
+  if (paddedWork(columns, rows, bytes, target) >= padded * (1 - leastPaddingGain)) return false;
+  const [kept, turned] = [false, true].map((isSwapped) => {
+    const turnedProblem = oriented(problem, isSwapped);
+    return packedCost(extentsOf(turnedProblem), packedSchedule(turnedProblem, isSwapped, target), target);
+  }) as [number, number];
+  return turned < kept * (1 - leastSwapGain);
+}
+
+/** An oriented problem as its cost sees it. */
+export function extentsOf({ batch, outer, rows, columns, inner, rhs }: Problem): ProductExtents {
+  return {
+    rows: extentOf(rows),
+    columns: extentOf(columns),
+    inner: extentOf(inner),
+    tasks: extentOf(batch) * extentOf(outer),
+    columnsInLanes: rhs.kind === 'load' && columns.some((axis) => coefficientOf(rhs.offset, axis) === 1),
+  };
 }
 
 /** The operands in the order of their tile; unless they are swapped, slow column axes leave the panel where enough remain. */
@@ -104,7 +127,7 @@ export function packedSchedule(problem: Problem, isSwapped: boolean, target: Sch
   const inner = extentOf(problem.inner);
   const rows = extentOf(problem.rows);
   const bytes = bytesPerElement[problem.lhs.dtype];
-  const schedule = contractionSchedule(rows, inner, bytes, target);
+  const schedule = contractionSchedule(rows, inner, extentOf(problem.columns), bytes, target);
   const panels = Math.ceil(extentOf(problem.columns) / (schedule.lanes * schedule.columnVectors));
   const sharing = sharedColumns(schedule, rows, panels, packedColumnsSize(problem, schedule) * bytes);
   const inPlace = inner % schedule.innerBlock === 0 && liesInRows(problem) && !conflicts(problem);

@@ -12,6 +12,8 @@ import {
   directScheduleOf,
   directTiles,
   mostTileRows,
+  type ProductExtents,
+  packedCost,
   type ScheduleTarget,
   type StreamedSchedule,
   sharedColumns,
@@ -86,21 +88,20 @@ export function directCandidates(
   );
 }
 
-/** Vector instructions to copy a vector of an operand into a panel: a load, a store, and what finds the place. */
-const packingCost = 3;
 /** Summed elements of a block: near the whole first-level cache at one end, near half of the second at the other. */
 const innerBlocks = [320, 128, 192, 256, 512, 768];
 /** Parts of the rows that a task could take, for more tasks than threads and for less scratch. */
 const rowParts = [1, 2, 4];
 
-/** Packed schedules of `[rows, inner] · [inner, columns]`, `tasks` of them; `swapped` says which operand the rows are. */
+/** Packed schedules of a product; `swapped` says which operand the rows are. */
 export function packedCandidates(
-  { rows, columns, inner, tasks }: Readonly<Record<'rows' | 'columns' | 'inner' | 'tasks', number>>,
+  extents: ProductExtents,
   { swapped, mayLieInPlace }: { readonly swapped: boolean; readonly mayLieInPlace: boolean },
   elementBytes: number,
   target: ScheduleTarget,
 ): Candidate[] {
-  const first = contractionSchedule(rows, inner, elementBytes, target);
+  const { rows, columns, inner, tasks } = extents;
+  const first = contractionSchedule(rows, inner, columns, elementBytes, target);
   const blocks = [
     ...new Set([first.innerBlock, ...innerBlocks.map((block) => Math.ceil(inner / Math.ceil(inner / block)))]),
   ];
@@ -109,10 +110,7 @@ export function packedCandidates(
     for (let rowTile = Math.min(rows, mostTileRows(columnVectors, target)); rowTile >= 2; rowTile--) {
       const tiles = Math.ceil(rows / rowTile);
       const width = first.lanes * columnVectors;
-      const cells = rowTile * columnVectors;
-      const loads = (columnVectors * target.loadCost + rowTile * target.broadcastCost + 1) / cells;
       const panels = Math.ceil(columns / width);
-      const multiplyAdds = tiles * cells * panels * inner * Math.max(1, loads);
       const most = Math.max(1, Math.floor((first.rowBlock * first.columnVectors) / columnVectors / rowTile));
       for (const innerBlock of blocks) {
         const blockedInner = Math.ceil(inner / innerBlock) * innerBlock;
@@ -123,13 +121,19 @@ export function packedCandidates(
           return { sharesColumns: false, panelsPerTask: 1, rowBlock };
         });
         for (const shared of sharing.sharesColumns ? [sharing, ...alone] : alone) {
-          const copies = shared.sharesColumns ? 1 : Math.ceil(rows / shared.rowBlock);
-          const copied = (copies * columns * inner) / first.lanes;
           for (const inPlace of mayLieInPlace && inner % innerBlock === 0 ? [false, true] : [false]) {
-            const packed = inPlace ? 0 : rows * inner;
+            const schedule: PackedSchedule = {
+              ...first,
+              rowTile,
+              columnVectors,
+              innerBlock,
+              ...shared,
+              swapped,
+              inPlace,
+            };
             candidates.push({
-              choice: { form: 'packed', ...first, rowTile, columnVectors, innerBlock, ...shared, swapped, inPlace },
-              cost: tasks * (multiplyAdds + packingCost * (copied + packed)),
+              choice: { form: 'packed', ...schedule },
+              cost: packedCost(extents, schedule, target),
               tile: `packed ${swapped ? 'swapped ' : ''}${rowTile} × ${columnVectors}${inPlace ? ' in place' : ''}`,
             });
           }

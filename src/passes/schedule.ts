@@ -183,15 +183,36 @@ export const togetherFeatures = 16;
 /** Taps of a depthwise kernel that are written out: 7 × 7. */
 export const mostDepthwiseTaps = 49;
 
+/** A tile of fewer vectors of columns than the target's broadcasts more per multiply-add: it has to save this share of the work. */
+const leastColumnGain = 0.03;
+
+/**
+ * The vectors of columns that pad least: 77 columns are five vectors of 16, where two side by side make them six (1000 × 300 × 77
+ * goes from 88 to 106 GFLOP/s, 64 × 512 × 144 from 79 to 107).
+ */
+function columnVectorsFor(columns: number, lanes: number, target: ScheduleTarget): number {
+  const rows = Math.floor(target.accumulators / target.columnVectors);
+  const cost = (vectors: number): number => {
+    const loads = vectors * target.loadCost + rows * target.broadcastCost + 1;
+    return Math.ceil(columns / (lanes * vectors)) * vectors * Math.max(1, loads / (vectors * rows));
+  };
+  let best = target.columnVectors;
+  for (let vectors = best - 1; vectors >= 1; vectors--) {
+    if (cost(vectors) < cost(best) * (1 - leastColumnGain)) best = vectors;
+  }
+  return best;
+}
+
 export function contractionSchedule(
   rows: number,
   inner: number,
+  columns: number,
   elementBytes: number,
   target: ScheduleTarget,
 ): ContractionSchedule {
   const lanes = lanesOf(target, elementBytes);
-  const { columnVectors } = target;
-  const mostRows = Math.floor(target.accumulators / columnVectors);
+  const columnVectors = columnVectorsFor(columns, lanes, target);
+  const mostRows = Math.floor(target.accumulators / target.columnVectors);
   const rowTile = bestTile(rows, mostRows);
   const innerBlock = blockOf(inner);
   const mostRowBlock = Math.floor(scratchCells / (lanes * columnVectors) / rowTile) * rowTile;
@@ -261,9 +282,38 @@ function bestTile(rows: number, most: number): number {
 
 /** Multiply-adds spent when rows and columns are padded to whole tiles. */
 export function paddedWork(rows: number, columns: number, elementBytes: number, target: ScheduleTarget): number {
-  const { rowTile, lanes, columnVectors } = contractionSchedule(rows, 1, elementBytes, target);
+  const { rowTile, lanes, columnVectors } = contractionSchedule(rows, 1, columns, elementBytes, target);
   const width = lanes * columnVectors;
   return Math.ceil(rows / rowTile) * rowTile * Math.ceil(columns / width) * width;
+}
+
+/** A matrix product with packed operands, as its cost sees it: `tasks` of them, each `[rows, inner] · [inner, columns]`. */
+export interface ProductExtents {
+  readonly rows: number;
+  readonly columns: number;
+  readonly inner: number;
+  readonly tasks: number;
+  /** True where columns lie side by side, so that they are copied a vector at a time. */
+  readonly columnsInLanes: boolean;
+}
+
+/** Cycles to copy an element, or a vector of them, into a panel: a load, a store, and what finds the place. */
+const copyCost = 3;
+
+/** Estimated cycles of a packed product: multiply-adds on whole tiles, and copies. */
+export function packedCost(
+  { rows, columns, inner, tasks, columnsInLanes }: ProductExtents,
+  schedule: Omit<ContractionSchedule, 'innerBlock'> & Pick<ColumnSharing, 'sharesColumns'> & { inPlace: boolean },
+  target: ScheduleTarget,
+): number {
+  const { rowTile, columnVectors, lanes, rowBlock, sharesColumns, inPlace } = schedule;
+  const cells = rowTile * columnVectors;
+  const loads = (columnVectors * target.loadCost + rowTile * target.broadcastCost + 1) / cells;
+  const tiles = Math.ceil(rows / rowTile) * Math.ceil(columns / (lanes * columnVectors));
+  const multiplyAdds = tiles * cells * inner * Math.max(1, loads);
+  const copies = sharesColumns ? 1 : Math.ceil(rows / rowBlock);
+  const copied = (copies * columns * inner) / (columnsInLanes ? lanes : 1) + (inPlace ? 0 : rows * inner);
+  return tasks * (multiplyAdds + copyCost * copied);
 }
 
 export interface DirectSchedule {
