@@ -18,6 +18,7 @@ import { func } from '../src/lang/func.ts';
 import { input } from '../src/lang/variable.ts';
 import * as nn from '../src/nn/index.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
+import { defaultTarget, directSchedule } from '../src/passes/schedule.ts';
 import { isShared } from '../src/passes/team.ts';
 import { compile } from '../src/runtime/compile.ts';
 import { trainingStep } from './helpers/models.ts';
@@ -66,6 +67,28 @@ return a = %0, b = %1, c = %4\n}`;
     const plan = outline(program(text));
     expect(plan.filter((line) => line.endsWith('single')).length).toBeGreaterThan(1);
     expect(plan.some((line) => line.startsWith('wait') && line.endsWith('single'))).toBe(false);
+  });
+});
+
+describe('a loop that is shared', () => {
+  const pieces = ({ steps }: Program): number =>
+    Math.max(
+      ...steps.flatMap(({ kernel }) =>
+        kernel.body.map((stmt) =>
+          stmt.kind === 'tasks' ? Math.ceil(stmt.axes.reduce((all, { extent }) => all * extent, 1) / stmt.grain) : 0,
+        ),
+      ),
+    );
+
+  it('has many pieces, so that two threads or three end together', () => {
+    const conv = `func @f(%x: f32[1,64,16,16], %w: f32[64,64,2,2]) {
+%0 = conv(%x, %w) {strides=[1,1], padding=[[0,0],[0,0]], lhsDilation=[1,1], rhsDilation=[1,1], groups=1}\nreturn y = %0\n}`;
+    expect(pieces(program(conv))).toBeGreaterThanOrEqual(16);
+  });
+
+  it('has a panel for each of two threads where one row reads its weights', () => {
+    const { lanes, vectors } = directSchedule(128, 1, 4, defaultTarget);
+    expect(128 / (lanes * vectors)).toBe(2);
   });
 });
 

@@ -286,7 +286,8 @@ interface Task {
 function contract(context: GroupContext, anchor: Node, plan: Plan): Stmt[] {
   const { pixels, tilesPerTask } = plan.schedule;
   const tiles = Math.ceil(plan.pixelCount / pixels);
-  const together = Math.min(tilesPerTask, tiles);
+  // Tiles share nothing but the blocks of weights that a task goes through once for all of them.
+  const together = plan.blocks.length === 0 ? 1 : Math.min(tilesPerTask, tiles);
   const batch = axis('batch', extentOf(plan.batch));
   const panel = axis('panel', plan.panels);
   const task = axis('task', Math.ceil(tiles / together));

@@ -337,6 +337,9 @@ export function mostTileRows(columnVectors: number, { registers, hoistsScalars }
 }
 /** Fused multiply-adds in flight that hide their latency of four cycles on two ports. */
 const fewestAccumulators = 8;
+/** With one pixel, so many vectors a step read weights as fast as eight do; a single panel leaves nothing to a second thread. */
+const fewestStreams = 4;
+const onlyPanelCost = 1.25;
 const tilesPerTask = 16;
 
 export interface DirectTile {
@@ -368,7 +371,10 @@ export function directTiles(
       const cells = vectors * tile;
       const work = Math.ceil(features / (lanes * vectors)) * vectors * Math.ceil(pixels / tile) * tile;
       const loads = (vectors * target.loadCost + tile * target.broadcastCost + 1) / cells;
-      const cost = work * Math.max(1, loads, fewestAccumulators / cells) * (1 + 0.5 / cells);
+      // One pixel reads every weight once, and waits for memory rather than for multiply-adds.
+      const latency = pixels === 1 ? 1 : fewestAccumulators / cells;
+      const isOnlyPanel = pixels === 1 && vectors > fewestStreams && features <= lanes * vectors;
+      const cost = work * Math.max(1, loads, latency) * (isOnlyPanel ? onlyPanelCost : 1) * (1 + 0.5 / cells);
       tiles.push({ vectors, pixels: tile, packedWidth, cost });
     }
   }
