@@ -234,6 +234,17 @@ describe.skipIf(typeof device === 'string')('models on WebGPU', () => {
     run.destroy();
   });
 
+  it('barriers in a grid of two dimensions', async () => {
+    const rows = 65_539;
+    const text = `func @f(%x: f32[${rows},48]) {\n %0 = reduce(%x) {kind=max, axes=[1]}\n %1 = broadcast(%0) {shape=[${rows},48], axes=[0]}\n %2 = sub(%x, %1)\n %3 = reduce(%2) {kind=sum, axes=[1]}\n return y = %3\n}`;
+    const run = await compileForWebGpu<Named, Named>({ func: parseFunc(text), variables: [] }, { device: gpu });
+    expect(run.program.steps[0]!.workgroups).toEqual([32_770, 2]);
+    const x = Float32Array.from({ length: rows * 48 }, (_, i) => i % 48);
+    const { y } = await run({ x });
+    expect([y![0], y![rows - 1]]).toEqual([-1128, -1128]);
+    run.destroy();
+  });
+
   it('more operands than bindings', async () => {
     const names = Array.from({ length: 30 }, (_, i) => `x${i}`);
     const sums = names.slice(1).map((name, i) => `%s${i + 1} = add(%${i === 0 ? 'x0' : `s${i}`}, %${name})`);
@@ -245,6 +256,19 @@ describe.skipIf(typeof device === 'string')('models on WebGPU', () => {
       inputs[name] = Float32Array.of(i, 1, 2);
     });
     expect([...(await run(inputs)).y!]).toEqual([435, 60, 180]);
+  });
+});
+
+describe('adapters in Node', () => {
+  it('a named driver that does not exist', async () => {
+    process.env.ASHLAR_VULKAN_DRIVER = '/nowhere/icd.json';
+    await expect(nodeGpu()).rejects.toThrow(/\$ASHLAR_VULKAN_DRIVER names \/nowhere\/icd.json, which does not exist/);
+    delete process.env.ASHLAR_VULKAN_DRIVER;
+  });
+
+  it('none at all', async () => {
+    const gpuWithout = { requestAdapter: async () => null } as unknown as GPU;
+    await expect(openDevice(gpuWithout)).rejects.toThrow(/WebGPU finds no adapter here.*target js or c/);
   });
 });
 

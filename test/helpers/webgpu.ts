@@ -20,3 +20,8 @@ export function testDevice(): Promise<WebGpuDevice | string> {
   opened ??= open();
   return opened;
 }
+
+/** A suite's title, which says why it is skipped where it is. */
+export function titleOf(what: string, device: WebGpuDevice | string): string {
+  return typeof device === 'string' ? `${what} (skipped: ${device})` : what;
+}
