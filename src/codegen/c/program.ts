@@ -9,7 +9,7 @@ import { toComment } from '../names.ts';
 import { printLiteral, type Scope, scalarType } from './expressions.ts';
 import { helpersInOrder } from './helpers.ts';
 import { Namer, toIdentifier } from './names.ts';
-import { printKernel } from './statements.ts';
+import { kernelKey, printKernel } from './statements.ts';
 import { teamHelpers, teamIncludes, teamRegion } from './team.ts';
 
 export interface CSource {
@@ -34,18 +34,17 @@ export function printProgram(program: Program): CSource {
     program.constants.map((buffer) => [buffer, names.fresh(`constant_${buffer.name}`)]),
   );
   const called = ({ kernel, args }: Launch): string => {
-    // Printed under a trial name first: an identical kernel printed before makes this one unnecessary.
-    const trial = printKernel(kernel, 'trial', scope);
-    let function_ = functions.get(trial.key);
+    const key = kernelKey(kernel, scope);
+    let function_ = functions.get(key);
     if (function_ === undefined) {
       function_ = names.fresh(`kernel_${kernel.name}`);
-      functions.set(trial.key, function_);
-      texts.push(printKernel(kernel, function_, scope).text);
+      functions.set(key, function_);
+      texts.push(printKernel(kernel, function_, scope));
     }
     const given = args.map((buffer, i) =>
       argument(program, buffer, kernel.parameters[i]!.access === 'read', constants),
     );
-    return `${function_}(${[...given, ...(trial.isShared ? ['worker'] : [])].join(', ')});`;
+    return `${function_}(${[...given, ...(isShared(kernel) ? ['worker'] : [])].join(', ')});`;
   };
   const preparing = program.preparation.map(called);
   const calls = program.steps.map(called);

@@ -8,39 +8,32 @@ import { bufferName, printExpr, printIndex, type Scope, scalarType, typeOf } fro
 import { Namer } from './names.ts';
 import { tasksHead } from './team.ts';
 
-export interface PrintedKernel {
-  readonly text: string;
-  /** The same text without comments and users' names: identical kernels have identical keys. */
-  readonly key: string;
-  readonly name: string;
-  /** A team shares its loops: its last parameter is the thread's `worker`. */
-  readonly isShared: boolean;
-}
-
 /** Prints a kernel as a static function called `name`. */
-export function printKernel(kernel: Kernel, name: string, scope: Omit<Scope, 'namer'>): PrintedKernel {
-  const shared = isShared(kernel);
-  const signature = (inner: Scope): string => {
-    const parameters = kernel.parameters.map(({ buffer, access }) => {
-      const constant = access === 'read' ? 'const ' : '';
-      return `${constant}${scalarType(buffer.dtype)} *restrict ${bufferName(buffer, inner)}`;
-    });
-    return [...parameters, ...(shared ? ['ash_worker *worker'] : [])].join(', ') || 'void';
-  };
+export function printKernel(kernel: Kernel, name: string, scope: Omit<Scope, 'namer'>): string {
   const named: Scope = { ...scope, namer: new Namer([name]) };
-  const head = signature(named);
-  const text = [
+  return [
     `/* ${describeKernel(kernel)} */`,
-    `ASH_KERNEL ${name}(${head}) {`,
+    `ASH_KERNEL ${name}(${signature(kernel, named)}) {`,
     ...printBlock(kernel.body, named, 1),
     '}',
   ].join('\n');
+}
+
+/** The kernel's text without comments and users' names: identical kernels have identical keys. */
+export function kernelKey(kernel: Kernel, scope: Omit<Scope, 'namer'>): string {
   const anonymous: Scope = { ...scope, namer: new Namer() };
   kernel.parameters.forEach(({ buffer }, i) => {
     anonymous.namer.nameOf(buffer, `p${i}`);
   });
-  const key = [signature(anonymous), ...printBlock(kernel.body, anonymous, 1)].join('\n');
-  return { text, key, name, isShared: shared };
+  return [signature(kernel, anonymous), ...printBlock(kernel.body, anonymous, 1)].join('\n');
+}
+
+function signature(kernel: Kernel, scope: Scope): string {
+  const parameters = kernel.parameters.map(({ buffer, access }) => {
+    const constant = access === 'read' ? 'const ' : '';
+    return `${constant}${scalarType(buffer.dtype)} *restrict ${bufferName(buffer, scope)}`;
+  });
+  return [...parameters, ...(isShared(kernel) ? ['ash_worker *worker'] : [])].join(', ') || 'void';
 }
 
 export function printBlock(body: readonly Stmt[], scope: Scope, depth: number): string[] {

@@ -8,7 +8,7 @@ import { toComment } from '../names.ts';
 import { arrayName, printLiteral } from './expressions.ts';
 import { helperText } from './helpers.ts';
 import { Namer } from './names.ts';
-import { printKernel } from './statements.ts';
+import { kernelKey, printKernel } from './statements.ts';
 
 /**
  * The program's text. It defines `bind(states, externals)`, which takes typed arrays in the program's order, makes working
@@ -22,12 +22,12 @@ export function printProgram(program: Program): string {
   const kernels: string[] = [];
   const memory = new Memory(program, names);
   const called = ({ kernel, args }: Launch): string => {
-    const { key } = printKernel(kernel, 'trial', helpers);
+    const key = kernelKey(kernel, helpers);
     let name = functions.get(key);
     if (name === undefined) {
       name = names.fresh(`kernel_${kernel.name}`);
       functions.set(key, name);
-      kernels.push(printKernel(kernel, name, helpers).text);
+      kernels.push(printKernel(kernel, name, helpers));
     }
     return `${name}(${args.map((buffer, i) => memory.argument(buffer, kernel.parameters[i]!.buffer.size)).join(', ')});`;
   };

@@ -10,27 +10,26 @@ import { arrayName, bufferName, printExpr, printIndex, printRaw, type Scope } fr
 import { wrapped } from './helpers.ts';
 import { Namer } from './names.ts';
 
-export interface PrintedKernel {
-  readonly text: string;
-  /** The same text without comments and users' names: identical kernels have identical keys. */
-  readonly key: string;
+/** Prints a kernel as a function called `name`. */
+export function printKernel(kernel: Kernel, name: string, helpers: Set<string>): string {
+  return `/* ${describeKernel(kernel)} */\nfunction ${name}${bodyOf(kernel, new Namer([name]), helpers)}`;
 }
 
-/** Prints a kernel as a function called `name`. */
-export function printKernel(kernel: Kernel, name: string, helpers: Set<string>): PrintedKernel {
-  const print = (namer: Namer): string => {
-    const scope: Scope = { namer, helpers, sums: new Set() };
-    const parameters = kernel.parameters.map(({ buffer }) => bufferName(buffer, scope)).join(', ');
-    const scratch: string[] = [];
-    const body = printBlock(kernel.body, scope, 1, scratch);
-    return [`(${parameters}) {`, ...scratch, ...body, '}'].join('\n');
-  };
+/** The kernel's text without comments and users' names: identical kernels have identical keys. */
+export function kernelKey(kernel: Kernel, helpers: Set<string>): string {
   const anonymous = new Namer();
   kernel.parameters.forEach(({ buffer }, i) => {
     anonymous.nameOf(buffer, `p${i}`);
   });
-  const text = `/* ${describeKernel(kernel)} */\nfunction ${name}${print(new Namer([name]))}`;
-  return { text, key: print(anonymous) };
+  return bodyOf(kernel, anonymous, helpers);
+}
+
+function bodyOf(kernel: Kernel, namer: Namer, helpers: Set<string>): string {
+  const scope: Scope = { namer, helpers, sums: new Set() };
+  const parameters = kernel.parameters.map(({ buffer }) => bufferName(buffer, scope)).join(', ');
+  const scratch: string[] = [];
+  const body = printBlock(kernel.body, scope, 1, scratch);
+  return [`(${parameters}) {`, ...scratch, ...body, '}'].join('\n');
 }
 
 const indent = (depth: number): string => '  '.repeat(depth);
