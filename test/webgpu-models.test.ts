@@ -23,7 +23,7 @@ import { arraysOf, expectReference } from './helpers/differential.ts';
 import { trainingStep } from './helpers/models.ts';
 import { sampleInputs, seeded } from './helpers/samples.ts';
 import { everyForm } from './helpers/variants.ts';
-import { testDevice } from './helpers/webgpu.ts';
+import { testDevice, titleOf } from './helpers/webgpu.ts';
 
 const device = await testDevice();
 const gpu = device as WebGpuDevice;
@@ -55,7 +55,7 @@ async function expectSameTraining<Inputs, Outputs>(
   onGpu.destroy();
 }
 
-describe.skipIf(typeof device === 'string')('models on WebGPU', () => {
+describe.skipIf(typeof device === 'string')(titleOf('models on WebGPU', device), () => {
   afterAll(() => gpu.destroy());
 
   it('a convolutional network trains as in C', async () => {

@@ -11,7 +11,7 @@ import { arrayFrom, type TypedArray } from '../src/runtime/arrays.ts';
 import { compileForWebGpu } from '../src/runtime/webgpu/compile.ts';
 import type { WebGpuDevice } from '../src/runtime/webgpu/device.ts';
 import { seeded } from './helpers/samples.ts';
-import { testDevice } from './helpers/webgpu.ts';
+import { testDevice, titleOf } from './helpers/webgpu.ts';
 
 const device = await testDevice();
 const gpu = device as WebGpuDevice;
@@ -98,7 +98,7 @@ const bounds: Readonly<Record<string, number>> = {
   div: 3,
 };
 
-describe.skipIf(typeof device === 'string')('values in WGSL', () => {
+describe.skipIf(typeof device === 'string')(titleOf('values in WGSL', device), () => {
   afterAll(() => gpu.destroy());
 
   const unary = Object.entries(unaryRecords).filter(([, { dtypes }]) => ['float', 'number', 'any'].includes(dtypes));

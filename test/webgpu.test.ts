@@ -6,7 +6,7 @@ import type { TypedArray } from '../src/runtime/arrays.ts';
 import { compileForWebGpu } from '../src/runtime/webgpu/compile.ts';
 import type { WebGpuDevice } from '../src/runtime/webgpu/device.ts';
 import { arraysOf, type Case, casesOf, expectReference, families, together } from './helpers/differential.ts';
-import { testDevice } from './helpers/webgpu.ts';
+import { testDevice, titleOf } from './helpers/webgpu.ts';
 
 const device = await testDevice();
 const gpu = device as WebGpuDevice;
@@ -26,15 +26,12 @@ const isPossible = ({ func }: Case): boolean =>
     ({ type }) => !['f64', 'i64', 'f16'].includes(type.dtype),
   );
 
-describe.skipIf(typeof device === 'string')(
-  `WGSL${typeof device === 'string' ? ` (no adapter: ${device})` : ''}`,
-  () => {
-    afterAll(() => gpu.destroy());
+describe.skipIf(typeof device === 'string')(titleOf('WGSL', device), () => {
+  afterAll(() => gpu.destroy());
 
-    it.each(families.map((family) => [family.join(' '), family] as const))('%s', async (_title, family) => {
-      const cases = casesOf(family).filter(isPossible);
-      if (cases.length > 0) await expectAgreement(together(cases));
-      expect(cases.length).toBeGreaterThan(0);
-    });
-  },
-);
+  it.each(families.map((family) => [family.join(' '), family] as const))('%s', async (_title, family) => {
+    const cases = casesOf(family).filter(isPossible);
+    if (cases.length > 0) await expectAgreement(together(cases));
+    expect(cases.length).toBeGreaterThan(0);
+  });
+});
