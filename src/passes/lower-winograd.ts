@@ -84,8 +84,8 @@ export function winogradGain(square: Square, target: ScheduleTarget): number {
   return direct / (products + transforms);
 }
 
-/** Cycles to read one weight from the third-level cache, about 12 bytes a cycle, beside the multiply-add that uses it. */
-const weightReadCost = 1 / 3;
+/** Cycles to read one weight from memory or the third-level cache, 8 to 26 bytes a cycle, beside the multiply-add that uses it. */
+const weightReadCost = 0.28;
 /** Vector operations per element of a transformed tile: arithmetic, one write and one read beyond the second-level cache. */
 const transformCost = 9;
 
