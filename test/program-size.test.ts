@@ -1,5 +1,5 @@
-// What compiled programs consist of, held against a committed list: kernels, bytes that they move, memory, and C text. No
-// time is measured, so this says the same on every machine; a fusion that is lost shows at once. `ASHLAR_UPDATE=1 npx vitest
+// What compiled programs consist of, for CPUs and for GPUs, held against a committed list: kernels, bytes that they move,
+// memory, and C or WGSL text. No time is measured, so this says the same on every machine; a fusion that is lost shows at once. `ASHLAR_UPDATE=1 npx vitest
 // run test/program-size.test.ts` writes the list anew where more is what was meant.
 
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -7,12 +7,16 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { ashlarModel, models } from '../bench/models/index.ts';
 import { compared, comparedStep } from '../bench/training/models.ts';
 import { printProgram } from '../src/codegen/c/program.ts';
+import type { Place } from '../src/codegen/wgsl/bindings.ts';
+import { defaultLimits, printWgsl } from '../src/codegen/wgsl/program.ts';
 import type { Func } from '../src/ir/graph.ts';
 import { builder } from '../src/ir/ops/index.ts';
 import type { Program } from '../src/ir/program.ts';
 import { bytesPerElement, sizeOf } from '../src/ir/types.ts';
 import { bindStates } from '../src/passes/bind-states.ts';
 import { largestOperand } from '../src/passes/fold.ts';
+import { gpuMachine } from '../src/passes/gpu/machine.ts';
+import { defaultGpu } from '../src/passes/gpu/schedule.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
 
 interface ProgramSize {
@@ -33,7 +37,7 @@ const tolerance: Readonly<Record<keyof ProgramSize, number>> = {
   sourceBytes: 0.1,
 };
 
-function sizesOf(program: Program): ProgramSize {
+function sizesOf(program: Program, sourceBytes: number): ProgramSize {
   const bytes = program.steps.flatMap(({ args }) =>
     args.map(({ type }) => sizeOf(type.shape) * bytesPerElement[type.dtype]),
   );
@@ -42,8 +46,26 @@ function sizesOf(program: Program): ProgramSize {
     movedBytes: bytes.reduce((sum, size) => sum + size, 0),
     arenaBytes: program.arenaBytes,
     preparedBytes: program.preparedBytes,
-    sourceBytes: printProgram(program).code.length,
+    sourceBytes,
   };
+}
+
+function sizeInC(func: Func): ProgramSize {
+  const program = compileToProgram(func, { mostInlineElements: 64 });
+  return sizesOf(program, printProgram(program).code.length);
+}
+
+/** On a device without limits: the largest weights exceed the default ones. */
+function sizeOnGpu(func: Func): ProgramSize {
+  const program = compileToProgram(func, { machine: gpuMachine(defaultGpu) });
+  const none = Number.POSITIVE_INFINITY;
+  const limits = { ...defaultLimits, maxStorageBufferBindingSize: none, maxBufferSize: none };
+  const place = (name: string): Place => ({ block: name, offset: 0, bytes: 4 });
+  const { modules } = printWgsl(program, place, limits);
+  return sizesOf(
+    program,
+    modules.reduce((sum, { code }) => sum + code.length, 0),
+  );
 }
 
 /** A network as inference compiles it: weights apart, small states folded. */
@@ -53,9 +75,14 @@ function inferenceOf(name: string): Func {
   return bindStates(definition.func, builder, (state) => byName.get(state)!.initial(), largestOperand);
 }
 
-const programs: Readonly<Record<string, () => Func>> = {
+const funcs: Readonly<Record<string, () => Func>> = {
   ...Object.fromEntries(Object.keys(models).map((name) => [name, () => inferenceOf(name)])),
   ...Object.fromEntries(compared.map((model) => [`training ${model.name}`, () => comparedStep(model).step.func])),
+};
+
+const programs: Readonly<Record<string, () => ProgramSize>> = {
+  ...Object.fromEntries(Object.entries(funcs).map(([name, make]) => [name, () => sizeInC(make())])),
+  ...Object.fromEntries(Object.entries(funcs).map(([name, make]) => [`${name} on a GPU`, () => sizeOnGpu(make())])),
 };
 
 const list = new URL('./program-size.json', import.meta.url);
@@ -68,9 +95,9 @@ describe('compiled programs are no larger than before', () => {
     if (updating) writeFileSync(list, `${JSON.stringify(found, null, 2)}\n`);
   });
 
-  for (const [name, make] of Object.entries(programs)) {
+  for (const [name, sizeNow] of Object.entries(programs)) {
     it(name, () => {
-      const size = sizesOf(compileToProgram(make(), { mostInlineElements: 64 }));
+      const size = sizeNow();
       found[name] = size;
       if (updating) return;
       const before = committed[name];

@@ -132,8 +132,11 @@ const tiles: readonly Omit<TileSchedule, 'parts'>[] = [
 export const fewestTiled = 5;
 /** Fewer multiply-adds per result than this do not pay for staging. */
 export const fewestStaged = 8;
-/** Summed elements of a part at least. */
-const fewestPerPart = 256;
+/**
+ * Summed elements of a part at least: a partial result is written and read again, eight bytes that take as long as about
+ * eighty multiply-adds where memory moves a byte in the time of twenty operations.
+ */
+const fewestPerPart = 512;
 
 /**
  * The tile that wastes least: padding beyond the edges, loads that multiply-adds do not cover, and workgroups too few to
