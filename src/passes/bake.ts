@@ -1,11 +1,36 @@
 // Baking: the preparation of a program is run now, by the interpreter, and what it computed becomes constants. The program
 // then holds its weights in the form that kernels read, and nothing has to be called before the first run.
 
+import type { Kernel } from '../ir/kernel.ts';
 import { interpretKernel } from '../ir/kernel-interpreter.ts';
+import { printKernelText } from '../ir/kernel-text.ts';
 import type { Launch, Program, ProgramBuffer } from '../ir/program.ts';
 import { sizeOf } from '../ir/types.ts';
 
-export function bakePreparation(program: Program): Program {
+/** What preparations computed, by kernel and operands: programs of one function for several processors share it. */
+export class Baked {
+  readonly #results = new Map<string, readonly Float64Array[]>();
+  readonly #numbers = new Map<ArrayLike<number>, number>();
+
+  /** The arrays that a kernel writes when it reads these: known, or computed now. */
+  results(
+    kernel: Kernel,
+    read: readonly ArrayLike<number>[],
+    compute: () => readonly Float64Array[],
+  ): readonly Float64Array[] {
+    const operands = read.map((array) => {
+      const number = this.#numbers.get(array) ?? this.#numbers.size;
+      this.#numbers.set(array, number);
+      return number;
+    });
+    const key = `${operands.join(',')} ${printKernelText(kernel)}`;
+    const found = this.#results.get(key) ?? compute();
+    this.#results.set(key, found);
+    return found;
+  }
+}
+
+export function bakePreparation(program: Program, known = new Baked()): Program {
   if (program.preparation.length === 0) return program;
   const memory = new Map<ProgramBuffer, Float64Array>();
   const memoryOf = (buffer: ProgramBuffer): Float64Array => {
@@ -14,7 +39,16 @@ export function bakePreparation(program: Program): Program {
     return found;
   };
   for (const { kernel, args } of program.preparation) {
-    interpretKernel(kernel, new Map(kernel.parameters.map(({ buffer }, i) => [buffer, memoryOf(args[i]!)])));
+    const isRead = (_: ProgramBuffer, i: number): boolean => kernel.parameters[i]!.access === 'read';
+    const read = args.filter(isRead).map((buffer) => memory.get(buffer) ?? buffer.data!);
+    const written = args.filter((buffer, i) => !isRead(buffer, i));
+    const results = known.results(kernel, read, () => {
+      interpretKernel(kernel, new Map(kernel.parameters.map(({ buffer }, i) => [buffer, memoryOf(args[i]!)])));
+      return written.map(memoryOf);
+    });
+    written.forEach((buffer, i) => {
+      memory.set(buffer, results[i]!);
+    });
   }
   const baked = new Map<ProgramBuffer, ProgramBuffer>();
   let index = program.constants.length;

@@ -3,7 +3,7 @@
 import type { Func } from '../ir/graph.ts';
 import { printKernelText } from '../ir/kernel-text.ts';
 import { builder, opTable } from '../ir/ops/index.ts';
-import type { Program } from '../ir/program.ts';
+import type { Program, RangeCheck } from '../ir/program.ts';
 import { withAttention } from './attention.ts';
 import { cpuMachine } from './cpu.ts';
 import { type FusionPlan, fuse, withoutFusion } from './fuse.ts';
@@ -43,9 +43,23 @@ export function fuseGraph(func: Func, machine: Machine, { fusion = true, print }
 
 /** Compiles a function to a program: kernels in order, their buffers placed. Deterministic for a given function and options. */
 export function compileToProgram(func: Func, options: CompileOptions = {}): Program {
-  const { schedule = defaultTarget, machine = cpuMachine(schedule), print } = options;
-  const checks = inputChecks(func);
-  const { func: separated, plan } = fuseGraph(func, machine, options);
+  const { schedule = defaultTarget, machine = cpuMachine(schedule) } = options;
+  return lowerFused(fuseGraph(func, machine, options), inputChecks(func), machine, options);
+}
+
+/** One program for each machine, all from the same graph: their constants are the same arrays. */
+export function compileForMachines(func: Func, machines: readonly Machine[], options: CompileOptions = {}): Program[] {
+  const fused = fuseGraph(func, machines[0]!, options);
+  return machines.map((machine) => lowerFused(fused, inputChecks(func), machine, options));
+}
+
+function lowerFused(
+  { func: separated, plan }: Fused,
+  checks: readonly RangeCheck[],
+  machine: Machine,
+  options: CompileOptions,
+): Program {
+  const { print } = options;
   const lowered = shareKernels(lower(separated, plan, opTable, machine));
   print?.('kernels', lowered.kernels.map(printKernelText).join('\n\n'));
   return machine.finish(planProgram(separated, lowered, checks, machine, options));

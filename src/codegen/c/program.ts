@@ -20,16 +20,24 @@ export interface CSource {
 }
 
 /** Status codes of `NAME_run`, shared with the header. */
-export const statusCodes = { ok: 0, missingBuffer: 1, misalignedWorkspace: 2 } as const;
+export const statusCodes = { ok: 0, missingBuffer: 1, misalignedWorkspace: 2, unsupportedProcessor: 3 } as const;
+
+/** Names that a program's code has beside those of kernels and constants. */
+export const publicNames = (name: string): string[] =>
+  ['', '_run', '_steps', '_workspace_size', '_prepare', '_prepare_part'].map((suffix) => `${name}${suffix}`);
+
+export const includes = (hasTeam: boolean): string =>
+  [
+    '#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <string.h>',
+    ...(hasTeam ? [teamIncludes] : []),
+  ].join('\n\n');
 
 export function printProgram(program: Program): CSource {
   const name = toIdentifier(program.name);
   const scope: Omit<Scope, 'namer'> = { helpers: new Set(), vectors: new Map() };
   const functions = new Map<string, string>();
   const texts: string[] = [];
-  const names = new Namer(
-    ['', '_run', '_steps', '_workspace_size', '_prepare', '_prepare_part'].map((suffix) => `${name}${suffix}`),
-  );
+  const names = new Namer(publicNames(name));
   const constants = new Map<ProgramBuffer, string>(
     program.constants.map((buffer) => [buffer, names.fresh(`constant_${buffer.name}`)]),
   );
@@ -52,9 +60,8 @@ export function printProgram(program: Program): CSource {
   const code = [
     `/* ${toComment(program.name)}: made by Ashlar. ${program.steps.length} kernels, ${texts.length} of them different. */`,
     `#include "${name}.h"`,
-    '#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <string.h>',
-    ...(hasTeam ? [teamIncludes] : []),
-    macros(program),
+    includes(hasTeam),
+    macros([program]),
     ...(hasTeam ? [teamHelpers] : []),
     ...vectorTypes(scope.vectors),
     ...helpersInOrder(scope.helpers),
@@ -66,9 +73,10 @@ export function printProgram(program: Program): CSource {
   return { name, code: `${code}\n`, header: printHeader(program, name) };
 }
 
-function macros(program: Program): string {
+export function macros(programs: readonly Program[]): string {
   let largest = 0;
-  for (const { args } of program.steps) for (const { type } of args) largest = Math.max(largest, sizeOf(type.shape));
+  for (const { args } of programs.flatMap(({ steps }) => steps))
+    for (const { type } of args) largest = Math.max(largest, sizeOf(type.shape));
   return `typedef ${largest < 2 ** 30 ? 'int32_t' : 'int64_t'} ash_index;
 
 #define ASH_PRAGMA(text) _Pragma(#text)
@@ -88,7 +96,7 @@ function macros(program: Program): string {
 #endif`;
 }
 
-function vectorTypes(vectors: Scope['vectors']): string[] {
+export function vectorTypes(vectors: Scope['vectors']): string[] {
   return [...vectors].map(([name, { dtype, lanes }]) => {
     const bytes = bytesPerElement[dtype] * lanes;
     const type = scalarType(dtype);
@@ -100,7 +108,7 @@ function vectorTypes(vectors: Scope['vectors']): string[] {
   });
 }
 
-function printConstant({ type, data }: ProgramBuffer, name: string): string {
+export function printConstant({ type, data }: ProgramBuffer, name: string): string {
   if (data === null) throw new InternalError(`constant ${name} has no data`);
   const rows: string[] = [];
   const width = 12;
@@ -122,7 +130,7 @@ export function persistentCount({ states, externals, preparation }: Program): nu
   return states.length + externals.length + (preparation.length === 0 ? 0 : 1);
 }
 
-function argument(
+export function argument(
   program: Program,
   buffer: ProgramBuffer,
   isRead: boolean,
@@ -169,7 +177,7 @@ ${teamRegion(`${name}_prepare_part`, ['part', 'states'])}
 }
 
 /** The calls in order. Kernels that one thread runs one after another stand together. */
-function printSteps(steps: readonly Launch[], calls: readonly string[]): string[] {
+export function printSteps(steps: readonly Launch[], calls: readonly string[]): string[] {
   const lines: string[] = [];
   let alone = false;
   const open = (next: boolean): void => {
@@ -188,9 +196,11 @@ function printSteps(steps: readonly Launch[], calls: readonly string[]): string[
   return lines;
 }
 
-const runParameters = 'void *workspace, void *const *states, const void *const *inputs, void *const *outputs';
+export const runParameters = 'void *workspace, void *const *states, const void *const *inputs, void *const *outputs';
 
-function entry(program: Program, name: string, calls: readonly string[]): string {
+/** How a run begins: with checks of what the caller gave, for programs of one function. */
+export function runChecks(programs: readonly Program[]): string[] {
+  const [program] = programs as [Program];
   const lists = [
     ['states', persistentCount(program)],
     ['inputs', program.inputs.length],
@@ -203,17 +213,21 @@ function entry(program: Program, name: string, calls: readonly string[]): string
       `  for (int i = 0; i < ${count}; i++) {\n    if (${list}[i] == NULL) return ${statusCodes.missingBuffer};\n  }`,
     ];
   });
-  const workspace =
-    program.arenaBytes === 0
-      ? []
-      : [
-          `  if (workspace == NULL) return ${statusCodes.missingBuffer};`,
-          `  if ((uintptr_t)workspace % 64 != 0) return ${statusCodes.misalignedWorkspace};`,
-        ];
-  const unused = ['workspace', 'states', 'inputs', 'outputs'].map((given) => `  (void)${given};`);
+  const workspace = programs.every(({ arenaBytes }) => arenaBytes === 0)
+    ? []
+    : [
+        `  if (workspace == NULL) return ${statusCodes.missingBuffer};`,
+        `  if ((uintptr_t)workspace % 64 != 0) return ${statusCodes.misalignedWorkspace};`,
+      ];
+  return [...unusedRunParameters, '  (void)threads;', ...checks, ...workspace];
+}
+
+const unusedRunParameters = ['workspace', 'states', 'inputs', 'outputs'].map((given) => `  (void)${given};`);
+
+function entry(program: Program, name: string, calls: readonly string[]): string {
   const shared = program.steps.some(({ kernel }) => isShared(kernel));
   const steps = `static void ${name}_steps(ash_worker *worker, ${runParameters}) {
-${[...unused, ...printSteps(program.steps, calls)].join('\n')}
+${[...unusedRunParameters, ...printSteps(program.steps, calls)].join('\n')}
 }
 
 `;
@@ -225,7 +239,7 @@ ${[...unused, ...printSteps(program.steps, calls)].join('\n')}
 }
 
 ${shared ? steps : ''}int ${name}_run(${runParameters}, int threads) {
-${[...unused, '  (void)threads;', ...checks, ...workspace, ...body].join('\n')}
+${[...runChecks([program]), ...body].join('\n')}
   return ${statusCodes.ok};
 }`;
 }
@@ -242,7 +256,8 @@ const headerTypes: Readonly<Record<DType, string>> = {
   bool: 'uint8_t',
 };
 
-function printHeader(program: Program, name: string): string {
+/** `processors`: what is said about them. */
+export function printHeader(program: Program, name: string, processors?: string): string {
   const guard = `${name.toUpperCase()}_H`;
   const namer = new Namer(['workspace', 'threads']);
   const row = (kind: string, { name: given, type }: ProgramBuffer, i: number): string =>
@@ -284,7 +299,7 @@ function printHeader(program: Program, name: string): string {
 ${table.join('\n')}
  *
  * Every buffer is row-major. bool is one byte, 0 or 1. Nothing is allocated and nothing is kept between calls but the
- * states; calls with workspaces (and states) of their own may run at the same time.
+ * states; calls with workspaces (and states) of their own may run at the same time.${processors === undefined ? '' : `\n *\n * ${processors}`}
  */
 #ifndef ${guard}
 #define ${guard}
@@ -299,7 +314,7 @@ extern "C" {
 /* Bytes of working memory that a call needs, aligned to 64. */
 size_t ${name}_workspace_size(void);
 ${prepared.length === 0 ? '' : `\n/* Computes from the constants what every call needs: parts 0 to ${program.preparation.length - 1}, each once and in order, before the first call. */\nvoid ${name}_prepare(int part, void *const *states, int threads);\n`}
-/* Returns 0; 1 if a buffer or the workspace is NULL; 2 if the workspace is not aligned to 64 bytes. */
+/* Returns 0; 1 if a buffer or the workspace is NULL; 2 if the workspace is not aligned to 64 bytes${processors === undefined ? '' : '; 3 if the processor is none that the code is for'}. */
 int ${name}_run(${runParameters}, int threads);
 
 /* The same with every buffer by name. */

@@ -8,12 +8,17 @@ import { bufferName, printExpr, printIndex, type Scope, scalarType, typeOf } fro
 import { Namer } from './names.ts';
 import { tasksHead } from './team.ts';
 
-/** Prints a kernel as a static function called `name`. */
-export function printKernel(kernel: Kernel, name: string, scope: Omit<Scope, 'namer'>): string {
+/** Prints a kernel as a static function called `name`, declared as `kind` says. */
+export function printKernel(
+  kernel: Kernel,
+  name: string,
+  scope: Omit<Scope, 'namer'>,
+  kind: 'ASH_KERNEL' | 'ASH_BODY' = 'ASH_KERNEL',
+): string {
   const named: Scope = { ...scope, namer: new Namer([name]) };
   return [
     `/* ${describeKernel(kernel)} */`,
-    `ASH_KERNEL ${name}(${signature(kernel, named)}) {`,
+    `${kind} ${name}(${signature(kernel, named)}) {`,
     ...printBlock(kernel.body, named, 1),
     '}',
   ].join('\n');
@@ -26,6 +31,15 @@ export function kernelKey(kernel: Kernel, scope: Omit<Scope, 'namer'>): string {
     anonymous.namer.nameOf(buffer, `p${i}`);
   });
   return [signature(kernel, anonymous), ...printBlock(kernel.body, anonymous, 1)].join('\n');
+}
+
+/** A kernel called `name` that is nothing but a call of `body`, which has the same parameters. */
+export function printCallOf(body: string, kernel: Kernel, name: string, scope: Omit<Scope, 'namer'>): string {
+  const named: Scope = { ...scope, namer: new Namer([name, body]) };
+  const parameters = signature(kernel, named);
+  const passed = kernel.parameters.map(({ buffer }) => bufferName(buffer, named));
+  const all = [...passed, ...(isShared(kernel) ? ['worker'] : [])].join(', ');
+  return `ASH_KERNEL ${name}(${parameters}) {\n  ${body}(${all});\n}`;
 }
 
 function signature(kernel: Kernel, scope: Scope): string {
