@@ -196,6 +196,28 @@ describe.skipIf(typeof device === 'string')(titleOf('models on WebGPU', device),
     await expect(step.state.get('t')).rejects.toThrow(/state "t" does not exist; there are s/);
   });
 
+  it('frozen states are constants with the values of the store', async () => {
+    const make = () => ({
+      func: parseFunc(
+        'func @f(%x: f32[2], state %s: f32[2], state %n: f32[2]) {\n %0 = mul(%x, %s)\n %1 = add(%n, %0)\n return y = %0, update n = %1\n}',
+      ),
+      variables: ['s', 'n'].map((name) => ({
+        name,
+        type: { dtype: 'f32', shape: [2] } as const,
+        initial: () => [1, 2],
+      })),
+    });
+    const first = await compileForWebGpu<Named, Named>(make(), { device: gpu });
+    first.state.set('s', [3, 4]);
+    const frozen = await compileForWebGpu<Named, Named>(make(), { device: gpu, state: first.state, freeze: true });
+    first.state.set('s', [0, 0]);
+    expect([...(await frozen({ x: Float32Array.of(1, 1) })).y!]).toEqual([3, 4]);
+    expect([...(await first.state.get('n'))]).toEqual([4, 6]);
+    const fresh = await compileForWebGpu<Named, Named>(make(), { device: gpu, freeze: true });
+    expect(fresh.state.names()).toEqual(['n']);
+    expect([...(await fresh({ x: Float32Array.of(5, 5) })).y!]).toEqual([5, 10]);
+  });
+
   it('wrong inputs are refused before anything runs', async () => {
     const definition = {
       func: parseFunc('func @f(%x: f32[3,2], %i: i32[2]) {\n %0 = gather(%x, %i) {axis=0, batch=0}\n return y = %0\n}'),

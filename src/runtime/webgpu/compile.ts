@@ -3,6 +3,8 @@
 import { type Boundary, type Dispatch, printWgsl, type WgslProgram } from '../../codegen/wgsl/program.ts';
 import { UserError } from '../../ir/errors.ts';
 import type { Func } from '../../ir/graph.ts';
+import { builder } from '../../ir/ops/index.ts';
+import { bindStates } from '../../passes/bind-states.ts';
 import { expectWgslTypes } from '../../passes/gpu/legalize.ts';
 import { gpuMachine } from '../../passes/gpu/machine.ts';
 import { defaultGpu } from '../../passes/gpu/schedule.ts';
@@ -18,6 +20,12 @@ export interface WebGpuOptions {
   readonly device: WebGpuDevice;
   /** State to share with other compiled functions of this device. Default: a new store. */
   readonly state?: WebGpuStateStore;
+  /**
+   * True: states that the function does not update become constants with the values that they have now, into which the
+   * compiler folds what it can. Later changes of those states are not seen; without a state given here, they are not kept
+   * in one. Default false.
+   */
+  readonly freeze?: boolean;
   /** Receives every stage in text form. */
   readonly print?: (stage: string, text: string) => void;
   /** False: one kernel per operation, for comparison. */
@@ -61,11 +69,11 @@ export async function compileForWebGpu<Inputs, Outputs>(
   options: WebGpuOptions,
 ): Promise<WebGpuExecutable<Inputs, Outputs>> {
   const { device, print, fusion } = options;
-  const { func, variables } = definition;
+  const func = options.freeze === true ? await frozen(definition, options.state) : definition.func;
   expectWgslTypes(func);
   const state = options.state ?? new WebGpuStateStore(device);
   const used = new Set(func.parameters.filter(({ role }) => role === 'state').map(({ name }) => name));
-  await state.declare(variables.filter(({ name }) => used.has(name)));
+  await state.declare(definition.variables.filter(({ name }) => used.has(name)));
   const program = compileToProgram(func, {
     machine: gpuMachine(defaultGpu),
     ...(fusion === undefined ? {} : { fusion }),
@@ -83,6 +91,20 @@ export async function compileForWebGpu<Inputs, Outputs>(
     profile: () => loaded.profile(),
     destroy: () => loaded.destroy(),
   }) as unknown as WebGpuExecutable<Inputs, Outputs>;
+}
+
+/** The function with the states that it only reads as constants: what the store holds, or their first values. */
+async function frozen(
+  { func, variables }: { readonly func: Func; readonly variables: readonly Declaration[] },
+  state: WebGpuStateStore | undefined,
+): Promise<Func> {
+  const values = new Map<string, ArrayLike<number>>();
+  for (const variable of variables) {
+    const { name } = variable;
+    const elements = state?.has(name) === true ? await state.get(name) : variable.initial();
+    values.set(name, elements as ArrayLike<number>);
+  }
+  return bindStates(func, builder, (name) => values.get(name)!);
 }
 
 /** A dispatch with everything that encoding it needs. */
