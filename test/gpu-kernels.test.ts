@@ -2,6 +2,7 @@
 // that not every invocation reaches is an error.
 
 import { describe, expect, it } from 'vitest';
+import { gridOf } from '../src/codegen/wgsl/statements.ts';
 import { evaluateFunc } from '../src/ir/evaluate.ts';
 import type { Func } from '../src/ir/graph.ts';
 import { add, fixed, type IndexExpr, modulo } from '../src/ir/index-expr.ts';
@@ -145,6 +146,23 @@ describe('kernels for GPUs, interpreted', () => {
     const kernels = kernelsOf(text);
     expect(kernels).toHaveLength(1);
     expect(count(kernels[0]!.body, 'barrier')).toBeGreaterThan(0);
+  });
+
+  it('many reductions of a row share what a workgroup has', () => {
+    const count = 40;
+    const lines = Array.from({ length: count }, (_, i) => [
+      `%c${i} = constant() {dtype=f32, shape=[3,512], data=[${i + 0.5}]}`,
+      `%p${i} = mul(%x, %c${i})`,
+      `%s${i} = reduce(%p${i}) {kind=sum, axes=[1]}`,
+      ...(i === 0 ? [] : [`%t${i} = add(%${i === 1 ? 's0' : `t${i - 1}`}, %s${i})`]),
+    ]);
+    const func = parseFunc(`func @f(%x: f32[3,512]) {\n${lines.flat().join('\n')}\nreturn y = %t${count - 1}\n}`);
+    expectAgreement(func, [-1, 1]);
+    const program = compileToProgram(func, { machine });
+    expect(program.steps).toHaveLength(1);
+    const { shared } = gridOf(program.steps[0]!.kernel);
+    expect(shared.length).toBeGreaterThan(10);
+    expect(shared.reduce((sum, { size }) => sum + 4 * size, 0)).toBeLessThanOrEqual(defaultGpu.sharedBytes);
   });
 
   it.each([

@@ -47,9 +47,9 @@ function fitting(context: LoweringContext, invocations: number, rowBytes: number
   ];
   const bytes = shared.reduce((sum, { size, dtype }) => sum + size * gpuBytes[dtype], 0);
   if (bytes <= target.sharedBytes) return { lane, rows, shared, stmts };
-  return invocations > fewestRowInvocations
-    ? fitting(context, invocations / 2, rowBytes, target)
-    : fitting(context, invocations, 0, target);
+  return invocations <= fewestRowInvocations && rowBytes > 0
+    ? fitting(context, invocations, 0, target)
+    : fitting(context, invocations / 2, rowBytes, target);
 }
 
 /** A workgroup over the elements of a row. */

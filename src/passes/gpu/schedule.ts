@@ -64,7 +64,7 @@ export function powerBelow(value: number): number {
   return 2 ** Math.floor(Math.log2(Math.max(1, value)));
 }
 
-/** A subgroup: fewer invocations leave lanes idle. Trees of any row, at most one for each of 192 members, fit with so few. */
+/** A subgroup: fewer invocations leave lanes idle. The trees of 128 reductions at a time fit with so few. */
 export const fewestRowInvocations = 32;
 
 /** Invocations of a row's workgroup: two elements each or more, but at least one subgroup. */
