@@ -6,6 +6,10 @@ export type { DType, Shape, TensorType } from './ir/types.ts';
 export * from './lang/index.ts';
 export * as nn from './nn/index.ts';
 
+export { compileForWebGpu, type WebGpuExecutable, type WebGpuOptions } from './runtime/webgpu/compile.ts';
+export { type DeviceOptions, openDevice, WebGpuDevice } from './runtime/webgpu/device.ts';
+export type { KernelTime } from './runtime/webgpu/profile.ts';
+export { WebGpuStateStore } from './runtime/webgpu/state.ts';
 export { type BatchOptions, batches } from './train/batches.ts';
 export { type Dataset, type ExampleArray, selectExamples, splitDataset } from './train/dataset.ts';
 export type { EarlyStopping } from './train/early-stopping.ts';

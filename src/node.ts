@@ -10,6 +10,7 @@ export { type ExportedC, type ExportOptions, exportC } from './runtime/export-c.
 export { type ExportedWeb, type ExportWebOptions, exportWeb } from './runtime/export-web.ts';
 export { StateStore } from './runtime/state.ts';
 export { type TunedProblem, type TuneOptions, type TuneResult, tune } from './runtime/tune/tune.ts';
+export { nodeGpu } from './runtime/webgpu/node-gpu.ts';
 export { checkpointFile } from './train/checkpoint-file.ts';
 export { csvLog } from './train/csv-log.ts';
 export { formatMetrics, progressBar } from './train/progress-bar.ts';

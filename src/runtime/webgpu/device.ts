@@ -76,11 +76,17 @@ export class WebGpuDevice {
     const { device } = this;
     device.pushErrorScope('validation');
     device.pushErrorScope('out-of-memory');
-    const result = action();
-    const [memory, validation] = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
+    let result: T;
+    let answers: Promise<(GPUError | null)[]>;
+    try {
+      result = action();
+    } finally {
+      answers = Promise.all([device.popErrorScope(), device.popErrorScope()]);
+    }
+    const [memory, validation] = await answers;
     this.expectAlive();
-    if (memory !== null) throw new LimitationError(`${what}: the device is out of memory (${memory.message})`);
-    if (validation !== null) throw new InternalError(`${what}: ${validation.message}`);
+    if (memory) throw new LimitationError(`${what}: the device is out of memory (${memory.message})`);
+    if (validation) throw new InternalError(`${what}: ${validation.message}`);
     return result;
   }
 
