@@ -2,10 +2,12 @@
 // convolution, what callers may do wrong, and what a device may refuse.
 
 import { afterAll, describe, expect, it } from 'vitest';
+import { ashlarModel, models } from '../bench/models/index.ts';
 import { defaultLimits, printWgsl } from '../src/codegen/wgsl/program.ts';
 import { makeFunc, parameter } from '../src/ir/graph.ts';
 import { builder } from '../src/ir/ops/index.ts';
 import { parseFunc } from '../src/ir/text.ts';
+import { sizeOf } from '../src/ir/types.ts';
 import type { FunctionDefinition } from '../src/lang/func.ts';
 import { func } from '../src/lang/func.ts';
 import { input } from '../src/lang/variable.ts';
@@ -134,6 +136,23 @@ describe.skipIf(typeof device === 'string')(titleOf('models on WebGPU', device),
     expect(run.program.steps).toHaveLength(1);
     expectReference(given, await run(arraysOf(given)));
     run.destroy();
+  });
+
+  it.each(Object.keys(models))('every shader of %s is valid', async (name) => {
+    const { definition } = ashlarModel(models[name]!, name);
+    let offset = 0;
+    const { modules } = printWgsl(
+      compileToProgram(definition.func, { machine: gpuMachine(defaultGpu) }),
+      (_, type) => {
+        const place = { block: 'states', offset, bytes: 4 * sizeOf(type.shape) };
+        offset += 256 * Math.ceil(place.bytes / 256);
+        return place;
+      },
+      gpu.limits,
+    );
+    for (const { name: kernel, code } of modules)
+      await gpu.guarded(kernel, () => gpu.device.createShaderModule({ label: kernel, code }));
+    expect(modules.length).toBeGreaterThan(0);
   });
 
   it('only what is asked for is read back; nothing asked for is nothing read', async () => {
