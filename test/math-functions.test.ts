@@ -34,7 +34,7 @@ const numerics = readFileSync(new URL('../docs/numerics.md', import.meta.url), '
 
 /** Rows `| name | bound | … |` of the table under a heading of docs/numerics.md. */
 function statedUnder(heading: string): Map<string, number> {
-  const section = numerics.split('\n## ').find((text) => text.startsWith(`${heading}\n`)) ?? '';
+  const section = numerics.split(/\n##+ /).find((text) => text.startsWith(`${heading}\n`)) ?? '';
   const rows = section.split('\n').map((line) => /^\| `(\w+)` +\| +([\d.]+) \|/.exec(line));
   return new Map(rows.flatMap((row) => (row === null ? [] : [[row[1]!, Number(row[2])] as const])));
 }
