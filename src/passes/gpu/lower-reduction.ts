@@ -100,13 +100,13 @@ export function combining(reduction: Reduction, partial: Buffer, chunks: number)
   const chunk = axis('chunk', chunks);
   const { domain } = reduction;
   const offset = flatten([of(chunk), ...domain.map(of)], [chunks, ...domain.map(({ extent }) => extent)]);
-  const schedule = { columns: 64, rows: 1, chunks: 1 };
+  const schedule = { columns: 64, rows: 1, rowsFirst: false, chunks: 1 };
   return reductionGrid({ ...reduction, reduced: [chunk], element: load(partial, offset) }, schedule);
 }
 
-function reductionGrid(reduction: Reduction, { columns, rows }: ReductionSchedule): Stmt[] {
+function reductionGrid(reduction: Reduction, schedule: ReductionSchedule): Stmt[] {
   const results = extentOf(reduction.domain);
-  return rows === 1 ? alone(reduction, results, columns) : together(reduction, results, columns, rows);
+  return schedule.rows === 1 ? alone(reduction, results, schedule.columns) : together(reduction, results, schedule);
 }
 
 /** An invocation for each result. */
@@ -129,7 +129,7 @@ function alone(reduction: Reduction, results: number, columns: number): Stmt[] {
 }
 
 /** A workgroup for `columns` results: each invocation takes every rows-th element, and a tree combines them. */
-function together(reduction: Reduction, results: number, columns: number, rows: number): Stmt[] {
+function together(reduction: Reduction, results: number, { columns, rows, rowsFirst }: ReductionSchedule): Stmt[] {
   const state = running(reduction);
   const { dtype } = reduction.element;
   const invocations = columns * rows;
@@ -138,19 +138,24 @@ function together(reduction: Reduction, results: number, columns: number, rows: 
   const buffers = reduction.position ? [values, positions] : [values];
   const shared = buffers.map((buffer): Stmt => ({ kind: 'allocate', buffer }));
   return workgroups(Math.ceil(results / columns), invocations, shared, (group, lane) => {
-    const row = named('row', floorDiv(lane, columns));
-    const result = named('at', add(multiply(group, columns), modulo(lane, columns)));
+    const row = named('row', rowsFirst ? modulo(lane, rows) : floorDiv(lane, columns));
+    const column = rowsFirst ? floorDiv(lane, rows) : modulo(lane, columns);
+    const result = named('at', add(multiply(group, columns), column));
     // Beyond the last result an invocation reduces the last one again: all have to meet at the barriers.
     const isWhole = results % columns === 0;
     const read = isWhole ? result.index : clamped(result.index, results);
     const { stmts, map } = namedIndices(reduction.domain, read);
     const steps = substituteStmts([...state.begin(), ...stepsOver(reduction, state, row.index, rows)], map);
-    const put = (buffer: Buffer, value: Expr): Stmt => ({ kind: 'store', buffer, offset: lane, value });
+    const place = rowsFirst ? add(multiply(row.index, columns), column) : lane;
+    const put = (buffer: Buffer, value: Expr): Stmt => ({ kind: 'store', buffer, offset: place, value });
     const tree = reduction.position
       ? positionTree(reduction, values, positions, lane, columns, rows)
       : treeStmts([{ buffer: values, monoid: reduction.monoid }], lane, columns, rows);
-    const finish = substituteStmts(reduction.finish(load(reduction.position ? positions : values, lane)), map);
-    const last = within(result.index, results, finish);
+    const finish = reduction.finish(load(reduction.position ? positions : values, lane));
+    const last =
+      rowsFirst && columns > 1
+        ? atResult(reduction, add(multiply(group, columns), lane), results, finish)
+        : within(result.index, results, substituteStmts(finish, map));
     return [
       ...row.stmts,
       ...result.stmts,
@@ -163,6 +168,13 @@ function together(reduction: Reduction, results: number, columns: number, rows: 
       { kind: 'if', condition: isLess(lane, columns), then: last, otherwise: [] },
     ];
   });
+}
+
+/** What is done with a result that is not the invocation's own. */
+function atResult({ domain }: Reduction, flat: IndexExpr, results: number, finish: readonly Stmt[]): Stmt[] {
+  const at = named('result', flat);
+  const { stmts, map } = namedIndices(domain, limited(at.index, results - 1));
+  return [...at.stmts, ...within(at.index, results, [...stmts, ...substituteStmts(finish, map)])];
 }
 
 function clamped(index: IndexExpr, results: number): IndexExpr {

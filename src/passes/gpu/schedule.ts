@@ -29,6 +29,8 @@ export const elementInvocations = 256;
 export interface ReductionSchedule {
   readonly columns: number;
   readonly rows: number;
+  /** True: neighbouring invocations work on one result, whose elements lie side by side. */
+  readonly rowsFirst: boolean;
   /** Partial results that a second kernel combines. */
   readonly chunks: number;
 }
@@ -37,6 +39,8 @@ export interface ReductionSchedule {
 const shortReduction = 32;
 /** Results side by side in a workgroup: the width of a subgroup, so that reads of neighbours meet. */
 const reductionColumns = 32;
+/** Elements of a row that an invocation takes at least: a tree over fewer is mostly tree, so several rows share a workgroup. */
+const fewestOfRow = 8;
 /** Elements that an invocation takes from a chunk at least: below, the second kernel costs more than the first saves. */
 const fewestPerInvocation = 16;
 /** Workgroups that fill a machine. */
@@ -50,13 +54,20 @@ export function reductionSchedule(
   target: GpuTarget,
 ): ReductionSchedule {
   const alone = length <= shortReduction || (columnsContiguous && results >= target.wanted);
-  if (alone) return { columns: powerBelow(Math.min(results, elementInvocations / 4)), rows: 1, chunks: 1 };
-  const columns = columnsContiguous ? powerBelow(Math.min(results, reductionColumns)) : 1;
+  if (alone)
+    return { columns: powerBelow(Math.min(results, elementInvocations / 4)), rows: 1, rowsFirst: false, chunks: 1 };
+  const wanted = columnsContiguous ? reductionColumns : (target.invocations * fewestOfRow) / powerBelow(length);
+  const columns = powerBelow(Math.min(results, wanted));
   const rows = powerBelow(Math.min(length, target.invocations / columns));
   const groups = Math.ceil(results / columns);
   const most = Math.floor(length / (rows * fewestPerInvocation));
   const chunks = Math.min(Math.ceil(wantedGroups / groups), most);
-  return { columns, rows, chunks: position || groups * 2 > wantedGroups || chunks < 2 ? 1 : chunks };
+  return {
+    columns,
+    rows,
+    rowsFirst: !columnsContiguous,
+    chunks: position || groups * 2 > wantedGroups || chunks < 2 ? 1 : chunks,
+  };
 }
 
 /** The greatest power of two that is not above a number of at least 1. */
@@ -67,9 +78,9 @@ export function powerBelow(value: number): number {
 /** A subgroup: fewer invocations leave lanes idle. The trees of 128 reductions at a time fit with so few. */
 export const fewestRowInvocations = 32;
 
-/** Invocations of a row's workgroup: two elements each or more, but at least one subgroup. */
+/** Invocations of a row's workgroup: as in reductions, but at least one subgroup. */
 export function rowInvocations(length: number, target: GpuTarget): number {
-  return Math.min(target.invocations, Math.max(fewestRowInvocations, powerBelow(length / 2)));
+  return Math.min(target.invocations, Math.max(fewestRowInvocations, powerBelow(length / fewestOfRow)));
 }
 
 /** Bytes of rows that are kept between phases; the rest is for trees. */
