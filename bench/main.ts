@@ -19,6 +19,7 @@ import { trainingSteps } from './training-steps.ts';
 import { trainingVsPytorch } from './training-vs-pytorch.ts';
 import { tuning } from './tune.ts';
 import { typeCheck } from './type-check.ts';
+import { webgpu } from './webgpu.ts';
 
 const parts: Readonly<Record<string, () => string | Promise<string>>> = {
   'training-steps': trainingSteps,
@@ -39,6 +40,7 @@ const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Prom
   profile,
   'profile-onnxruntime': profileOnnxRuntime,
   tune: tuning,
+  webgpu,
 };
 const unkept: ReadonlySet<string> = new Set(['profile', 'profile-onnxruntime']);
 

@@ -1,27 +1,9 @@
 // What a framework does with a WebGPU device, whoever wrote it: every dispatch, the bytes that its bind groups show to it,
 // and the buffers that are alive. Devices of the given GPU are watched from the moment they are made.
 
-export interface Reading {
-  /** Calls of dispatchWorkgroups and dispatchWorkgroupsIndirect. */
-  readonly dispatches: number;
-  readonly submissions: number;
-  /** Bytes of every buffer range bound to a dispatch: what it reads or writes once, at most. */
-  readonly boundBytes: number;
-  /** Bytes copied by the queue or by encoders: uploads, downloads and copies between buffers. */
-  readonly copiedBytes: number;
-  /** Bytes of buffers alive now, and the most at once since the last reset. */
-  readonly liveBytes: number;
-  readonly peakBytes: number;
-}
+import type { Reading } from '../webgpu-report.ts';
 
-interface Counts {
-  dispatches: number;
-  submissions: number;
-  boundBytes: number;
-  copiedBytes: number;
-  liveBytes: number;
-  peakBytes: number;
-}
+type Counts = { -readonly [Key in keyof Reading]: Reading[Key] };
 
 type Method<T, K extends keyof T> = T[K] extends (...args: infer A) => infer R
   ? (self: T, args: A, result: R) => void

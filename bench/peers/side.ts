@@ -1,19 +1,11 @@
 // One framework running one model on WebGPU, in a process of its own: what it asks of the device in a run, and its output.
-// Usage: side.ts (tfjs | jax-js) MODEL [software]. Answers its parent with a SideReport.
+// Usage: side.ts (ashlar | tfjs | jax-js) MODEL [software]. Answers its parent with a SideReport.
 
 import { exampleInput } from '../models/example-input.ts';
 import { ashlarModel, models } from '../models/index.ts';
 import { Net } from '../models/net.ts';
+import type { SideReport } from '../webgpu-report.ts';
 import { provideWebGpu } from './dawn.ts';
-import type { Reading } from './meter.ts';
-
-export interface SideReport {
-  readonly reading: Reading;
-  readonly output: Float32Array;
-  /** Seconds until the first output, and of the fastest of the runs after it. */
-  readonly firstSeconds: number;
-  readonly bestSeconds: number;
-}
 
 type Run = () => Promise<Float32Array>;
 
@@ -73,7 +65,20 @@ async function loadJax(): Promise<Run> {
   return async () => (await forward(given.ref).data()) as Float32Array;
 }
 
-const loaders: Readonly<Record<string, () => Promise<Run>>> = { tfjs: loadTfjs, 'jax-js': loadJax };
+async function loadAshlar(): Promise<Run> {
+  const { compileForWebGpu, openDevice } = await import('ashlar');
+  const device = await openDevice((globalThis as unknown as { navigator: { gpu: GPU } }).navigator.gpu);
+  const { definition } = ashlarModel(model, name);
+  const compiled = await compileForWebGpu(definition, { device, freeze: true });
+  const x = exampleInput(model, inputShape());
+  return async () => (await compiled({ x })).y as Float32Array;
+}
+
+const loaders: Readonly<Record<string, () => Promise<Run>>> = {
+  ashlar: loadAshlar,
+  tfjs: loadTfjs,
+  'jax-js': loadJax,
+};
 const started = performance.now();
 const run = await loaders[side]!();
 let output = await run();
@@ -85,8 +90,8 @@ for (let i = 0; i < 3; i++) {
   output = await run();
   bestSeconds = Math.min(bestSeconds, (performance.now() - began) / 1000);
 }
-const report: SideReport = { reading: meter.read(), output, firstSeconds, bestSeconds };
-if (process.send === undefined) console.log(side, name, { ...report, output: output.slice(0, 4) });
-else process.send({ ...report, output: Array.from(output) });
+const report: SideReport = { reading: meter.read(), output: Array.from(output), firstSeconds, bestSeconds };
+if (process.send === undefined) console.log(side, name, { ...report, output: report.output.slice(0, 4) });
+else process.send(report);
 process.disconnect?.();
 process.exit(0);
