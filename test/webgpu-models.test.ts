@@ -102,7 +102,7 @@ describe.skipIf(typeof device === 'string')(titleOf('models on WebGPU', device),
   });
 
   it('a large product, in large tiles with ragged edges', async () => {
-    const [m, k, n] = [1500, 19, 1410];
+    const [m, k, n] = [1500, 43, 1410];
     const text = `func @f(%x: f32[${m},${k}], %y: f32[${k},${n}]) {\n %0 = dot(%x, %y) {contract=[[1],[0]], batch=[[],[]]}\n return z = %0\n}`;
     const run = await compileForWebGpu<Named, Named>({ func: parseFunc(text), variables: [] }, { device: gpu });
     expect(run.program.modules[0]!.code).toContain('array<vec4<f32>, 264>');
@@ -112,7 +112,7 @@ describe.skipIf(typeof device === 'string')(titleOf('models on WebGPU', device),
       const [row, column] = [Math.floor(at / n), at % n];
       let sum = 0;
       for (let i = 0; i < k; i++) sum += x[row * k + i]! * y[i * n + column]!;
-      expect(Math.abs((z as Float32Array)[at]! - sum)).toBeLessThan(1e-5);
+      expect(Math.abs((z as Float32Array)[at]! - sum)).toBeLessThan(2e-5);
     }
     run.destroy();
   });
