@@ -74,7 +74,7 @@ const types: Readonly<Record<string, string>> = {
 /** Serves the files of a folder, and nothing beside it. */
 export function serve(directory: string, port: number): Promise<Server> {
   const server = createServer((request, response) => {
-    const name = request.url === '/' ? 'index.html' : (request.url ?? '').slice(1).split('?')[0]!;
+    const name = (request.url ?? '/').split('?')[0]!.slice(1) || 'index.html';
     const path = join(directory, name);
     if (!/^[\w.-]+$/.test(name) || !existsSync(path)) {
       response.writeHead(404).end('not found\n');

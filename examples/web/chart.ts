@@ -2,7 +2,7 @@
 
 const highest = 3;
 const lowest = 0.003;
-const margin = { left: 64, right: 12, top: 14, bottom: 34 };
+const margin = { left: 72, right: 12, top: 14, bottom: 34 };
 
 /** Draws the losses so far of a run of `steps` steps. */
 export function drawLoss(canvas: HTMLCanvasElement, losses: readonly number[], steps: number): void {
