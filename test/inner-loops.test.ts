@@ -16,7 +16,16 @@ import { hasTool } from './helpers/tools.ts';
 const folder = mkdtempSync(join(tmpdir(), 'ashlar-loops-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const flags = ['-std=gnu11', '-O3', '-fno-math-errno', '-fno-trapping-math', '-ffp-contract=fast'];
+/** As the runtime compiles for gcc. */
+const flags = [
+  '-std=gnu11',
+  '-O3',
+  '-fno-math-errno',
+  '-fno-trapping-math',
+  '-ffp-contract=fast',
+  '-fno-split-wide-types',
+  '-fopenmp',
+];
 
 /** How a processor's assembly shows what is counted. */
 interface Assembly {
@@ -89,6 +98,11 @@ const cases: readonly (readonly [what: string, text: string, multiplyAdds: reado
   [
     'a matrix product',
     'func @f(%x: f32[384,300], %y: f32[300,512]) {\n%0 = dot(%x, %y) {contract=[[1],[0]], batch=[[],[]]}\nreturn z = %0\n}',
+    [24, 12, 20],
+  ],
+  [
+    'a product with constant weights whose rows fill no tile',
+    'func @f(%x: f32[512,512], weight %w: f32[512,512]) {\n%0 = dot(%x, %w) {contract=[[1],[0]], batch=[[],[]]}\nreturn z = %0\n}',
     [24, 12, 20],
   ],
   ['a convolution with few channels', conv('1,3,56,56', '64,3,7,7', `strides=[2,2], ${plain}, groups=1`), [26, 12, 20]],
