@@ -1,6 +1,24 @@
 // What every printer writes alike: sums of index terms, decimal numbers, and whether a text can stand beside an operator.
 
 import type { Atom, IndexExpr } from '../ir/index-expr.ts';
+import type { ScalarOp } from '../ir/kernel.ts';
+
+/** Operations that C and JavaScript write between their operands, and alike. */
+export const infixOperators: Readonly<Partial<Record<ScalarOp, string>>> = {
+  add: '+',
+  sub: '-',
+  mul: '*',
+  div: '/',
+  eq: '==',
+  ne: '!=',
+  lt: '<',
+  le: '<=',
+  gt: '>',
+  ge: '>=',
+  and: '&',
+  or: '|',
+  xor: '^',
+};
 
 /** A linear combination as a sum; `printAtom` gives texts that can be factors. */
 export function indexText(index: IndexExpr, printAtom: (atom: Atom) => string): string {

@@ -18,6 +18,7 @@ import { wrapToDType } from './ndarray.ts';
 import type { BinaryOp, UnaryOp } from './opattrs.ts';
 import { binaryRecords } from './ops/binary.ts';
 import { convert } from './ops/creation.ts';
+import { operationOf } from './ops/monoid.ts';
 import { unaryRecords } from './ops/unary.ts';
 import { RaceDetector } from './races.ts';
 
@@ -266,15 +267,6 @@ function scalar(op: ScalarOp, args: readonly number[], dtype: Expr['dtype']): nu
   return binaryRecords[op as BinaryOp].evaluate(args[0]!, args[1]!, dtype);
 }
 
-const monoidOps: Readonly<Record<Monoid, BinaryOp>> = {
-  sum: 'add',
-  prod: 'mul',
-  max: 'max',
-  min: 'min',
-  and: 'and',
-  or: 'or',
-};
-
 function combine(monoid: Monoid, a: number, b: number, dtype: Expr['dtype']): number {
-  return wrapToDType(dtype, binaryRecords[monoidOps[monoid]].evaluate(a, b, dtype));
+  return wrapToDType(dtype, binaryRecords[operationOf[monoid]].evaluate(a, b, dtype));
 }

@@ -41,27 +41,22 @@ export function printRecord({ processor, compiler, threads, entries }: TuningRec
 type Form = ContractionChoice['form'];
 type FieldsOf<F extends Form> = Exclude<keyof Extract<ContractionChoice, { form: F }>, 'form'>;
 
+const directFields = {
+  lanes: 'count',
+  vectors: 'count',
+  pixels: 'count',
+  packedWidth: 'count',
+  mostInner: 'count',
+  tilesPerTask: 'count',
+} as const;
+
 /** Fields of each form's choices: whole numbers from 1, or flags. */
 const fieldsOf: { readonly [F in Form]: Readonly<Record<FieldsOf<F>, 'count' | 'flag'>> } = {
   reduction: {},
   depthwise: { lanes: 'count', vectors: 'count', tile: 'count' },
-  direct: {
-    lanes: 'count',
-    vectors: 'count',
-    pixels: 'count',
-    packedWidth: 'count',
-    mostInner: 'count',
-    tilesPerTask: 'count',
-  },
+  direct: directFields,
   streamed: { columns: 'count', rows: 'count' },
-  winograd: {
-    lanes: 'count',
-    vectors: 'count',
-    pixels: 'count',
-    packedWidth: 'count',
-    mostInner: 'count',
-    tilesPerTask: 'count',
-  },
+  winograd: directFields,
   packed: {
     rowTile: 'count',
     lanes: 'count',

@@ -2,8 +2,8 @@
 
 import { UserError } from '../ir/errors.ts';
 import type { RangeCheck } from '../ir/program.ts';
-import { formatType, sizeOf, type TensorType } from '../ir/types.ts';
-import { arrayConstructor, type TypedArray } from './arrays.ts';
+import { formatType, sameType, sizeOf, type TensorType } from '../ir/types.ts';
+import { arrayConstructor, arrayFrom, type TypedArray } from './arrays.ts';
 
 /** Throws UserError for a name that is none of those that the function has. */
 export function expectKnown(kind: string, given: Iterable<string>, names: ReadonlySet<string>): void {
@@ -49,4 +49,31 @@ export function expectRange(array: TypedArray, { input, lower, upper, reason }: 
       );
     }
   }
+}
+
+/** What a store has under a name. Throws UserError where it has nothing. */
+export function expectState<Entry>(entries: ReadonlyMap<string, Entry>, name: string): Entry {
+  const entry = entries.get(name);
+  if (entry === undefined)
+    throw new UserError(
+      `state ${JSON.stringify(name)} does not exist; there are ${[...entries.keys()].join(', ') || 'none'}`,
+    );
+  return entry;
+}
+
+/** New elements of a state in the array of its type. Throws UserError for another length or another array type. */
+export function expectStateElements(name: string, type: TensorType, value: TypedArray | readonly number[]): TypedArray {
+  if (value.length !== sizeOf(type.shape))
+    throw new UserError(
+      `state ${JSON.stringify(name)} is ${formatType(type)}: ${sizeOf(type.shape)} elements expected, ${value.length} given`,
+    );
+  return ArrayBuffer.isView(value) ? expectArray('state', { name, type }, value) : arrayFrom(type, value);
+}
+
+/** Throws UserError where a function declares a shared state of another type than it has. */
+export function expectSameState(name: string, shared: TensorType, declared: TensorType): void {
+  if (!sameType(shared, declared))
+    throw new UserError(
+      `state ${JSON.stringify(name)} is shared as ${formatType(shared)}, this function declares ${formatType(declared)}`,
+    );
 }

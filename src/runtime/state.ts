@@ -1,9 +1,9 @@
 // Named persistent state: parameters, optimizer slots, running statistics. Compiled functions share a store, so a
 // training step and an evaluation see the same weights without copies.
 
-import { UserError } from '../ir/errors.ts';
-import { type ArrayOf, type DType, formatType, sameType, sizeOf, type TensorType } from '../ir/types.ts';
-import { arrayConstructor, arrayFrom, type TypedArray } from './arrays.ts';
+import type { ArrayOf, DType, TensorType } from '../ir/types.ts';
+import { arrayFrom, type TypedArray } from './arrays.ts';
+import { expectSameState, expectState, expectStateElements } from './call-checks.ts';
 
 interface Entry {
   readonly type: TensorType;
@@ -23,12 +23,7 @@ export class StateStore {
   }
 
   #entry(name: string): Entry {
-    const entry = this.#entries.get(name);
-    if (entry === undefined)
-      throw new UserError(
-        `state ${JSON.stringify(name)} does not exist; there are ${this.names().join(', ') || 'none'}`,
-      );
-    return entry;
+    return expectState(this.#entries, name);
   }
 
   type(name: string): TensorType {
@@ -46,22 +41,7 @@ export class StateStore {
   set(key: string | { readonly name: string }, value: TypedArray | readonly number[]): void {
     const name = typeof key === 'string' ? key : key.name;
     const { type, data } = this.#entry(name);
-    if (value.length !== data.length) {
-      throw new UserError(
-        `state ${JSON.stringify(name)} is ${formatType(type)}: ${sizeOf(type.shape)} elements expected, ${value.length} given`,
-      );
-    }
-    if (Array.isArray(value)) {
-      data.set(arrayFrom(type, value) as never);
-      return;
-    }
-    const expected = arrayConstructor(type.dtype);
-    if (!(value instanceof expected)) {
-      throw new UserError(
-        `state ${JSON.stringify(name)} is ${formatType(type)}: a ${expected.name} expected, ${value.constructor.name} given`,
-      );
-    }
-    data.set(value as never);
+    data.set(expectStateElements(name, type, value) as never);
   }
 
   /** Adds a state, or checks that the one of this name has the same type. */
@@ -71,11 +51,7 @@ export class StateStore {
       this.#entries.set(name, { type, data: arrayFrom(type, initial()) });
       return;
     }
-    if (!sameType(known.type, type)) {
-      throw new UserError(
-        `state ${JSON.stringify(name)} is shared as ${formatType(known.type)}, this function declares ${formatType(type)}`,
-      );
-    }
+    expectSameState(name, known.type, type);
   }
 
   /** The memory that kernels read and write. */

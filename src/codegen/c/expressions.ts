@@ -4,7 +4,7 @@ import { InternalError, LimitationError } from '../../ir/errors.ts';
 import { type Atom, boundsOf, type IndexExpr } from '../../ir/index-expr.ts';
 import { type Buffer, type Expr, lanesOf, type ScalarOp } from '../../ir/kernel.ts';
 import { type DType, isFloat } from '../../ir/types.ts';
-import { asOperand, floatText, indexText, shortestFloat } from '../text.ts';
+import { asOperand, floatText, indexText, infixOperators, shortestFloat } from '../text.ts';
 import { mathHelpers } from './math/index.ts';
 import type { Namer } from './names.ts';
 
@@ -137,21 +137,6 @@ function printCast(value: Expr, to: DType, scope: Scope): string {
   return `(${scalarType(to)})${operand(value, scope)}`;
 }
 
-const operators: Readonly<Partial<Record<ScalarOp, string>>> = {
-  add: '+',
-  sub: '-',
-  mul: '*',
-  div: '/',
-  eq: '==',
-  ne: '!=',
-  lt: '<',
-  le: '<=',
-  gt: '>',
-  ge: '>=',
-  and: '&',
-  or: '|',
-  xor: '^',
-};
 /** On bools, which clang would rather not see as bits. */
 const logical: Readonly<Partial<Record<ScalarOp, string>>> = { and: '&&', or: '||', xor: '!=' };
 /** Integers wrap and never trap, which plain C operators do not promise. */
@@ -227,7 +212,7 @@ function printApply({ op, args, dtype }: Extract<Expr, { kind: 'apply' }>, scope
   const isInt = !isFloat(type) && type !== 'bool';
   if (isInt && wrapping.has(op) && lanesOf(args[0]!) === 1 && lanesOf(args[1]!) === 1)
     return call(helper(`ash_${op}_${type}`, scope));
-  const operator = type === 'bool' ? (logical[op] ?? operators[op]) : operators[op];
+  const operator = type === 'bool' ? (logical[op] ?? infixOperators[op]) : infixOperators[op];
   if (operator === undefined) throw new InternalError(`no C spelling of ${op} on ${type}`);
   const [a, b] = args.map((arg) => vectorOperand(arg, scope)) as [string, string];
   const text = `${a} ${operator} ${b}`;

@@ -1,7 +1,7 @@
 // The C functions that expressions call, as text; only those used are emitted. All are small, inline and without
 // branches on data where a vector loop may call them, so that gcc and clang turn them into lanes.
 
-import type { HelperText } from './math/helper-text.ts';
+import { type HelperText, helperTexts } from '../helper-text.ts';
 import { mathHelpers } from './math/index.ts';
 
 const fixedHelpers: Readonly<Record<string, HelperText>> = {
@@ -100,16 +100,4 @@ export function helperText(name: string): HelperText {
 }
 
 /** Texts of the helpers and of all they need, each after what it needs. */
-export function helpersInOrder(used: Iterable<string>): string[] {
-  const done = new Set<string>();
-  const texts: string[] = [];
-  const visit = (name: string): void => {
-    if (done.has(name)) return;
-    done.add(name);
-    const { text, needs } = helperText(name);
-    needs.forEach(visit);
-    texts.push(text);
-  };
-  [...used].sort().forEach(visit);
-  return texts;
-}
+export const helpersInOrder = (used: Iterable<string>): string[] => helperTexts(used, helperText);

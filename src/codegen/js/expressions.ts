@@ -6,7 +6,7 @@ import { InternalError, LimitationError } from '../../ir/errors.ts';
 import { type Atom, boundsOf, type IndexExpr } from '../../ir/index-expr.ts';
 import type { Buffer, Expr, Local, ScalarOp } from '../../ir/kernel.ts';
 import { type DType, isFloat } from '../../ir/types.ts';
-import { asOperand, indexText } from '../text.ts';
+import { asOperand, indexText, infixOperators } from '../text.ts';
 import { big, wrapped } from './helpers.ts';
 import type { Namer } from './names.ts';
 
@@ -129,22 +129,7 @@ function printCast(value: Expr, to: DType, scope: Scope): string {
   return wrapped(to, narrow);
 }
 
-const operators: Readonly<Partial<Record<ScalarOp, string>>> = {
-  add: '+',
-  sub: '-',
-  mul: '*',
-  div: '/',
-  rem: '%',
-  eq: '==',
-  ne: '!=',
-  lt: '<',
-  le: '<=',
-  gt: '>',
-  ge: '>=',
-  and: '&',
-  or: '|',
-  xor: '^',
-};
+const operators: Readonly<Partial<Record<ScalarOp, string>>> = { ...infixOperators, rem: '%' };
 /** Functions of floats that JavaScript's Math lacks, or defines otherwise. */
 const ownFunctions: ReadonlySet<ScalarOp> = new Set(['round', 'pow', 'erf']);
 /** Functions of integers that no operator is. */

@@ -1,7 +1,7 @@
 // The WGSL functions that expressions call; only those used are printed. Integer operations never trap and floats keep NaN
 // and infinities: WGSL allows an implementation to assume that there are none, so tests for them look at bits.
 
-import type { Helpers } from './helper-text.ts';
+import { type Helpers, helperTexts } from '../helper-text.ts';
 import { mathHelpers } from './math/index.ts';
 
 const fixed: Helpers = {
@@ -118,16 +118,4 @@ function shift(name: string, type: string, value: string): Helpers[string] {
 const helpers: Helpers = { ...fixed, ...mathHelpers };
 
 /** Texts of the helpers and of all they need, each after what it needs. */
-export function helpersInOrder(used: Iterable<string>): string[] {
-  const done = new Set<string>();
-  const texts: string[] = [];
-  const visit = (name: string): void => {
-    if (done.has(name)) return;
-    done.add(name);
-    const { text, needs } = helpers[name]!;
-    needs.forEach(visit);
-    texts.push(text);
-  };
-  [...used].sort().forEach(visit);
-  return texts;
-}
+export const helpersInOrder = (used: Iterable<string>): string[] => helperTexts(used, (name) => helpers[name]!);

@@ -1,7 +1,17 @@
-// The value that a reduction starts from.
+// How partial results combine: the operation of a monoid, and the value that a reduction starts from.
 
-import type { Monoid } from '../kernel.ts';
+import type { Monoid, ScalarOp } from '../kernel.ts';
 import { type DType, isFloat } from '../types.ts';
+
+/** The operation that combines two values. */
+export const operationOf = {
+  sum: 'add',
+  prod: 'mul',
+  max: 'max',
+  min: 'min',
+  and: 'and',
+  or: 'or',
+} as const satisfies Record<Monoid, ScalarOp>;
 
 const lowest: Readonly<Partial<Record<DType, number>>> = { i8: -128, i32: -(2 ** 31), i64: -(2 ** 63) };
 const highest: Readonly<Partial<Record<DType, number>>> = {

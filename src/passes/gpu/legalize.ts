@@ -19,13 +19,13 @@ import {
   type Local,
   literal,
   load,
-  type Monoid,
   type ScalarOp,
   type Stmt,
 } from '../../ir/kernel.ts';
 import { wrapToDType } from '../../ir/ndarray.ts';
 import type { BinaryOp, UnaryOp } from '../../ir/opattrs.ts';
 import { binaryRecords } from '../../ir/ops/binary.ts';
+import { operationOf } from '../../ir/ops/monoid.ts';
 import { unaryRecords } from '../../ir/ops/unary.ts';
 import { type DType, formatType } from '../../ir/types.ts';
 
@@ -203,7 +203,7 @@ class Legalizer {
     const { dtype } = stmt.local;
     if (computed(dtype) === dtype) return { ...stmt, local, value };
     const before: Expr = { kind: 'local', dtype: local.dtype, local };
-    return { kind: 'assign', local, value: legalApply(monoidOps[stmt.monoid], [before, value], dtype) };
+    return { kind: 'assign', local, value: legalApply(operationOf[stmt.monoid], [before, value], dtype) };
   }
 
   #update(stmt: Extract<Stmt, { kind: 'update' }>): Stmt {
@@ -212,22 +212,13 @@ class Legalizer {
     const { dtype } = stmt.buffer;
     if (computed(dtype) === dtype) return { ...stmt, ...target, value };
     const before = load(target.buffer, target.offset);
-    return { kind: 'store', ...target, value: legalApply(monoidOps[stmt.monoid], [before, value], dtype) };
+    return { kind: 'store', ...target, value: legalApply(operationOf[stmt.monoid], [before, value], dtype) };
   }
 }
 
 function asWord(value: Expr): Expr {
   return value.dtype === 'bool' ? castTo('u32', value) : value;
 }
-
-const monoidOps: Readonly<Record<Monoid, ScalarOp>> = {
-  sum: 'add',
-  prod: 'mul',
-  max: 'max',
-  min: 'min',
-  and: 'and',
-  or: 'or',
-};
 
 /** A legal value in another dtype. `fits`: an integer that needs no wrapping. */
 function legalCast(value: Expr, to: DType, range: 'any' | 'fits' = 'any'): Expr {

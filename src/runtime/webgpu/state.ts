@@ -3,11 +3,10 @@
 
 import type { Place } from '../../codegen/wgsl/bindings.ts';
 import { deviceBytes } from '../../codegen/wgsl/program.ts';
-import { UserError } from '../../ir/errors.ts';
-import { type ArrayOf, type DType, formatType, sameType, sizeOf, type TensorType } from '../../ir/types.ts';
+import type { ArrayOf, DType, TensorType } from '../../ir/types.ts';
 import { bindingAlignment } from '../../passes/gpu/schedule.ts';
 import { arrayFrom, type TypedArray } from '../arrays.ts';
-import { expectArray } from '../call-checks.ts';
+import { expectSameState, expectState, expectStateElements } from '../call-checks.ts';
 import type { WebGpuDevice } from './device.ts';
 import { fromDevice, toDevice } from './transfer.ts';
 
@@ -76,25 +75,11 @@ export class WebGpuStateStore {
   /** Overwrites a state. Throws UserError for an unknown name, another array type or another length. */
   set(key: string | { readonly name: string }, value: TypedArray | readonly number[]): void {
     const name = typeof key === 'string' ? key : key.name;
-    const { type } = this.#entry(name);
-    if (!Array.isArray(value)) {
-      this.#write(name, expectArray('state', { name, type }, value as TypedArray));
-      return;
-    }
-    if (value.length !== sizeOf(type.shape))
-      throw new UserError(
-        `state ${JSON.stringify(name)} is ${formatType(type)}: ${sizeOf(type.shape)} elements expected, ${value.length} given`,
-      );
-    this.#write(name, arrayFrom(type, value));
+    this.#write(name, expectStateElements(name, this.#entry(name).type, value));
   }
 
   #entry(name: string): Entry {
-    const entry = this.#entries.get(name);
-    if (entry === undefined)
-      throw new UserError(
-        `state ${JSON.stringify(name)} does not exist; there are ${this.names().join(', ') || 'none'}`,
-      );
-    return entry;
+    return expectState(this.#entries, name);
   }
 
   #write(name: string, array: TypedArray): void {
@@ -109,10 +94,7 @@ export class WebGpuStateStore {
     for (const declaration of declarations) {
       const known = this.#entries.get(declaration.name);
       if (known === undefined) fresh.push(declaration);
-      else if (!sameType(known.type, declaration.type))
-        throw new UserError(
-          `state ${JSON.stringify(declaration.name)} is shared as ${formatType(known.type)}, this function declares ${formatType(declaration.type)}`,
-        );
+      else expectSameState(declaration.name, known.type, declaration.type);
     }
     const { maxBufferSize } = this.#gpu.limits;
     let open: Declaration[] = [];

@@ -1,7 +1,7 @@
 // What all functions of this folder stand on: the bits of a float, and functions that are always inlined, since a call in
 // a loop would keep the loop out of lanes.
 
-import type { HelperText } from './helper-text.ts';
+import type { HelperText } from '../../helper-text.ts';
 
 export const bitHelpers: Readonly<Record<string, HelperText>> = {
   // Rounding by adding and subtracting 1.5·2²³ needs f32 arithmetic in f32, which x87 does not do.

@@ -3,7 +3,7 @@
 // arranged as f − f²/2 + s·(f²/2 + R(s²)), since 2s = f − s·f, its first terms have no rounding of s in them (so does fdlibm's
 // e_log.c, Sun Microsystems 1993). Polynomials: scripts/minimax.py.
 
-import type { HelperText } from './helper-text.ts';
+import type { HelperText } from '../../helper-text.ts';
 
 /** `n`, `r` and eʳ − 1 = r + z·p of the value `value`; the low bits of `shifted` are n + bias. */
 const reduction = (value: string, bias: number): string => `\

@@ -1,7 +1,7 @@
 // erf of f32 in one piece: erf a = 1 − e^(−a(c + P(a))) for a ≥ 0, where c is the f32 next to 2/√π and P a polynomial whose
 // weight falls as erf's slope does (scripts/minimax.py). expm1 keeps the digits of small results. Beyond 3.93 it is 1.
 
-import type { HelperText } from './helper-text.ts';
+import type { HelperText } from '../../helper-text.ts';
 
 export const errorFunction: Readonly<Record<string, HelperText>> = {
   ash_erf_f32: {

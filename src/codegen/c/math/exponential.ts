@@ -4,7 +4,7 @@
 // low bits are then n itself, plus whatever bias is added with it, and a shift makes them the exponent of a factor 2ⁿ.
 // Polynomials: scripts/minimax.py.
 
-import type { HelperText } from './helper-text.ts';
+import type { HelperText } from '../../helper-text.ts';
 
 /** `n` and `r` of the value `value`; the low bits of `shifted` are n + bias. */
 const reduction = (value: string, bias: number): string => `\

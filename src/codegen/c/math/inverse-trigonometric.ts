@@ -2,7 +2,7 @@
 // atan beyond 1 by atan a = π/2 − atan 1/a; what is left is t + t³P(t²), P by scripts/minimax.py. π/2 and π are added in
 // two parts, the smaller to the smaller.
 
-import type { HelperText } from './helper-text.ts';
+import type { HelperText } from '../../helper-text.ts';
 
 /** π/2 and π as the f32 next to them, as bits too, and what those miss as a part of themselves. */
 const [halfPi, piBits, halfPiBits] = ['0x1.921fb6p0f', '0x40490fdbu', '0x3fc90fdbu'];

@@ -2,7 +2,7 @@
 // n·ln 2 + f − f²/2 + f³P(f) (Cody and Waite, chapter 5; P by scripts/minimax.py, in Estrin's order). ln 2 has two parts,
 // the first short enough for its product with n to be exact. Subtracting the bits of 2/3 leaves n above bit 23.
 
-import type { HelperText } from './helper-text.ts';
+import type { HelperText } from '../../helper-text.ts';
 
 export const logarithms: Readonly<Record<string, HelperText>> = {
   ash_log_sum_f32: {

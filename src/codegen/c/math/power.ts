@@ -1,7 +1,7 @@
 // pow of f32 as 2^(y·log₂|x|) in f64, whose 53 bits make up for the large exponent; special cases by Annex F of the C
 // standard. f32 parts of x keep the reduction narrow; polynomials by scripts/minimax.py.
 
-import type { HelperText } from './helper-text.ts';
+import type { HelperText } from '../../helper-text.ts';
 
 /** Horner's rule, coefficients from the constant on, as statements that leave the value in `p`. */
 function horner(variable: string, coefficients: readonly string[]): string {

@@ -5,7 +5,7 @@
 // trigonometric functions", SIGNUM Newsletter 18, 1983, without their choice of pieces by exponent, which would be a
 // gather). What remains is split into quarter turns and an angle of at most π/4. Polynomials: scripts/minimax.py.
 
-import type { HelperText } from './helper-text.ts';
+import type { HelperText } from '../../helper-text.ts';
 
 /** 1/2π in steps of 29 bits; the last piece meets no argument so large that its product exceeds half a turn. */
 const turnPieces = ['0x1.45f306cp-3', '0x1.c9c882ap-31', '0x1.4fe13a8p-61', '0x1.f47d4d3p-88', '0x1.dc0db62p-118'];

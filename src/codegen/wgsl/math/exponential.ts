@@ -1,6 +1,6 @@
 // exp, expm1, tanh, sinh, cosh and erf: x = n·ln 2 + r with |r| ≤ ½ ln 2, so eˣ = 2ⁿ·eʳ.
 
-import type { Helpers } from '../helper-text.ts';
+import type { Helpers } from '../../helper-text.ts';
 
 const reduction = (value: string): string => `\
   let n = round(${value} * 0x1.715476p+0f);

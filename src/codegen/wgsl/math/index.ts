@@ -2,7 +2,7 @@
 // WGSL's own functions have no useful bounds at the ends of their range. Whole numbers come from round(), because an
 // implementation may reorder sums. `ash_<op>_f32` is the scalar operation <op>; docs/numerics.md states their errors.
 
-import type { Helpers } from '../helper-text.ts';
+import type { Helpers } from '../../helper-text.ts';
 import { exponentials } from './exponential.ts';
 import { inverseTrigonometrics } from './inverse-trigonometric.ts';
 import { logarithms } from './logarithm.ts';

@@ -1,7 +1,7 @@
 // asin, acos, atan and atan2: arguments of asin beyond ½ are halved, those of atan beyond 1 inverted; what is left is
 // t + t³P(t²). π/2 and π are added in two parts, the smaller to the smaller.
 
-import type { Helpers } from '../helper-text.ts';
+import type { Helpers } from '../../helper-text.ts';
 
 const [pi, halfPi] = ['0x1.921fb6p1f', '0x1.921fb6p0f'];
 /** What those miss, as a part of themselves. */

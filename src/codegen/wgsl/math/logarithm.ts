@@ -1,7 +1,7 @@
 // log, log1p, asinh, acosh and atanh: the argument is 2ⁿ(1 + f) with 1 + f in [2/3, 4/3). Subnormal arguments may count as
 // zero, as everywhere on a GPU.
 
-import type { Helpers } from '../helper-text.ts';
+import type { Helpers } from '../../helper-text.ts';
 
 export const logarithms: Helpers = {
   ash_log_sum: {

@@ -3,7 +3,7 @@
 // 3·atanh s = s(3 + s² + s⁴(3/5 + 3/7·s² + …)) is that of fdlibm's e_powf.c (Sun Microsystems, 1993), with its coefficients.
 // Special cases by Annex F of the C standard.
 
-import type { Helpers } from '../helper-text.ts';
+import type { Helpers } from '../../helper-text.ts';
 
 export const powers: Helpers = {
   ash_upper: {

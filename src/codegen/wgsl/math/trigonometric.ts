@@ -3,7 +3,7 @@
 // numbers, of which only the bits that matter are looked at (M. H. Payne and R. N. Hanek, "Radian reduction for
 // trigonometric functions", SIGNUM Newsletter 18, 1983).
 
-import type { Helpers } from '../helper-text.ts';
+import type { Helpers } from '../../helper-text.ts';
 
 /** 2/π after the point, in words of 32 bits from the most significant one; before them a word of zeros. */
 const twoOverPi = '0u, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu';
