@@ -11,21 +11,14 @@ import { printProgram } from '../src/codegen/c/program.ts';
 import { parseFunc } from '../src/ir/text.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
 import { type CpuName, targets } from '../src/passes/schedule.ts';
+import { gccFlags, portableFlags } from '../src/runtime/c/compiler.ts';
 import { hasTool } from './helpers/tools.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ashlar-loops-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** As the runtime compiles for gcc. */
-const flags = [
-  '-std=gnu11',
-  '-O3',
-  '-fno-math-errno',
-  '-fno-trapping-math',
-  '-ffp-contract=fast',
-  '-fno-split-wide-types',
-  '-fopenmp',
-];
+const flags = [...portableFlags, ...gccFlags, '-fopenmp'];
 
 /** How a processor's assembly shows what is counted. */
 interface Assembly {

@@ -20,7 +20,17 @@ export interface Compiler {
 }
 
 /** Keep NaN and infinities, but let the compiler assume that nobody reads errno or the floating-point status. */
-const portableFlags = ['-std=gnu11', '-O3', '-fno-math-errno', '-fno-trapping-math', '-ffp-contract=fast', '-fPIC'];
+export const portableFlags = [
+  '-std=gnu11',
+  '-O3',
+  '-fno-math-errno',
+  '-fno-trapping-math',
+  '-ffp-contract=fast',
+  '-fPIC',
+];
+
+/** gcc 12 takes wide registers apart early; where a loop after a register tile has a condition it then keeps a sum in memory. */
+export const gccFlags = ['-fno-split-wide-types'];
 
 const known = new Map<string, Compiler>();
 
@@ -76,8 +86,6 @@ function probe(command: string, cpu: Cpu): Compiler | null {
   const macros = predefined(command, architecture);
   // clang splits 512-bit vectors into halves, and spills, unless told that they are welcome.
   const wide = macros.has('__clang__') && targets[chosen].vectorBytes === 64 ? ['-mprefer-vector-width=512'] : [];
-  // gcc 12 takes wide registers apart early; where a loop after a register tile has a condition it then keeps one sum in memory.
-  const whole = macros.has('__clang__') ? [] : ['-fno-split-wide-types'];
   const openmp = links(command, ['-fopenmp'], '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }');
   const digest = createHash('sha256')
     .update([...macros].join('\n'))
@@ -85,7 +93,13 @@ function probe(command: string, cpu: Cpu): Compiler | null {
   return {
     command,
     version: `${version.stdout.split('\n')[0]} ${digest.slice(0, 16)}`,
-    flags: [...portableFlags, ...architecture, ...wide, ...whole, ...(openmp ? ['-fopenmp'] : [])],
+    flags: [
+      ...portableFlags,
+      ...architecture,
+      ...wide,
+      ...(macros.has('__clang__') ? [] : gccFlags),
+      ...(openmp ? ['-fopenmp'] : []),
+    ],
     openmp,
     cpu: chosen,
   };
