@@ -19,6 +19,7 @@ export function drawingPad(
     changed = true;
     if (reading) return;
     reading = true;
+    pad.ariaBusy = 'true';
     while (changed) {
       changed = false;
       const image = imageOf(context, pad.width);
@@ -26,22 +27,28 @@ export function drawingPad(
       await read(image);
     }
     reading = false;
+    pad.ariaBusy = 'false';
   };
-  const at = ({ offsetX, offsetY }: PointerEvent): [number, number] => {
-    const scale = pad.width / pad.clientWidth;
-    return [offsetX * scale, offsetY * scale];
+  const at = ({ clientX, clientY }: PointerEvent): [number, number] => {
+    const { left, top, width } = pad.getBoundingClientRect();
+    const scale = pad.width / width;
+    return [(clientX - left) * scale, (clientY - top) * scale];
+  };
+  /** A busy browser gives several moves as one event: corners are in its parts. */
+  const extend = (event: PointerEvent): void => {
+    if (!pad.hasPointerCapture(event.pointerId)) return;
+    const parts = event.getCoalescedEvents();
+    for (const part of parts.length === 0 ? [event] : parts) context.lineTo(...at(part));
+    context.stroke();
+    void update();
   };
   pad.addEventListener('pointerdown', (event) => {
     pad.setPointerCapture(event.pointerId);
     context.beginPath();
     context.moveTo(...at(event));
   });
-  pad.addEventListener('pointermove', (event) => {
-    if (!pad.hasPointerCapture(event.pointerId)) return;
-    context.lineTo(...at(event));
-    context.stroke();
-    void update();
-  });
+  pad.addEventListener('pointermove', extend);
+  pad.addEventListener('pointerup', extend);
   clear.addEventListener('click', () => {
     context.clearRect(0, 0, pad.width, pad.height);
     void update();
