@@ -5,6 +5,7 @@ export default defineConfig({
   resolve: {
     alias: {
       'ashlar/node': fileURLToPath(new URL('./src/node.ts', import.meta.url)),
+      'ashlar/onnx': fileURLToPath(new URL('./src/onnx.ts', import.meta.url)),
       ashlar: fileURLToPath(new URL('./src/index.ts', import.meta.url)),
     },
   },

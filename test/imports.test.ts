@@ -20,6 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   io: ['ir'],
   runtime: ['ir', 'passes', 'codegen', 'io'],
   train: ['ir', 'io'],
+  onnx: ['ir', 'lang', 'nn', 'io'],
 };
 
 /** Packages that need Node; the core must reach none of them. */

@@ -59,7 +59,7 @@ export function describeKernel({
   summary: string;
   sources: readonly { file: string; line: number }[];
 }): string {
-  const shown = sources.slice(0, 4).map(({ file, line }) => `${file.split('/').at(-1)}:${line}`);
+  const shown = sources.slice(0, 4).map(({ file, line }) => (line === 0 ? file : `${file.split('/').at(-1)}:${line}`));
   const more = sources.length > 4 ? ` and ${sources.length - 4} more` : '';
   const where = shown.length === 0 ? '' : ` — ${shown.join(', ')}${more}`;
   const short = summary.length > 100 ? `${summary.slice(0, 97)}...` : summary;

@@ -1,7 +1,7 @@
 // The three classes of error. A UserError is the model's or the caller's mistake and says how to mend it; a
 // LimitationError is something Ashlar does not do on this target; an InternalError is a bug of ours.
 
-/** Where in the user's TypeScript a value was made. Lines and columns count from 1. */
+/** Where in the user's TypeScript a value was made. Lines and columns count from 1; line 0 is no line: `file` names it all. */
 export interface SourcePosition {
   readonly file: string;
   readonly line: number;
@@ -9,7 +9,8 @@ export interface SourcePosition {
 }
 
 export function formatSource(source: SourcePosition | null): string {
-  return source === null ? '' : `${source.file}:${source.line}:${source.column}`;
+  if (source === null) return '';
+  return source.line === 0 ? source.file : `${source.file}:${source.line}:${source.column}`;
 }
 
 /** A mistake in the model, the input or a file: the message names the thing, the expected, the given and the way out. */

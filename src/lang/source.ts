@@ -3,7 +3,7 @@
 import type { SourcePosition } from '../ir/errors.ts';
 
 /** The folder of Ashlar's own modules, sources or built: frames inside it are not the user's. */
-const own = pathOf(import.meta.url).replace(/(lang\/)?[^/]*$/, '');
+const own = pathOf(import.meta.url).replace(/((lang|chunks)\/)?[^/]*$/, '');
 const framesLookedAt = 24;
 let enabled = true;
 
@@ -18,6 +18,20 @@ function pathOf(place: string): string {
   return named.startsWith('file://') ? decodeURIComponent(named.slice('file://'.length)) : named;
 }
 
+/** The position that expressions made now have, where it is not a line of TypeScript: a node of an imported file. */
+let given: SourcePosition | null = null;
+
+/** Gives every expression that `make` makes this position. */
+export function withSource<T>(source: SourcePosition, make: () => T): T {
+  const before = given;
+  given = source;
+  try {
+    return make();
+  } finally {
+    given = before;
+  }
+}
+
 interface StackHolder {
   stack?: string;
 }
@@ -25,6 +39,7 @@ type ErrorWithLimit = ErrorConstructor & { stackTraceLimit?: number };
 
 /** The user's position, or null where the stack does not tell. */
 export function callerPosition(): SourcePosition | null {
+  if (given !== null) return given;
   if (!enabled) return null;
   const holder: StackHolder = {};
   const ErrorClass = Error as ErrorWithLimit & { captureStackTrace?: (target: object) => void };

@@ -11,8 +11,8 @@ import { inlineFunc } from './inline.ts';
 export type StateValues = (name: string) => ArrayLike<number>;
 
 /**
- * The function with every state that it does not update, and that is not `kept`, as a constant of the given elements, or as
- * a weight where it has more than `mostElements`.
+ * The function with every weight, and every state that it does not update and that is not `kept`, as a constant of the given
+ * elements, or as a weight where it has more than `mostElements`.
  */
 export function bindStates(
   func: Func,
@@ -22,7 +22,8 @@ export function bindStates(
   kept: ReadonlySet<string> = new Set(),
 ): Func {
   const updated = new Set([...kept, ...updatedStates(func)]);
-  const isBound = ({ role, name }: Parameter): boolean => role === 'state' && !updated.has(name);
+  const isBound = ({ role, name }: Parameter): boolean =>
+    role === 'weight' || (role === 'state' && !updated.has(name));
   if (!func.parameters.some(isBound)) return func;
   const isWeight = ({ value }: Parameter): boolean => sizeOf(value.type.shape) > mostElements;
   const operands = func.parameters.map((parameter) => {

@@ -103,11 +103,12 @@ function noteJavaScript(): void {
 
 /** Where the elements of states that become constants come from; null where none do. The caller closes it. */
 export function weightsFor(
-  { variables }: Definition,
+  { func, variables }: Definition,
   { weights, freeze, state }: CompileTargetOptions,
 ): Weights | null {
   if (weights !== undefined) return weightsOfFile(weights);
-  return freeze === true ? weightsOfStates(variables, state) : null;
+  const hasWeights = func.parameters.some(({ role }) => role === 'weight');
+  return freeze === true || hasWeights ? weightsOfStates(variables, state, freeze === true) : null;
 }
 
 function printer(print: CompileTargetOptions['print']): { print?: (stage: string, text: string) => void } {

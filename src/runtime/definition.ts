@@ -63,7 +63,8 @@ function frozen(func: Func, weights: Weights): Func {
       throw new LimitationError(`state ${name} is i64; it cannot be frozen, cast it to i32`);
     return elements;
   };
-  return bindStates(func, builder, values, largestOperand);
+  const states = func.parameters.filter(({ role }) => role === 'state').map(({ name }) => name);
+  return bindStates(func, builder, values, largestOperand, new Set(weights.freezes ? [] : states));
 }
 
 /** The program without the elements of its external constants, which its runtime holds by now, packed or copied. */

@@ -9,6 +9,7 @@ import type { Weights } from './weights.ts';
 export function weightsOfFile(path: string): Weights {
   const file = new SafetensorsFile(path);
   return {
+    freezes: true,
     elements(name, type, memory) {
       const place = file.place(name);
       const wanted = `${JSON.stringify(name)}: ${formatType(type)}`;

@@ -119,7 +119,7 @@ export class TrialGround {
 }
 
 /** Time does not depend on the numbers: those of a file or a store need not be read. */
-const anyWeights: Weights = { elements: (_name, type) => filled(type), close: () => {} };
+const anyWeights: Weights = { freezes: true, elements: (_name, type) => filled(type), close: () => {} };
 
 function bytesOf(array: TypedArray): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);

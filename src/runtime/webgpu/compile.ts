@@ -69,7 +69,7 @@ export async function compileForWebGpu<Inputs, Outputs>(
   options: WebGpuOptions,
 ): Promise<WebGpuExecutable<Inputs, Outputs>> {
   const { device, print, fusion } = options;
-  const func = options.freeze === true ? await frozen(definition, options.state) : definition.func;
+  const func = await frozen(definition, options.state, options.freeze === true);
   expectWgslTypes(func);
   const state = options.state ?? new WebGpuStateStore(device);
   const used = new Set(func.parameters.filter(({ role }) => role === 'state').map(({ name }) => name));
@@ -93,18 +93,23 @@ export async function compileForWebGpu<Inputs, Outputs>(
   }) as unknown as WebGpuExecutable<Inputs, Outputs>;
 }
 
-/** The function with the states that it only reads as constants: what the store holds, or their first values. */
+/** The function with its weights, and if asked the states that it only reads, as constants: what the store holds, or their first values. */
 async function frozen(
   { func, variables }: { readonly func: Func; readonly variables: readonly Declaration[] },
   state: WebGpuStateStore | undefined,
+  freezesStates: boolean,
 ): Promise<Func> {
+  const bound = func.parameters.filter(({ role }) => role === 'weight' || (role === 'state' && freezesStates));
+  const names = new Set(bound.map(({ name }) => name));
   const values = new Map<string, ArrayLike<number>>();
   for (const variable of variables) {
     const { name } = variable;
+    if (!names.has(name)) continue;
     const elements = state?.has(name) === true ? await state.get(name) : variable.initial();
     values.set(name, elements as ArrayLike<number>);
   }
-  return bindStates(func, builder, (name) => values.get(name)!);
+  const kept = func.parameters.flatMap(({ role, name }) => (role === 'state' && !freezesStates ? [name] : []));
+  return bindStates(func, builder, (name) => values.get(name)!, Number.POSITIVE_INFINITY, new Set(kept));
 }
 
 /** A dispatch with everything that encoding it needs. */
