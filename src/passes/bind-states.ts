@@ -22,8 +22,7 @@ export function bindStates(
   kept: ReadonlySet<string> = new Set(),
 ): Func {
   const updated = new Set([...kept, ...updatedStates(func)]);
-  const isBound = ({ role, name }: Parameter): boolean =>
-    role === 'weight' || (role === 'state' && !updated.has(name));
+  const isBound = ({ role, name }: Parameter): boolean => role === 'weight' || (role === 'state' && !updated.has(name));
   if (!func.parameters.some(isBound)) return func;
   const isWeight = ({ value }: Parameter): boolean => sizeOf(value.type.shape) > mostElements;
   const operands = func.parameters.map((parameter) => {
