@@ -131,6 +131,29 @@ describe('kernels for GPUs, interpreted', () => {
     expect(kernelsOf(text)).toHaveLength(1);
   });
 
+  it.each([
+    ['of as many taps in every phase', '2,8,5,4', '12,8,4,4', '[[2,2],[2,2]], lhsDilation=[2,2]', '2,12,10,8'],
+    [
+      'with fewer taps in some phases and an odd result',
+      '1,6,5,4',
+      '10,6,3,3',
+      '[[1,1],[1,2]], lhsDilation=[2,2]',
+      '1,10,9,8',
+    ],
+    ['of a thin result', '1,9,4,4', '3,9,4,4', '[[2,2],[2,2]], lhsDilation=[2,2]', '1,3,8,8'],
+    ['with phases without taps', '1,40,3,3', '8,40,1,1', '[[0,1],[0,1]], lhsDilation=[2,2]', '1,8,6,6'],
+  ])('a transposed convolution %s is one kernel with what follows it', (_what, image, kernel, attrs, result) => {
+    const text = `func @f(%x: f32[${image}], %w: f32[${kernel}], %b: f32[${result.split(',')[1]}]) {
+      %1 = conv(%x, %w) {strides=[1,1], padding=${attrs}, rhsDilation=[1,1], groups=1}
+      %2 = broadcast(%b) {shape=[${result}], axes=[1]}
+      %3 = add(%1, %2)
+      %4 = relu(%3)
+      return y = %4
+    }`;
+    expectAgreement(parseFunc(text), [-1, 1]);
+    expect(kernelsOf(text)).toHaveLength(1);
+  });
+
   it('softmax is one kernel with a workgroup for each row', () => {
     const text = `func @f(%x: f32[5,100]) {
       %m = reduce(%x) {kind=max, axes=[1]}

@@ -34,7 +34,10 @@ export interface ContractionForm {
   readonly inner: readonly Axis[];
   lhs(s: ElementContext): Expr;
   rhs(s: ElementContext): Expr;
-  /** The result's index, one per axis of the result, in terms of batch, rows and columns. */
+  /**
+   * The result's index, one per axis of the result, in terms of batch, rows and columns. Where one may lie beyond the
+   * result's shape, there is nothing to store.
+   */
   readonly result: readonly IndexExpr[];
   /** Where rhs is a window over a padded array: rhs is `element` at `index`. */
   readonly window?: PaddedWindow;

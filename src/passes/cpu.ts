@@ -21,6 +21,7 @@ const alignment = 64;
 /** `choose` decides between candidates: what is done untuned, or what a tuning record says. */
 export function cpuMachine(target: ScheduleTarget, choose: Choose = untuned): Machine {
   return {
+    splitsPhases: true,
     attentionPays,
     lowerGroup: (context) => lowerGroup({ ...context, target, choose }),
     elementLoops,

@@ -22,7 +22,13 @@ export const graphPasses: readonly Pass[] = [
   commonSubexpressions,
 ];
 
+export interface OptimizeOptions extends PassOptions {
+  /** False: convolutions over spread images stay whole, for a machine whose kernels have phases themselves. Default true. */
+  readonly splitsPhases?: boolean;
+}
+
 /** Runs the standard passes. The result computes the same values. */
-export function optimize(func: Func, options: PassOptions = {}): Func {
-  return runPasses(func, graphPasses, options);
+export function optimize(func: Func, { splitsPhases = true, ...options }: OptimizeOptions = {}): Func {
+  const passes = graphPasses.filter((pass) => splitsPhases || pass !== convolutionPhases);
+  return runPasses(func, passes, options);
 }

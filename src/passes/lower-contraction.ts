@@ -4,8 +4,9 @@
 
 import { InternalError } from '../ir/errors.ts';
 import type { Node } from '../ir/graph.ts';
-import { type Axis, coefficientOf, of } from '../ir/index-expr.ts';
-import { apply } from '../ir/kernel.ts';
+import { type Axis, boundsOf, coefficientOf, type IndexExpr, of } from '../ir/index-expr.ts';
+import { apply, type Expr, indexValue, literal } from '../ir/kernel.ts';
+import { both } from '../ir/ops/shape.ts';
 import type { PaddedWindow } from '../ir/optable.ts';
 import { bytesPerElement, isFloat } from '../ir/types.ts';
 import { substituteAxes } from './expr-rewrite.ts';
@@ -82,7 +83,7 @@ function lowerAs(context: GroupContext, anchor: Node, problem: Problem, choice: 
 }
 
 function untunedChoice(context: GroupContext, problem: Problem): ContractionChoice {
-  if (!isPackable(problem)) return { form: 'reduction' };
+  if (!isPackable(problem, context)) return { form: 'reduction' };
   const { target } = context;
   const rows = extentOf(problem.rows);
   const columns = extentOf(problem.columns);
@@ -199,7 +200,7 @@ function candidatesOf(context: GroupContext, problem: Problem): Candidate[] {
   const work = batch * rows * columns * inner;
   const cost = (work * reductionCost * bytes) / target.vectorBytes;
   const reduction: Candidate = { choice: { form: 'reduction' }, cost, tile: 'reduction' };
-  if (!isPackable(problem)) return [reduction];
+  if (!isPackable(problem, context)) return [reduction];
   const direct = asDirect(problem);
   const [features, pixels] = [extentOf(direct.features), extentOf(direct.pixels)];
   const square = squareOf(problem, target);
@@ -230,9 +231,11 @@ function winogradCandidates(square: Square, features: number, bytes: number, tar
   return products.map((candidate) => ({ ...candidate, cost: (whole * (1 + candidate.cost / least)) / 2 }));
 }
 
-/** Whole vectors need 4- or 8-byte elements that multiply and add as such. */
-function isPackable({ lhs }: Problem): boolean {
-  return isFloat(lhs.dtype) ? lhs.dtype !== 'f16' : lhs.dtype === 'i32' || lhs.dtype === 'u32';
+/** Whole vectors need 4- or 8-byte elements that multiply and add as such, and a result where each goes. */
+function isPackable(problem: Problem, context: LoweringContext): boolean {
+  const { dtype } = problem.lhs;
+  const multiplies = isFloat(dtype) ? dtype !== 'f16' : dtype === 'i32' || dtype === 'u32';
+  return multiplies && beyond(problem, context).length === 0;
 }
 
 /** The contraction of a group's anchor. */
@@ -256,8 +259,22 @@ export function sumOfProducts(context: LoweringContext, anchor: Node, problem: P
     monoid: 'sum',
     position: false,
     element: apply('mul', problem.lhs, problem.rhs),
-    finish: (sum) => memberStmts(context, problem.result, new Map([[anchor.results[0]!, sum]])),
+    finish(sum) {
+      const members = memberStmts(context, problem.result, new Map([[anchor.results[0]!, sum]]));
+      const condition = beyond(problem, context).reduce<Expr | null>(
+        (all, { index, extent }) => both(all, apply('lt', indexValue(index), literal('i32', extent))),
+        null,
+      );
+      return condition === null ? members : [{ kind: 'if', condition, then: members, otherwise: [] }];
+    },
   };
+}
+
+/** Indices of the result that may lie beyond it. */
+function beyond({ result }: Problem, { group }: LoweringContext): { index: IndexExpr; extent: number }[] {
+  return result
+    .map((index, position) => ({ index, extent: group.domain[position]! }))
+    .filter(({ index, extent }) => boundsOf(index).upper >= extent);
 }
 
 /** The axes of the result from the slowest to the fastest. */

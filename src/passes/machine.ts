@@ -7,6 +7,8 @@ import type { DType } from '../ir/types.ts';
 import type { KernelBody, LoweringContext } from './group.ts';
 
 export interface Machine {
+  /** True where a convolution over a spread image is better as a graph of plain ones (phases.ts) than as one contraction. */
+  readonly splitsPhases: boolean;
   /** True where attention over so many elements is one group (attention.ts) instead of three. */
   attentionPays(queries: number, keys: number, depth: number, channels: number): boolean;
   /** The kernels of one fused group, in order. */

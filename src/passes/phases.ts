@@ -2,7 +2,8 @@
 // zeros: every result meets only each d-th tap. Results with the same remainder by d are a plain convolution with those
 // taps; the phases are spread and added, each where the others are zero. Phases of few features are one convolution over
 // the cells that any of them meets, each with its own features: zeros are multiplied again, but vectors are full. An
-// infinity then reaches the results of neighbouring phases, as it does in Winograd's form.
+// infinity then reaches the results of neighbouring phases, as it does in Winograd's form. This is for CPUs, whose fast forms
+// read a window over an image; a GPU computes all phases in one kernel (conv-form.ts).
 
 import type { Builder } from '../ir/builder.ts';
 import type { Node, Value } from '../ir/graph.ts';

@@ -34,7 +34,8 @@ export interface Fused {
 
 /** Everything before lowering. */
 export function fuseGraph(func: Func, machine: Machine, { fusion = true, print }: CompileOptions = {}): Fused {
-  const optimized = optimize(func, print === undefined ? {} : { print });
+  const { splitsPhases } = machine;
+  const optimized = optimize(func, print === undefined ? { splitsPhases } : { splitsPhases, print });
   const separated = separateResults(optimized, builder);
   const fused = fusion ? fuse(separated, opTable) : withoutFusion(separated, opTable);
   const plan = fusion ? withAttention(fused, separated, opTable, machine) : fused;

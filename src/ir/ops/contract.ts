@@ -3,24 +3,12 @@
 
 import type { Builder } from '../builder.ts';
 import type { Node, Value } from '../graph.ts';
-import {
-  type Axis,
-  add,
-  axis,
-  boundsOf,
-  fixed,
-  floorDiv,
-  type IndexExpr,
-  multiply,
-  of,
-  subtract,
-} from '../index-expr.ts';
-import { type Expr, literal } from '../kernel.ts';
+import { type Axis, axis, type IndexExpr, of } from '../index-expr.ts';
 import type { OpAttrs } from '../opattrs.ts';
-import { type ContractionForm, type OpTable, type PaddedWindow, TypeMismatch } from '../optable.ts';
+import { type ContractionForm, type OpTable, TypeMismatch } from '../optable.ts';
 import { formatType, type TensorType } from '../types.ts';
+import { convForm, dilated } from './conv-form.ts';
 import { expectDistinctAxes, expectLength, expectOperands, forEachIndex, offsetOf, tabulate } from './rules.ts';
-import { both, divides, guarded, within } from './shape.ts';
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 const free = (rank: number, contract: readonly number[], batch: readonly number[]): number[] =>
@@ -129,8 +117,6 @@ function dotForm(node: Node<'dot'>): ContractionForm {
   };
 }
 
-const dilated = (dim: number, dilation: number): number => (dim === 0 ? 0 : (dim - 1) * dilation + 1);
-
 function convType(lhs: TensorType, rhs: TensorType, attrs: OpAttrs['conv']): TensorType {
   const spatial = lhs.shape.length - 2;
   if (spatial < 0 || rhs.shape.length !== lhs.shape.length) {
@@ -219,57 +205,6 @@ function convRhsCotangent(b: Builder, { operands, attrs, results }: Node<'conv'>
   return b.transpose(b.reshape(product, { shape: [inPerGroup, out, ...kernel] }), {
     permutation: [1, 0, ...spatial.map((d) => d + 2)],
   });
-}
-
-function convForm(node: Node<'conv'>): ContractionForm {
-  const { attrs } = node;
-  const [lhs, rhs] = node.operands as [Value, Value];
-  const { shape } = node.results[0]!.type;
-  const inPerGroup = rhs.type.shape[1]!;
-  const outPerGroup = rhs.type.shape[0]! / attrs.groups;
-  const group = axis('group', attrs.groups);
-  const out = axis('out', outPerGroup);
-  const image = axis('image', shape[0]!);
-  const channel = axis('channel', inPerGroup);
-  const positions = shape.slice(2).map((extent, d) => axis(`at${d}`, extent));
-  const taps = rhs.type.shape.slice(2).map((extent, d) => axis(`tap${d}`, extent));
-  const outIndex = add(multiply(of(group), outPerGroup), of(out));
-  const spatial = positions.map((position, d) =>
-    add(multiply(of(position), attrs.strides[d]!), multiply(of(taps[d]!), attrs.rhsDilation[d]!)),
-  );
-  const window: PaddedWindow = {
-    shape: [shape[0]!, lhs.type.shape[1]!, ...spatial.map((cell) => boundsOf(cell).upper + 1)],
-    element: (s, [n, c, ...cells]) => paddedElement(node, (at) => s.operand(0, [n!, c!, ...at]), cells),
-    index: [of(image), add(multiply(of(group), inPerGroup), of(channel)), ...spatial],
-    channels: 1,
-  };
-  return {
-    batch: [group],
-    rows: [out],
-    columns: [image, ...positions],
-    inner: [channel, ...taps],
-    lhs: (s) => s.operand(1, [outIndex, of(channel), ...taps.map(of)]),
-    rhs: (s) => window.element(s, window.index),
-    result: [of(image), outIndex, ...positions.map(of)],
-    window,
-  };
-}
-
-/** The image at cells that count from the start of the padding: zero there and between spread elements. */
-function paddedElement(
-  { attrs, operands }: Node<'conv'>,
-  read: (cells: readonly IndexExpr[]) => Expr,
-  cells: readonly IndexExpr[],
-): Expr {
-  const { dtype, shape } = operands[0]!.type;
-  let condition: Expr | null = null;
-  const inside = cells.map((cell, d) => {
-    const at = subtract(cell, fixed(attrs.padding[d]![0]));
-    condition = both(condition, within(at, 0, dilated(shape[d + 2]!, attrs.lhsDilation[d]!)));
-    condition = both(condition, divides(at, attrs.lhsDilation[d]!));
-    return floorDiv(at, attrs.lhsDilation[d]!);
-  });
-  return guarded(condition, () => read(inside), literal(dtype, 0));
 }
 
 const bilinearJvp =
@@ -391,6 +326,17 @@ export const contractOps: Pick<OpTable, 'dot' | 'conv'> = {
         '2,2,3,3',
         'strides=[1,1], padding=[[2,2],[1,2]], lhsDilation=[2,2], rhsDilation=[1,1], groups=1',
       ),
+      conv(
+        '2,2,3,4',
+        '3,2,3,2',
+        'strides=[1,1], padding=[[1,2],[-1,1]], lhsDilation=[3,2], rhsDilation=[1,1], groups=1',
+      ),
+      conv(
+        '1,4,2,3',
+        '6,2,4,1',
+        'strides=[1,1], padding=[[2,2],[0,0]], lhsDilation=[2,1], rhsDilation=[1,1], groups=2',
+      ),
+      conv('1,2,4', '2,2,1', 'strides=[1], padding=[[0,1]], lhsDilation=[2], rhsDilation=[1], groups=1'),
       conv(
         '1,4,4,4',
         '6,2,3,3',

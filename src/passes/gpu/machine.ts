@@ -15,6 +15,7 @@ import { attentionPays, bindingAlignment, type GpuTarget, gpuBytes } from './sch
 
 export function gpuMachine(target: GpuTarget): Machine {
   return {
+    splitsPhases: false,
     attentionPays,
     lowerGroup: (context) => lowerGroup(context, target),
     elementLoops: (axes, body) => elementGrid(axes, body),
