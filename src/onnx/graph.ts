@@ -184,7 +184,8 @@ export class GraphReader {
     const called = this.#importer.functions.get(functionKey(domain, operator, node.overload));
     try {
       if (called !== undefined) return this.#call(called, name, inputs, attributes, around);
-      const lower = domain === '' && Object.hasOwn(operators, operator) ? operators[operator]! : null;
+      const key = domain === '' ? operator : `${domain}:${operator}`;
+      const lower = Object.hasOwn(operators, key) ? operators[key]! : null;
       if (lower === null) {
         const inDomain = domain === '' ? '' : ` in domain ${shown(domain)}`;
         throw new Unsupported(`there is no such operator${inDomain}`);

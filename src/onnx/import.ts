@@ -17,7 +17,7 @@ import { type Elements, type ExternalData, elementsFrom, type KnownTensor, readT
 import { UnsupportedModelError, type UnsupportedNode } from './unsupported.ts';
 
 /** Operator sets of the domain "" that are understood. */
-const opsetRange = [7, 22] as const;
+const opsetRange = [1, 22] as const;
 
 /** Initializers of more elements stay out of the graph, as weights: passes do not look into them. */
 const mostConstantElements = 4096;

@@ -80,6 +80,13 @@ export class NodeContext {
   int(name: string, otherwise?: number): number {
     return this.#attribute(name, otherwise, ({ i }) => (i === undefined ? undefined : nearest(i)));
   }
+  /** An attribute that may be any int64. */
+  bigint(name: string): bigint {
+    return this.#attribute(name, undefined, ({ i }) => i);
+  }
+  bigints(name: string): readonly bigint[] {
+    return this.#attribute(name, undefined, ({ ints }) => ints);
+  }
   float(name: string, otherwise?: number): number {
     return this.#attribute(name, otherwise, ({ f }) => f);
   }

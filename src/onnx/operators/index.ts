@@ -1,4 +1,4 @@
-// Every ONNX operator of the standard's own domain by its name.
+// Every ONNX operator by its name; those of other domains than the standard's own as 'domain:name'.
 //
 // An operator is a function from its node to the values of its outputs (one, or a list in the order of the outputs). The node gives its
 // inputs as typed tensors (`input`, `optional`, `allInputs`), attributes with their defaults (`int`, `floats`, ...), the opset version
@@ -14,7 +14,9 @@
 
 import type { Operator } from '../node-context.ts';
 import { elementwiseOperators } from './elementwise.ts';
+import { shapeOperators } from './shape.ts';
 
 export const operators: Readonly<Record<string, Operator>> = {
   ...elementwiseOperators,
+  ...shapeOperators,
 };

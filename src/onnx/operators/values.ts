@@ -64,7 +64,8 @@ function dividedUnsigned(x: AnyTensor, y: AnyTensor): AnyTensor {
 /** uint64 shifted right: zeros come in. The number of places is a number or a tensor. */
 export function shiftedRightUnsigned(x: AnyTensor, places: AnyTensor | number): AnyTensor {
   // The first place clears the sign, so that the others bring in zeros.
-  const most: AnyTensor = x.shr(1).and(x.mul(0).sub(1).xor(x.mul(0).add(1).shl(63)));
+  const cleared: AnyTensor = x.shr(1).sub(x.mul(0).add(1).shl(63));
+  const most = choose(x.lt(0), cleared, x.shr(1));
   if (places === 1) return most;
   if (typeof places === 'number') return places === 0 ? x : most.shr(places - 1);
   const several = choose(places.gt(63), 0, most.shr(places.sub(1)));
