@@ -13,10 +13,18 @@
 // Families stand in files of their own, each exporting a record of operators; this table joins them.
 
 import type { Operator } from '../node-context.ts';
+import { contractionOperators } from './contraction.ts';
 import { elementwiseOperators } from './elementwise.ts';
+import { normalizationOperators } from './normalization.ts';
+import { poolingOperators } from './pooling.ts';
+import { reductionOperators } from './reduction.ts';
 import { shapeOperators } from './shape.ts';
 
 export const operators: Readonly<Record<string, Operator>> = {
   ...elementwiseOperators,
   ...shapeOperators,
+  ...reductionOperators,
+  ...contractionOperators,
+  ...poolingOperators,
+  ...normalizationOperators,
 };
