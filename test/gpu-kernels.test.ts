@@ -154,6 +154,98 @@ describe('kernels for GPUs, interpreted', () => {
     expect(kernelsOf(text)).toHaveLength(1);
   });
 
+  const pooled = (
+    image: string,
+    kernel: string,
+    shape: string,
+    pool: string,
+  ): string => `func @f(%x: f32[${image}], %w: f32[${kernel}], %b: f32[${shape.split(',')[1]}]) {
+    %c = conv(%x, %w) {strides=[1,1], padding=[[1,1],[1,1]], lhsDilation=[1,1], rhsDilation=[1,1], groups=1}
+    %d = broadcast(%b) {shape=[${shape}], axes=[1]}
+    %e = add(%c, %d)
+    %r = relu(%e)
+    %p = reduceWindow(%r) {${pool}, dilation=[1,1]}
+    %y = tanh(%p)
+    return y = %y
+  }`;
+
+  it.each([
+    [
+      'windows of few taps',
+      '2,2,7,8',
+      '9,2,3,3',
+      '2,9,7,8',
+      'kind=max, window=[2,2], strides=[2,2], padding=[[0,0],[0,0]]',
+    ],
+    [
+      'windows with gaps',
+      '1,1,8,8',
+      '4,1,3,3',
+      '1,4,8,8',
+      'kind=sum, window=[2,1], strides=[3,2], padding=[[0,0],[0,0]]',
+    ],
+  ])('a pool in the kernel of its convolution: %s', (_what, image, kernel, shape, pool) => {
+    const text = pooled(image, kernel, shape, pool);
+    expectAgreement(parseFunc(text), [-1, 1]);
+    expect(kernelsOf(text)).toHaveLength(1);
+  });
+
+  it.each([
+    ['overlap', '1,9,6,6', 'kind=max, window=[3,3], strides=[2,2], padding=[[0,0],[0,0]]'],
+    ['are padded', '1,9,6,6', 'kind=max, window=[2,2], strides=[2,2], padding=[[1,1],[1,1]]'],
+  ])('a pool whose windows %s has a kernel of its own', (_what, shape, pool) => {
+    const text = pooled('1,2,6,6', '9,2,3,3', shape, pool);
+    expectAgreement(parseFunc(text), [-1, 1]);
+    expect(kernelsOf(text)).toHaveLength(2);
+  });
+
+  it.each([
+    ['along the sum', '1,70', '48,70', '[[1],[1]]'],
+    ['across the sum', '2,70', '70,48', '[[1],[0]]'],
+    ['few', '1,20', '48,20', '[[1],[1]]'],
+  ])('gates that are read together are computed in one kernel: weights %s', (_what, state, weights, contract) => {
+    const rows = state.split(',')[0];
+    const gate = (i: number): string =>
+      `slice(%a) {starts=[0,${12 * i}], limits=[${rows},${12 * i + 12}], strides=[1,1]}`;
+    const text = `func @f(%h: f32[${state}], %w: f32[${weights}], %b: f32[48], %c: f32[${rows},12]) {
+      %d = dot(%h, %w) {contract=${contract}, batch=[[],[]]}
+      %s = broadcast(%b) {shape=[${rows},48], axes=[1]}
+      %a = add(%d, %s)
+      %0 = ${gate(0)}
+      %1 = ${gate(1)}
+      %2 = ${gate(2)}
+      %3 = ${gate(3)}
+      %i = sigmoid(%0)
+      %f = sigmoid(%1)
+      %g = tanh(%2)
+      %o = sigmoid(%3)
+      %k = mul(%f, %c)
+      %n = mul(%i, %g)
+      %cell = add(%k, %n)
+      %t = tanh(%cell)
+      %state = mul(%o, %t)
+      return cell = %cell, state = %state
+    }`;
+    expectAgreement(parseFunc(text), [-1, 1]);
+    expect(kernelsOf(text)).toHaveLength(1);
+  });
+
+  it.each([
+    ['a thin product', '3,50', '50,20', 1],
+    ['tiles', '40,50', '50,20', 1],
+    ['tiles in parts', '10,1100', '1100,12', 2],
+  ])('an update in another order of axes is in the kernel of %s', (_what, lhs, rhs, kernels) => {
+    const [m, n] = [lhs.split(',')[0], rhs.split(',')[1]];
+    const text = `func @f(%x: f32[${lhs}], %y: f32[${rhs}], %w: f32[${n},${m}]) {
+      %g = dot(%x, %y) {contract=[[1],[0]], batch=[[],[]]}
+      %t = transpose(%g) {permutation=[1,0]}
+      %n = sub(%w, %t)
+      return n = %n
+    }`;
+    expectAgreement(parseFunc(text), [-1, 1]);
+    expect(kernelsOf(text)).toHaveLength(kernels);
+  });
+
   it('softmax is one kernel with a workgroup for each row', () => {
     const text = `func @f(%x: f32[5,100]) {
       %m = reduce(%x) {kind=max, axes=[1]}

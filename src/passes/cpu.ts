@@ -23,6 +23,7 @@ export function cpuMachine(target: ScheduleTarget, choose: Choose = untuned): Ma
   return {
     splitsPhases: true,
     attentionPays,
+    windowPays: () => false,
     lowerGroup: (context) => lowerGroup({ ...context, target, choose }),
     elementLoops,
     memory: { alignment, bytesPerElement },

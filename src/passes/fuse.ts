@@ -11,6 +11,7 @@ import type { ContractionForm, ElementContext, OpTable } from '../ir/optable.ts'
 import { type Shape, sameShape, sizeOf } from '../ir/types.ts';
 import type { Attention } from './attention.ts';
 import { joinsRows, rowsOf, type Whereabouts } from './row-groups.ts';
+import type { Source } from './windows.ts';
 
 /** One kernel to be: an optional anchor (reduction, contraction or own nest) and element operations over its domain. */
 export interface Group {
@@ -26,6 +27,8 @@ export interface Group {
   readonly stored: readonly Value[];
   /** Where the anchor sums over rows that nothing else reads: how they are computed. */
   readonly attention: Attention | null;
+  /** Where the group reads windows of a contraction that nothing else reads: it is computed in the same kernel. */
+  readonly source: Source | null;
 }
 
 export interface FusionPlan {
@@ -65,6 +68,7 @@ export function withoutFusion(func: Func, table: OpTable): FusionPlan {
         byRows: false,
         stored: node.results,
         attention: null,
+        source: null,
       };
     });
   return { groups, inlined };
@@ -305,9 +309,9 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
 }
 
 function closed({ rank, domain, anchor, members, rows, byRows }: OpenGroup, stored: readonly Value[]): Group {
-  const attention = null;
-  if (!byRows) return { rank, domain, anchor, members, byRows, stored, attention };
-  return { rank, domain: rows!, anchor: null, members: nodesOf({ anchor, members }), byRows, stored, attention };
+  const alone = { rank, byRows, stored, attention: null, source: null };
+  if (!byRows) return { ...alone, domain, anchor, members };
+  return { ...alone, domain: rows!, anchor: null, members: nodesOf({ anchor, members }) };
 }
 
 function nodesOf({ anchor, members }: Pick<OpenGroup, 'anchor' | 'members'>): readonly Node[] {

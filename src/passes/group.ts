@@ -11,12 +11,15 @@ import type { Group } from './fuse.ts';
 import type { ScheduleTarget } from './schedule.ts';
 import type { Choose } from './schedule-candidates.ts';
 
+/** Values that are in registers: an expression, or one for each index. */
+export type Known = ReadonlyMap<Value, Expr | ((index: readonly IndexExpr[]) => Expr)>;
+
 /** What the lowering of one group needs on any machine. */
 export interface LoweringContext {
   readonly table: OpTable;
   readonly group: Group;
   /** A value at an index: a load, an inlined expression, or what `locals` says. */
-  at(value: Value, index: readonly IndexExpr[], locals: ReadonlyMap<Value, Expr>): Expr;
+  at(value: Value, index: readonly IndexExpr[], locals: Known): Expr;
   /** The anchor's operands at an index. */
   readonly operandOf: ElementContext;
   /** True where an expression reads constants alone. */
@@ -44,9 +47,12 @@ export interface KernelBody {
 }
 
 /** What a group computes, operands first. */
-export function nodesOf({ anchor, members, attention }: Group): readonly Node[] {
-  const before = attention === null ? [] : [attention.scores, ...attention.members];
-  return anchor === null ? members : [...before, anchor, ...members];
+export function nodesOf({ anchor, members, attention, source }: Group): readonly Node[] {
+  const before = [
+    ...(attention === null ? [] : [attention.scores, ...attention.members]),
+    ...(source === null ? [] : [source.anchor, ...source.members]),
+  ];
+  return anchor === null ? [...before, ...members] : [...before, anchor, ...members];
 }
 
 /** The element rule of a node, its operands read through `read`. */
@@ -64,15 +70,20 @@ export function elementOf(
 
 /**
  * The members of a group at one index of its domain: each a named value, stored where it must be in memory.
- * `anchored` holds the anchor's value, if there is one.
+ * `known` holds the anchor's value, if there is one.
  */
-export function memberStmts(
+export function memberStmts(context: LoweringContext, index: readonly IndexExpr[], known: Known): Stmt[] {
+  return membersAt(context, index, known).stmts;
+}
+
+/** The same, with the values of the members by name. */
+export function membersAt(
   context: LoweringContext,
   index: readonly IndexExpr[],
-  anchored: ReadonlyMap<Value, Expr>,
-): Stmt[] {
+  known: Known,
+): { stmts: Stmt[]; locals: Known } {
   const { group, table } = context;
-  const locals = new Map(anchored);
+  const locals = new Map(known);
   const stored = new Set(group.stored);
   const stmts: Stmt[] = [];
   const store = (value: Value, expr: Expr): Stmt => ({
@@ -81,7 +92,9 @@ export function memberStmts(
     offset: context.offsetOf(value, index),
     value: expr,
   });
-  for (const [value, expr] of anchored) if (stored.has(value)) stmts.push(store(value, expr));
+  for (const [value, expr] of known) {
+    if (stored.has(value) && typeof expr !== 'function') stmts.push(store(value, expr));
+  }
   group.members.forEach((node, position) => {
     const value = node.results[0]!;
     const expr = elementOf(table, node, index, (operand, at) => context.at(operand, at, locals));
@@ -91,5 +104,5 @@ export function memberStmts(
     locals.set(value, reference);
     if (stored.has(value)) stmts.push(store(value, reference));
   });
-  return stmts;
+  return { stmts, locals };
 }

@@ -5,7 +5,7 @@
 import { InternalError } from '../ir/errors.ts';
 import type { Node } from '../ir/graph.ts';
 import { type Axis, boundsOf, coefficientOf, type IndexExpr, of } from '../ir/index-expr.ts';
-import { apply, type Expr, indexValue, literal } from '../ir/kernel.ts';
+import { apply, type Expr, indexValue, literal, type Stmt } from '../ir/kernel.ts';
 import { both } from '../ir/ops/shape.ts';
 import type { PaddedWindow } from '../ir/optable.ts';
 import { bytesPerElement, isFloat } from '../ir/types.ts';
@@ -259,15 +259,18 @@ export function sumOfProducts(context: LoweringContext, anchor: Node, problem: P
     monoid: 'sum',
     position: false,
     element: apply('mul', problem.lhs, problem.rhs),
-    finish(sum) {
-      const members = memberStmts(context, problem.result, new Map([[anchor.results[0]!, sum]]));
-      const condition = beyond(problem, context).reduce<Expr | null>(
-        (all, { index, extent }) => both(all, apply('lt', indexValue(index), literal('i32', extent))),
-        null,
-      );
-      return condition === null ? members : [{ kind: 'if', condition, then: members, otherwise: [] }];
-    },
+    finish: (sum) =>
+      ifInside(problem, context, memberStmts(context, problem.result, new Map([[anchor.results[0]!, sum]]))),
   };
+}
+
+/** Statements at an index of the result, where that lies within it. */
+export function ifInside(problem: Problem, context: LoweringContext, stmts: readonly Stmt[]): Stmt[] {
+  const condition = beyond(problem, context).reduce<Expr | null>(
+    (all, { index, extent }) => both(all, apply('lt', indexValue(index), literal('i32', extent))),
+    null,
+  );
+  return condition === null ? [...stmts] : [{ kind: 'if', condition, then: stmts, otherwise: [] }];
 }
 
 /** Indices of the result that may lie beyond it. */
@@ -278,7 +281,7 @@ function beyond({ result }: Problem, { group }: LoweringContext): { index: Index
 }
 
 /** The axes of the result from the slowest to the fastest. */
-function resultAxes({ batch, rows, columns, result }: Problem, order: readonly number[]): Axis[] {
+export function resultAxes({ batch, rows, columns, result }: Problem, order: readonly number[]): Axis[] {
   const all = new Set([...batch, ...rows, ...columns]);
   const ordered: Axis[] = [];
   for (const position of order) {

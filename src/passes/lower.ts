@@ -10,7 +10,7 @@ import type { OpTable } from '../ir/optable.ts';
 import { bytesPerElement, type DType, sizeOf } from '../ir/types.ts';
 import { accessesOf, walkExpr } from './expr-rewrite.ts';
 import { type FusionPlan, type Group, isConstantBuffer } from './fuse.ts';
-import { elementOf, type KernelBody, type LoweringContext, nodesOf } from './group.ts';
+import { elementOf, type KernelBody, type Known, type LoweringContext, nodesOf } from './group.ts';
 import { chooseLayouts, type Layouts, offsetIn } from './layout.ts';
 import type { Machine } from './machine.ts';
 
@@ -48,9 +48,9 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, machine: Mac
   const offsetOf = (value: Value, index: readonly IndexExpr[]): IndexExpr =>
     offsetIn(layouts.get(value), value.type.shape, index);
 
-  const at = (value: Value, index: readonly IndexExpr[], locals: ReadonlyMap<Value, Expr>): Expr => {
+  const at = (value: Value, index: readonly IndexExpr[], locals: Known): Expr => {
     const local = locals.get(value);
-    if (local !== undefined) return local;
+    if (local !== undefined) return typeof local === 'function' ? local(index) : local;
     const { producer } = value;
     if (producer === null || !plan.inlined.has(producer)) {
       return load(bufferFor(value), offsetOf(value, index));
@@ -58,7 +58,7 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, machine: Mac
     return elementOf(table, producer, index, (operand, operandIndex) => at(operand, operandIndex, locals));
   };
 
-  const none: ReadonlyMap<Value, Expr> = new Map();
+  const none: Known = new Map();
   const constants = new Set(constantBuffers(func));
   const kernels: Kernel[] = [];
   for (const group of plan.groups) {

@@ -11,6 +11,8 @@ export interface Machine {
   readonly splitsPhases: boolean;
   /** True where attention over so many elements is one group (attention.ts) instead of three. */
   attentionPays(queries: number, keys: number, depth: number, channels: number): boolean;
+  /** True where a contraction is better computed by the group that reads its results `window` at a time (windows.ts). */
+  windowPays(window: number, problem: WindowedProblem): boolean;
   /** The kernels of one fused group, in order. */
   lowerGroup(context: LoweringContext): readonly KernelBody[];
   /** Runs a body for every element of some axes; `work` is the cost of one element in additions. */
@@ -18,6 +20,15 @@ export interface Machine {
   readonly memory: MemoryRules;
   /** The last pass over a planned program. */
   finish(program: Program): Program;
+}
+
+/** The extents of a contraction: `windowed` is the side of which windows are made, `others` the other one. */
+export interface WindowedProblem {
+  readonly batch: number;
+  readonly windowed: number;
+  readonly others: number;
+  readonly inner: number;
+  readonly dtype: DType;
 }
 
 export interface MemoryRules {

@@ -15,6 +15,7 @@ import { type PlanOptions, planProgram } from './plan.ts';
 import { separateResults } from './results.ts';
 import { defaultTarget, type ScheduleTarget } from './schedule.ts';
 import { shareKernels } from './share-kernels.ts';
+import { withWindows } from './windows.ts';
 
 export interface CompileOptions extends PlanOptions {
   readonly schedule?: ScheduleTarget;
@@ -38,7 +39,9 @@ export function fuseGraph(func: Func, machine: Machine, { fusion = true, print }
   const optimized = optimize(func, print === undefined ? { splitsPhases } : { splitsPhases, print });
   const separated = separateResults(optimized, builder);
   const fused = fusion ? fuse(separated, opTable) : withoutFusion(separated, opTable);
-  const plan = fusion ? withAttention(fused, separated, opTable, machine) : fused;
+  const plan = fusion
+    ? withWindows(withAttention(fused, separated, opTable, machine), separated, opTable, machine)
+    : fused;
   return { func: separated, plan };
 }
 

@@ -97,3 +97,10 @@ export function limited(index: IndexExpr, upper: number): IndexExpr {
   const atom = index.terms[0]?.atom;
   return atom?.kind === 'dynamic' ? of({ ...atom, upper }) : index;
 }
+
+/** An index, or the last of `count` where it lies beyond. */
+export function clamped(index: IndexExpr, count: number): IndexExpr {
+  if (boundsOf(index).upper < count) return index;
+  const expr = apply('min', indexValue(index), literal('i32', count - 1));
+  return of({ kind: 'dynamic', expr, lower: 0, upper: count - 1 });
+}

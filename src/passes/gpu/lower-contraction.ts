@@ -27,11 +27,21 @@ import { type Problem, swapped } from '../lower-packed.ts';
 import type { Reduction } from '../lower-reduction.ts';
 import { isLess, limited, type NamedIndex, named, namedIndices, within, workgroups } from './grid.ts';
 import { combining, reductionKernels } from './lower-reduction.ts';
-import { fewestStaged, fewestTiled, type GpuTarget, type TileSchedule, tileSchedule } from './schedule.ts';
+import { type GpuTarget, isTiled, type TileSchedule, tileSchedule } from './schedule.ts';
 
 export function lowerContraction(context: LoweringContext, anchor: Node, target: GpuTarget): KernelBody[] {
-  const problem = oriented(problemOf(context, anchor), context);
-  const sum = sumOfProducts(context, anchor, problem);
+  const problem = problemOf(context, anchor);
+  return contractionKernels(context, problem, sumOfProducts(context, anchor, problem), target);
+}
+
+/** The kernels of a contraction whose sums `sum.finish` takes. */
+export function contractionKernels(
+  context: LoweringContext,
+  given: Problem,
+  sum: Reduction,
+  target: GpuTarget,
+): KernelBody[] {
+  const problem = oriented(given, context);
   const [batch, rows, columns, inner] = [problem.batch, problem.rows, problem.columns, problem.inner].map(extentOf) as [
     number,
     number,
@@ -39,9 +49,8 @@ export function lowerContraction(context: LoweringContext, anchor: Node, target:
     number,
   ];
   const { dtype } = problem.lhs;
-  const isTiled = dtype === 'f32' || dtype === 'i32' || dtype === 'u32';
-  if (!isTiled || Math.min(rows, columns) < fewestTiled || inner < fewestStaged)
-    return reductionKernels(context, sum, target);
+  if (!isTiled(rows, columns, inner, dtype))
+    return reductionKernels(context, { ...sum, reduced: problem.inner }, target);
   const schedule = tileSchedule(batch, rows, columns, inner);
   const flops = 2 * batch * rows * columns * inner;
   if (schedule.parts === 1) return [{ suffix: '', body: tiles(new Tiling(problem, schedule), sum), flops }];

@@ -16,17 +16,7 @@ import {
   of,
   unflatten,
 } from '../../ir/index-expr.ts';
-import {
-  apply,
-  type Buffer,
-  choose,
-  type Expr,
-  indexValue,
-  type Local,
-  literal,
-  load,
-  type Stmt,
-} from '../../ir/kernel.ts';
+import { apply, type Buffer, choose, type Expr, type Local, literal, load, type Stmt } from '../../ir/kernel.ts';
 import { identityOf } from '../../ir/ops/monoid.ts';
 import { isFloat } from '../../ir/types.ts';
 import { indicesOf, substituteAxes } from '../expr-rewrite.ts';
@@ -34,7 +24,7 @@ import type { KernelBody, LoweringContext } from '../group.ts';
 import { contiguousAxis, extentOf, loop, mergeAxes, substituteStmts } from '../loops.ts';
 import { workOf } from '../lower-element.ts';
 import { isBetter, type Reduction, type Running, running } from '../lower-reduction.ts';
-import { isLess, limited, named, namedIndices, within, workgroups } from './grid.ts';
+import { clamped, isLess, limited, named, namedIndices, within, workgroups } from './grid.ts';
 import { type GpuTarget, type ReductionSchedule, reductionSchedule } from './schedule.ts';
 import { treeStmts } from './tree.ts';
 
@@ -142,8 +132,7 @@ function together(reduction: Reduction, results: number, { columns, rows, rowsFi
     const column = rowsFirst ? floorDiv(lane, rows) : modulo(lane, columns);
     const result = named('at', add(multiply(group, columns), column));
     // Beyond the last result an invocation reduces the last one again: all have to meet at the barriers.
-    const isWhole = results % columns === 0;
-    const read = isWhole ? result.index : clamped(result.index, results);
+    const read = clamped(result.index, results);
     const { stmts, map } = namedIndices(reduction.domain, read);
     const steps = substituteStmts([...state.begin(), ...stepsOver(reduction, state, row.index, rows)], map);
     const place = rowsFirst ? add(multiply(row.index, columns), column) : lane;
@@ -177,13 +166,8 @@ function atResult({ domain }: Reduction, flat: IndexExpr, results: number, finis
   return [...at.stmts, ...within(at.index, results, [...stmts, ...substituteStmts(finish, map)])];
 }
 
-function clamped(index: IndexExpr, results: number): IndexExpr {
-  const expr = apply('min', indexValue(index), literal('i32', results - 1));
-  return of({ kind: 'dynamic', expr, lower: 0, upper: results - 1 });
-}
-
 /** The elements of one invocation: the last axis in steps of all rows where it is long, else every rows-th position. */
-function stepsOver(reduction: Reduction, state: Running, row: IndexExpr, rows: number): Stmt[] {
+export function stepsOver(reduction: Reduction, state: Running, row: IndexExpr, rows: number): Stmt[] {
   const { merged, map } = mergeAxes(reduction.reduced, indicesOf(reduction.element));
   const element = substituteAxes(reduction.element, map);
   const extents = merged.map(({ extent }) => extent);

@@ -11,12 +11,14 @@ import { lowerElement } from './lower-element.ts';
 import { lowerNest } from './lower-nest.ts';
 import { reductionKernels } from './lower-reduction.ts';
 import { lowerRows } from './lower-rows.ts';
-import { attentionPays, bindingAlignment, type GpuTarget, gpuBytes } from './schedule.ts';
+import { lowerWindows } from './lower-windows.ts';
+import { attentionPays, bindingAlignment, type GpuTarget, gpuBytes, windowPays } from './schedule.ts';
 
 export function gpuMachine(target: GpuTarget): Machine {
   return {
     splitsPhases: false,
     attentionPays,
+    windowPays,
     lowerGroup: (context) => lowerGroup(context, target),
     elementLoops: (axes, body) => elementGrid(axes, body),
     memory: { alignment: bindingAlignment, bytesPerElement: gpuBytes },
@@ -25,7 +27,8 @@ export function gpuMachine(target: GpuTarget): Machine {
 }
 
 function lowerGroup(context: LoweringContext, target: GpuTarget): KernelBody[] {
-  const { anchor, attention } = context.group;
+  const { anchor, attention, source } = context.group;
+  if (source !== null) return lowerWindows(context, source, target);
   if (context.group.byRows) return lowerRows(context, target);
   if (anchor === null) return lowerElement(context);
   if (attention !== null) return lowerAttention(context, anchor, attention, target);

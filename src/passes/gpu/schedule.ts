@@ -3,6 +3,7 @@
 
 import type { DType } from '../../ir/types.ts';
 import { bytesPerElement } from '../../ir/types.ts';
+import type { WindowedProblem } from '../machine.ts';
 
 export interface GpuTarget {
   /** Most invocations of a workgroup. */
@@ -168,4 +169,42 @@ export function tileSchedule(batch: number, rows: number, columns: number, inner
   const groups = batch * Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns);
   const parts = Math.min(Math.ceil(wantedGroups / groups), Math.floor(inner / fewestPerPart));
   return { ...tile, parts: groups * 2 > wantedGroups || parts < 2 ? 1 : parts };
+}
+
+/** True where an invocation sums all elements of a result by itself. */
+export function isShort(length: number): boolean {
+  return length <= shortReduction;
+}
+
+/** Multiply-adds of a window that one invocation does by itself at most: a microsecond. */
+const mostOfWindow = 512;
+
+/** Columns of a workgroup that sums whole windows together. */
+const mostGathered = 8;
+
+/** True where a contraction is better computed by the group that reads its results a window at a time. */
+export function windowPays(window: number, { windowed, others, inner, dtype }: WindowedProblem): boolean {
+  if (window === 1) return true;
+  if (isTiled(windowed, others, inner, dtype)) return false;
+  return isShort(inner) ? window * inner <= mostOfWindow : window <= mostGathered && powerBelow(window) === window;
+}
+
+/** True where a contraction is computed in tiles; else it is a reduction. */
+export function isTiled(rows: number, columns: number, inner: number, dtype: DType): boolean {
+  const multiplies = dtype === 'f32' || dtype === 'i32' || dtype === 'u32';
+  return multiplies && Math.min(rows, columns) >= fewestTiled && inner >= fewestStaged;
+}
+
+/** As for a reduction, with whole windows among the columns. */
+export function windowedSchedule(
+  windows: number,
+  window: number,
+  length: number,
+  columnsContiguous: boolean,
+  target: GpuTarget,
+): ReductionSchedule {
+  const plain = reductionSchedule(windows * window, length, { columnsContiguous, position: false }, target);
+  const columns = Math.max(window, plain.columns);
+  const rows = powerBelow(Math.min(length, target.invocations / columns));
+  return { columns, rows, rowsFirst: !columnsContiguous, chunks: 1 };
 }
