@@ -343,7 +343,7 @@ describe('what a device cannot hold', () => {
       /target webgpu has no f64: cast gives f64\[2\]; cast to f32, or compile for c or js/,
     );
     expect(await refused('func @f(%x: i64[2]) {\n %0 = neg(%x)\n return y = %0\n}')).toMatch(
-      /no i64: input "x" is i64\[2\]; cast to i32/,
+      /no i64, and neg gives i64\[2\], whose elements may need more than 32 bits; cast to i32/,
     );
   });
 

@@ -4,6 +4,7 @@
 import { evaluateNode } from '../ir/evaluate.ts';
 import type { Node, Value } from '../ir/graph.ts';
 import { type NdArray, ndarray } from '../ir/ndarray.ts';
+import type { OpName } from '../ir/opattrs.ts';
 import { builder } from '../ir/ops/index.ts';
 import { sizeOf } from '../ir/types.ts';
 import type { Pass } from './pass.ts';
@@ -15,16 +16,28 @@ const mostFolded = 4096;
 /** Operands of more elements than this are not looked into. */
 export const largestOperand = 16 * mostFolded;
 
+/** Sums of i64 may leave 2^53, up to which the reference is exact, and come back. */
+const summing: ReadonlySet<OpName> = new Set<OpName>([
+  'reduce',
+  'reduceWindow',
+  'cumulative',
+  'scatterAdd',
+  'dot',
+  'conv',
+]);
+
 export const foldConstants: Pass = {
   name: 'fold-constants',
-  guarantees: 'small values that depend on constants alone are constants',
+  guarantees: 'small values that depend on constants alone, and those without elements, are constants',
   needs: 'nothing',
   run: (func) => mapNodes(func, fold),
 };
 
 function fold(node: Node): readonly Value[] {
+  if (node.op !== 'constant' && node.results.every(isEmpty))
+    return node.results.map(({ type }) => builder.fill(type, 0));
   const foldable = node.op !== 'constant' && node.op !== 'iota' && node.op !== 'call' && node.operands.length > 0;
-  if (!foldable || node.results.some(({ type }) => type.dtype === 'i64')) return node.results;
+  if (!foldable || (summing.has(node.op) && node.results[0]!.type.dtype === 'i64')) return node.results;
   if (!node.operands.every((operand) => madeBy(operand, 'constant') !== null)) return node.results;
   const b = builder.at(node.source);
   const splats = node.operands.map(splatOf);
@@ -35,6 +48,7 @@ function fold(node: Node): readonly Value[] {
       results: node.results.map((value) => ({ ...value, type: { ...value.type, shape: [] } })),
     } as unknown as Node;
     const [result] = evaluateNode(scalarNode, scalars);
+    if (!isExact(result!)) return node.results;
     return [b.fill(node.results[0]!.type, rounded(result!)[0]!)];
   }
   if (
@@ -44,11 +58,22 @@ function fold(node: Node): readonly Value[] {
     return node.results;
   }
   const results = evaluateNode(node, node.operands.map(arrayOf));
+  if (!results.every(isExact)) return node.results;
   return node.results.map(({ type }, i) => {
     const data = rounded(results[i]!);
     const same = data.length > 0 && data.every((value) => Object.is(value, data[0]));
     return b.constant({ ...type, data: same ? [data[0]!] : data });
   });
+}
+
+/** A value without elements depends on nothing, and index arithmetic cannot divide by its dimensions. */
+function isEmpty({ type }: Value): boolean {
+  return sizeOf(type.shape) === 0;
+}
+
+/** The reference computes in float64, which rounds integers beyond 2^53. */
+function isExact({ type, data }: NdArray): boolean {
+  return type.dtype !== 'i64' || data.every(Number.isSafeInteger);
 }
 
 function elementwise(node: Node): boolean {

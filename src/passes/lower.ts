@@ -62,6 +62,11 @@ export function lower(func: Func, plan: FusionPlan, table: OpTable, machine: Mac
   const constants = new Set(constantBuffers(func));
   const kernels: Kernel[] = [];
   for (const group of plan.groups) {
+    // Nothing is to be written, and index arithmetic cannot divide by such dimensions.
+    if (group.stored.every(({ type }) => sizeOf(type.shape) === 0)) {
+      group.stored.forEach(bufferFor);
+      continue;
+    }
     const context: LoweringContext = {
       table,
       group,

@@ -6,12 +6,15 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { unzipSync } from 'fflate';
 import { evaluateFunc } from '../../src/ir/evaluate.ts';
+import { makeFunc, type Parameter, type Result } from '../../src/ir/graph.ts';
 import { type NdArray, ndarray } from '../../src/ir/ndarray.ts';
 import { sizeOf } from '../../src/ir/types.ts';
 import { decodeModel, decodeTensor } from '../../src/onnx/decode.ts';
-import { fromOnnx, type OnnxDefinition } from '../../src/onnx/import.ts';
+import { fromOnnx, type OnnxDefinition, type OnnxPort } from '../../src/onnx/import.ts';
 import { type Elements, type KnownTensor, readTensor } from '../../src/onnx/tensors.ts';
 import { UnsupportedModelError } from '../../src/onnx/unsupported.ts';
+import type { TypedArray } from '../../src/runtime/arrays.ts';
+import type { Definition } from '../../src/runtime/definition.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
@@ -109,10 +112,19 @@ function imported(
   return {
     name,
     definition,
-    inputs: Object.fromEntries(definition.inputs.map((input) => [input.name, tensors.get(input.name)!.elements()])),
+    inputs: Object.fromEntries(
+      definition.inputs.map((input) => [input.name, inputElements(input, tensors.get(input.name)!)]),
+    ),
     expected: definition.outputs.map((_, i) => tensorOf(files, `test_data_set_0/output_${i}.pb`)),
     fixed,
   };
+}
+
+/** The standard's files hold bfloat16 as the uint16 of the same bits. */
+function inputElements({ elementType }: OnnxPort, tensor: KnownTensor): Elements {
+  const elements = tensor.elements();
+  if (elementType !== 'bfloat16' || tensor.type !== 'uint16') return elements;
+  return new Float32Array(Uint32Array.from(elements as Int32Array, (bits) => bits << 16).buffer);
 }
 
 function tensorOf(files: ReadonlyMap<string, Uint8Array>, path: string): KnownTensor {
@@ -157,4 +169,32 @@ export function difference({ definition, expected }: Imported, outputs: Outputs)
 function isClose(found: number, wanted: number): boolean {
   if (Number.isNaN(wanted)) return Number.isNaN(found);
   return found === wanted || Math.abs(found - wanted) <= 1e-7 + 1e-3 * Math.abs(wanted);
+}
+
+/** Several cases as one function, whose parameters and results have the case's number before their names. */
+export function together(cases: readonly Imported[]): Definition {
+  const parameters = cases.flatMap(({ definition }, i) =>
+    definition.func.parameters.map((parameter): Parameter => ({ ...parameter, name: `${i}/${parameter.name}` })),
+  );
+  const results = cases.flatMap(({ definition }, i) =>
+    definition.func.results.map((result): Result => ({ ...result, name: `${i}/${result.name}` })),
+  );
+  const variables = cases.flatMap(({ definition }, i) =>
+    definition.variables.map((variable) => ({ ...variable, name: `${i}/${variable.name}` })),
+  );
+  return { func: makeFunc('together', parameters, results), variables };
+}
+
+/** A compiled function of several cases: a call of the target. */
+export type Call = (
+  inputs: Record<string, TypedArray>,
+) => Record<string, TypedArray> | Promise<Record<string, TypedArray>>;
+
+/** The outputs of each of several cases by one call. */
+export async function runTogether(cases: readonly Imported[], call: Call): Promise<Outputs[]> {
+  const inputs = cases.flatMap((next, i) =>
+    Object.entries(next.inputs).map(([name, elements]) => [`${i}/${name}`, elements as TypedArray] as const),
+  );
+  const results = await call(Object.fromEntries(inputs));
+  return cases.map(({ definition }, i) => definition.outputs.map(({ name }) => results[`${i}/${name}`]!));
 }

@@ -7,6 +7,7 @@ import { builder } from '../../ir/ops/index.ts';
 import { bindStates } from '../../passes/bind-states.ts';
 import { expectWgslTypes } from '../../passes/gpu/legalize.ts';
 import { gpuMachine } from '../../passes/gpu/machine.ts';
+import { narrowIntegers } from '../../passes/gpu/narrow.ts';
 import { defaultGpu } from '../../passes/gpu/schedule.ts';
 import { compileToProgram } from '../../passes/pipeline.ts';
 import type { TypedArray } from '../arrays.ts';
@@ -15,6 +16,7 @@ import type { WebGpuDevice } from './device.ts';
 import { type KernelTime, timedSteps } from './profile.ts';
 import { type Declaration, WebGpuStateStore } from './state.ts';
 import { constantArray, fromDevice, toDevice } from './transfer.ts';
+import { WideInterface } from './wide.ts';
 
 export interface WebGpuOptions {
   readonly device: WebGpuDevice;
@@ -69,7 +71,8 @@ export async function compileForWebGpu<Inputs, Outputs>(
   options: WebGpuOptions,
 ): Promise<WebGpuExecutable<Inputs, Outputs>> {
   const { device, print, fusion } = options;
-  const func = await frozen(definition, options.state, options.freeze === true);
+  const bound = await frozen(definition, options.state, options.freeze === true);
+  const func = narrowIntegers(bound);
   expectWgslTypes(func);
   const state = options.state ?? new WebGpuStateStore(device);
   const used = new Set(func.parameters.filter(({ role }) => role === 'state').map(({ name }) => name));
@@ -82,8 +85,9 @@ export async function compileForWebGpu<Inputs, Outputs>(
   const printed = printWgsl(program, (name) => state.place(name), device.limits);
   print?.('wgsl', printed.modules.map(({ code }) => code).join('\n'));
   const loaded = await LoadedProgram.load(printed, device, state);
-  const run = (inputs: Record<string, TypedArray>, call?: { readonly outputs?: readonly string[] }) =>
-    loaded.run(inputs, call?.outputs);
+  const wide = new WideInterface(bound);
+  const run = async (inputs: Record<string, TypedArray>, call?: { readonly outputs?: readonly string[] }) =>
+    wide.widened(await loaded.run(wide.narrowed(inputs), call?.outputs));
   const light = { ...printed, constants: printed.constants.map((constant) => ({ ...constant, data: null })) };
   return Object.assign(run, {
     state,

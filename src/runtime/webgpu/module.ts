@@ -9,6 +9,7 @@ import { formatType, sameType } from '../../ir/types.ts';
 import { bindStates, updatedStates } from '../../passes/bind-states.ts';
 import { expectWgslTypes } from '../../passes/gpu/legalize.ts';
 import { gpuMachine } from '../../passes/gpu/machine.ts';
+import { narrowIntegers } from '../../passes/gpu/narrow.ts';
 import { bindingAlignment, defaultGpu } from '../../passes/gpu/schedule.ts';
 import { compileToProgram } from '../../passes/pipeline.ts';
 import { arrayFrom, type TypedArray } from '../arrays.ts';
@@ -39,7 +40,7 @@ export async function webModule(
   const functions: Record<string, WgslProgram> = {};
   for (const [key, { func }] of Object.entries(definitions)) {
     const elements = (state: string): ArrayLike<number> => states.elements(state) as ArrayLike<number>;
-    const bound = bindStates(func, builder, elements, Number.POSITIVE_INFINITY, states.kept);
+    const bound = narrowIntegers(bindStates(func, builder, elements, Number.POSITIVE_INFINITY, states.kept));
     expectWgslTypes(bound);
     functions[key] = printWgsl(compileToProgram(bound, { machine: gpuMachine(defaultGpu) }), (state) =>
       states.place(state),

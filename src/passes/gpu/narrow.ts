@@ -1,0 +1,181 @@
+// WGSL has no 64-bit integers. Most of those in a model are indices, positions or shapes, which fit into 32 bits: where the bounds of
+// every i64 value prove that, all of them become i32. Inputs are taken to hold 32 bits; the runtime checks that at each call.
+
+import { LimitationError } from '../../ir/errors.ts';
+import { type Func, makeFunc, type Node, type Parameter, Value } from '../../ir/graph.ts';
+import type { OpName } from '../../ir/opattrs.ts';
+import { builder } from '../../ir/ops/index.ts';
+import { type DType, formatType, sizeOf } from '../../ir/types.ts';
+import { foldConstants } from '../fold.ts';
+import { inlineCalls } from '../inline.ts';
+
+/** The least and the greatest value that elements may have. */
+interface Bounds {
+  readonly low: number;
+  readonly high: number;
+}
+
+const i32: Bounds = { low: -(2 ** 31), high: 2 ** 31 - 1 };
+const unknown: Bounds = { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
+const boundsOfType: Readonly<Partial<Record<DType, Bounds>>> = {
+  i32,
+  u32: { low: 0, high: 2 ** 32 - 1 },
+  i8: { low: -128, high: 127 },
+  u8: { low: 0, high: 255 },
+  bool: { low: 0, high: 1 },
+};
+
+/**
+ * The function with i32 in place of i64. Inputs and outputs of i64 are i32 too. Throws LimitationError, with the operation and its
+ * place, for a value that may leave 32 bits, and for states.
+ */
+export function narrowIntegers(func: Func): Func {
+  const isWide = ({ type }: Value): boolean => type.dtype === 'i64';
+  if (!func.parameters.some(({ value }) => isWide(value)) && !func.nodes.some(({ results }) => results.some(isWide)))
+    return func;
+  const { name, parameters, nodes, results } = foldConstants.run(inlineCalls.run(func));
+  const bounds = new Map<Value, Bounds>();
+  const narrowed = new Map<Value, Value>();
+  const made = parameters.map((parameter): Parameter => {
+    bounds.set(parameter.value, boundsOfType[parameter.value.type.dtype] ?? (isWide(parameter.value) ? i32 : unknown));
+    if (!isWide(parameter.value)) return parameter;
+    if (parameter.role === 'state')
+      throw new LimitationError(`target webgpu has no i64: state ${JSON.stringify(parameter.name)}; declare it as i32`);
+    const value = narrowParameter(parameter);
+    narrowed.set(parameter.value, value.value);
+    return value;
+  });
+  for (const node of nodes) {
+    for (const value of node.results) {
+      const found = boundsOfResult(node, value, (operand) => bounds.get(operand) ?? unknown);
+      bounds.set(value, found);
+      if (isWide(value) && !(found.low >= i32.low && found.high <= i32.high)) refuse(node, value);
+    }
+    const again = remade(node, (operand) => narrowed.get(operand) ?? operand);
+    again.forEach((value, i) => {
+      narrowed.set(node.results[i]!, value);
+    });
+  }
+  return makeFunc(
+    name,
+    made,
+    results.map((result) => ({ ...result, value: narrowed.get(result.value) ?? result.value })),
+  );
+}
+
+function refuse(node: Node, value: Value): never {
+  throw new LimitationError(
+    `target webgpu has no i64, and ${node.op} gives ${formatType(value.type)}, whose elements may need more than 32 bits; ` +
+      'cast to i32, or compile for c or js',
+    node.source,
+  );
+}
+
+function narrowParameter(parameter: Parameter): Parameter {
+  const { value } = parameter;
+  return { ...parameter, value: new Value({ dtype: 'i32', shape: value.type.shape }, null, 0, value.name) };
+}
+
+/** The node on narrow operands; where an attribute names i64, it names i32. */
+function remade(node: Node, operandOf: (operand: Value) => Value): readonly Value[] {
+  const operands = node.operands.map(operandOf);
+  const { dtype } = node.attrs as { dtype?: DType };
+  const attrs = dtype === 'i64' ? { ...node.attrs, dtype: 'i32' } : node.attrs;
+  const same = attrs === node.attrs && operands.every((operand, i) => operand === node.operands[i]);
+  if (same) return node.results;
+  return builder.at(node.source).emit(node.op, operands, attrs as never, node.results[0]!.name).results;
+}
+
+type BoundsOf = (operand: Value) => Bounds;
+
+/** Bounds of a node's result, in as far as its operation has them; they hold for whole numbers. */
+function boundsOfResult(node: Node, value: Value, of: BoundsOf): Bounds {
+  const [x, y] = node.operands.map(of);
+  const count = (from: number): number => sizeOf(node.operands[0]!.type.shape) / Math.max(1, from);
+  const rules: Partial<Record<OpName, () => Bounds>> = {
+    constant: () => hullOf(Array.from((node as Node<'constant'>).attrs.data, Number)),
+    iota: () => below((node as Node<'iota'>).attrs.shape[(node as Node<'iota'>).attrs.axis]!),
+    cast: () => x!,
+    select: () => joined([y!, of(node.operands[2]!)]),
+    concat: () => joined(node.operands.map(of)),
+    pad: () => joined([x!, hullOf([(node as Node<'pad'>).attrs.value])]),
+    add: () => ({ low: x!.low + y!.low, high: x!.high + y!.high }),
+    sub: () => ({ low: x!.low - y!.high, high: x!.high - y!.low }),
+    mul: () => products(x!, y!),
+    neg: () => ({ low: -x!.high, high: -x!.low }),
+    abs: () => ({ low: 0, high: largest(x!) }),
+    sign: () => ({ low: -1, high: 1 }),
+    relu: () => ({ low: Math.max(0, x!.low), high: Math.max(0, x!.high) }),
+    max: () => ({ low: Math.max(x!.low, y!.low), high: Math.max(x!.high, y!.high) }),
+    min: () => ({ low: Math.min(x!.low, y!.low), high: Math.min(x!.high, y!.high) }),
+    div: () => between(largest(x!)),
+    rem: () => between(Math.min(largest(x!), largest(y!))),
+    not: () => ({ low: -x!.high - 1, high: -x!.low - 1 }),
+    and: () =>
+      x!.low >= 0 || y!.low >= 0
+        ? { low: 0, high: Math.min(...[x!, y!].filter(({ low }) => low >= 0).map(({ high }) => high)) }
+        : bits(x!, y!),
+    or: () => bits(x!, y!),
+    xor: () => bits(x!, y!),
+    shr: () => ({ low: Math.min(0, x!.low), high: Math.max(0, x!.high) }),
+    argreduce: () =>
+      below((node as Node<'argreduce'>).operands[0]!.type.shape[(node as Node<'argreduce'>).attrs.axis]!),
+    windowArg: () => below(sizeOf((node as Node<'windowArg'>).attrs.window)),
+    sort: () => (value.index === 0 ? x! : below(value.type.shape[(node as Node<'sort'>).attrs.axis]!)),
+    topk: () => (value.index === 0 ? x! : below(node.operands[0]!.type.shape.at(-1)!)),
+    reduce: () => reduced(node as Node<'reduce'>, x!, count(sizeOf(node.results[0]!.type.shape))),
+    cumulative: () => cumulated(node as Node<'cumulative'>, x!),
+    reduceWindow: () => {
+      const { kind, window } = (node as Node<'reduceWindow'>).attrs;
+      return kind === 'sum' ? products(x!, { low: 0, high: sizeOf(window) }) : x!;
+    },
+  };
+  const moving = ['reshape', 'broadcast', 'transpose', 'slice', 'reverse', 'gather'];
+  if (moving.includes(node.op)) return x!;
+  const found = rules[node.op]?.();
+  return found ?? boundsOfType[value.type.dtype] ?? unknown;
+}
+
+/** Positions on an axis. */
+const below = (length: number): Bounds => ({ low: 0, high: Math.max(0, length - 1) });
+
+function hullOf(numbers: readonly number[]): Bounds {
+  return numbers.reduce(({ low, high }, n) => ({ low: Math.min(low, n), high: Math.max(high, n) }), {
+    low: 0,
+    high: 0,
+  });
+}
+
+function joined(list: readonly Bounds[]): Bounds {
+  return { low: Math.min(...list.map(({ low }) => low)), high: Math.max(...list.map(({ high }) => high)) };
+}
+
+function largest({ low, high }: Bounds): number {
+  return Math.max(Math.abs(low), Math.abs(high));
+}
+
+const between = (most: number): Bounds => ({ low: -most, high: most });
+
+/** Bounds of 32 bits if both have them: bitwise operations keep them. */
+function bits(x: Bounds, y: Bounds): Bounds {
+  const fits = [x, y].every(({ low, high }) => low >= i32.low && high <= i32.high);
+  return fits ? i32 : unknown;
+}
+
+function products(x: Bounds, y: Bounds): Bounds {
+  const corners = [x.low * y.low, x.low * y.high, x.high * y.low, x.high * y.high].map((n) =>
+    Number.isNaN(n) ? 0 : n,
+  );
+  return { low: Math.min(...corners), high: Math.max(...corners) };
+}
+
+function reduced({ attrs }: Node<'reduce'>, x: Bounds, count: number): Bounds {
+  if (attrs.kind === 'sum') return products(x, { low: 0, high: count });
+  if (attrs.kind === 'max' || attrs.kind === 'min') return x;
+  return unknown;
+}
+
+function cumulated({ attrs, operands }: Node<'cumulative'>, x: Bounds): Bounds {
+  if (attrs.kind === 'sum') return products(x, { low: 0, high: operands[0]!.type.shape[attrs.axis]! });
+  return attrs.kind === 'prod' ? unknown : x;
+}
