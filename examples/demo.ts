@@ -43,10 +43,10 @@ async function main(): Promise<void> {
   console.log(
     `trained in one C program of ${kernels} kernels; ${percent(accuracy)} of the held-out digits are read right\n`,
   );
-  const program = exportNetwork(network, state, compiler.command);
+  const program = await exportNetwork(network, state, compiler.command);
   const shown = oneOfEach(heldOut);
   show(shown, runProgram(program, shown.x!));
-  console.log(`\nthe program: ${program}, from digits.c, digits.h and main.c beside it (${seconds(began)} s in all)`);
+  console.log(`\nthe program: ${program}, from digits.c, digits.h and read.c beside it (${seconds(began)} s in all)`);
   if (accuracy < requiredAccuracy) {
     throw new Error(
       `only ${percent(accuracy)} of the held-out digits are read right; ${percent(requiredAccuracy)} expected`,
@@ -94,7 +94,7 @@ async function train(training: Dataset, heldOut: Dataset): Promise<Trained> {
 }
 
 /** Exports the network for one image, and builds it with a main of its own; the path of the program. */
-function exportNetwork(network: nn.Layer, state: Trained['state'], command: string): string {
+async function exportNetwork(network: nn.Layer, state: Trained['state'], command: string): Promise<string> {
   const image = input('image', [1, 1, 8, 8]);
   const logits = network(image, 'infer');
   const probabilities = nn.softmax(logits, -1);
@@ -103,9 +103,9 @@ function exportNetwork(network: nn.Layer, state: Trained['state'], command: stri
     inputs: [image],
     outputs: { label: logits.argmax(-1), confidence: probabilities.max(-1) },
   });
-  exportC(digits, { directory, state });
-  writeFileSync(join(directory, 'main.c'), mainSource);
-  const build = ['-std=c11', '-O2', '-o', 'digits', 'main.c', 'digits.c', '-lm'];
+  await exportC(digits, { directory, state });
+  writeFileSync(join(directory, 'read.c'), mainSource);
+  const build = ['-std=c11', '-O2', '-o', 'digits', 'read.c', 'digits.c', '-lm'];
   console.log(`$ ${[command, ...build].join(' ')}`);
   const { status, stderr } = spawnSync(command, build, { cwd: directory, encoding: 'utf8' });
   if (status !== 0) throw new Error(`${command} could not build the exported network:\n${stderr}`);
@@ -119,17 +119,18 @@ const mainSource = `/* Reads images of 64 numbers from 0 to 1 and prints the dig
 
 int main(void) {
   const size_t bytes = (digits_workspace_size() + 63) / 64 * 64;
-  void *workspace = aligned_alloc(64, bytes == 0 ? 64 : bytes);
+  void *workspace = aligned_alloc(64, bytes);
   if (workspace == NULL) return 1;
-  float image[64];
+  float image[64], confidence;
+  int32_t label;
+  const digits_inputs inputs = {image};
+  const digits_outputs outputs = {&label, &confidence};
   int count = 0;
   while (scanf("%f", &image[count]) == 1) {
     if (++count < 64) continue;
-    int32_t label;
-    float confidence;
-    const int status = digits(image, &label, &confidence, workspace, 1);
+    const int status = digits_run(&inputs, &outputs, workspace, bytes, 1);
     if (status != 0) {
-      fprintf(stderr, "digits returned %d\\n", status);
+      fprintf(stderr, "%s\\n", digits_status_name(status));
       return 1;
     }
     printf("%d %.4f\\n", label, confidence);

@@ -5,7 +5,7 @@ import { evaluateFunc } from '../src/ir/evaluate.ts';
 import type { Func } from '../src/ir/graph.ts';
 import type { Program } from '../src/ir/program.ts';
 import { parseFunc } from '../src/ir/text.ts';
-import { bakePreparation } from '../src/passes/bake.ts';
+import { Baked, bakePreparation, interpretingBaker } from '../src/passes/bake.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
 import { type CpuName, targets } from '../src/passes/schedule.ts';
 import type { TypedArray } from '../src/runtime/arrays.ts';
@@ -19,7 +19,10 @@ import { everyForm, sharing } from './helpers/variants.ts';
 
 const names = Object.keys(targets) as CpuName[];
 const variants = (func: Func): [CpuName, Program][] =>
-  sharing(names).map(([name, schedule]) => [name, bakePreparation(compileToProgram(func, { schedule }))]);
+  sharing(names).map(([name, schedule]) => [
+    name,
+    bakePreparation(compileToProgram(func, { schedule }), new Baked(interpretingBaker)),
+  ]);
 
 describe('programs of one function for several processors', () => {
   it('share their constants and agree with the reference', () => {

@@ -43,10 +43,13 @@ export class UniqueNames {
   }
 }
 
-/** Text that is safe inside a comment, on one line: no control characters, comment marks, continuations or trigraphs. */
+/**
+ * Text that is safe inside a comment, on one line: no control characters, those of direction included, comment marks,
+ * continuations or trigraphs.
+ */
 export function toComment(text: string): string {
   const printable = Array.from(text, (character) =>
-    character < ' ' || /[\u007f\u0085\u2028\u2029\\]/.test(character) ? ' ' : character,
+    character < ' ' || /[\u007f\u0085\u200e\u200f\u2028-\u202e\u2066-\u2069\\]/.test(character) ? ' ' : character,
   );
   return printable.join('').replace(/\*\//g, '* /').replace(/\/\*/g, '/ *').replace(/\?\?/g, '? ?');
 }

@@ -2,25 +2,58 @@
 // and not this one after a crash.
 
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 
+/** What a file is to hold: all of it, or its pieces in order. */
+export type FileContent = string | Uint8Array | Iterable<Uint8Array>;
+
 /** Replaces the file at `path` whole, or leaves it as it was. Makes the folder when there is none. */
-export function writeAside(path: string, content: string | Uint8Array): void {
-  makeDirectory(dirname(path));
-  const aside = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.part`;
+export function writeAside(path: string, content: FileContent): void {
+  writeAllAside([[path, content]]);
+}
+
+/**
+ * Replaces files, in the order given, once all of them are on the disk, so that a full disk or a wrong path leaves every one
+ * as it was. A file that tells readers of the others goes last.
+ */
+export function writeAllAside(files: Iterable<readonly [path: string, content: FileContent]>): void {
+  const written: { readonly aside: string; readonly path: string }[] = [];
   try {
-    const file = openSync(aside, 'wx');
-    try {
-      writeFileSync(file, content);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
+    for (const [path, content] of files) {
+      makeDirectory(dirname(path));
+      const aside = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.part`;
+      written.push({ aside, path });
+      writeSynced(aside, content);
     }
-    renameSync(aside, path);
+    // A folder in a file's place is what renaming could still fail on.
+    for (const { path } of written)
+      if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw new Error(`${path} is a folder`);
+    for (const { aside, path } of written) renameSync(aside, path);
   } catch (error) {
-    rmSync(aside, { force: true });
+    for (const { aside } of written) rmSync(aside, { force: true });
     throw error;
+  }
+}
+
+function writeSynced(path: string, content: FileContent): void {
+  const file = openSync(path, 'wx');
+  try {
+    if (typeof content === 'string' || content instanceof Uint8Array) writeFileSync(file, content);
+    else for (const piece of content) writeFileSync(file, piece);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
   }
 }
 

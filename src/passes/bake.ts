@@ -1,5 +1,5 @@
-// Baking: the preparation of a program is run now, by the interpreter, and what it computed becomes constants. The program
-// then holds its weights in the form that kernels read, and nothing has to be called before the first run.
+// Baking: the preparation of a program is run now, and what it computed becomes constants. The program then holds its weights
+// in the form that kernels read, and nothing has to be called before the first run.
 
 import type { Kernel } from '../ir/kernel.ts';
 import { interpretKernel } from '../ir/kernel-interpreter.ts';
@@ -7,17 +7,37 @@ import { printKernelText } from '../ir/kernel-text.ts';
 import type { Launch, Program, ProgramBuffer } from '../ir/program.ts';
 import { sizeOf } from '../ir/types.ts';
 
+/** What runs the kernels of a preparation: the interpreter, or a target that needs no compiler. */
+export interface Baker<Memory extends ArrayLike<number>> {
+  /** Memory of its own for a buffer: with its elements, where it has any, one of which stands for all; else zeros. */
+  hold(buffer: ProgramBuffer): Memory;
+  /** Runs a kernel on memory in the order of its parameters. */
+  run(kernel: Kernel, memory: readonly Memory[]): void;
+}
+
+/** The reference: in float64, and slow. */
+export const interpretingBaker: Baker<Float64Array> = {
+  hold: ({ type, data }) => {
+    const size = sizeOf(type.shape);
+    if (data === null) return new Float64Array(size);
+    return data.length === 1 ? new Float64Array(size).fill(Number(data[0])) : Float64Array.from(data, Number);
+  },
+  run: (kernel, memory) =>
+    interpretKernel(kernel, new Map(kernel.parameters.map(({ buffer }, i) => [buffer, memory[i]!]))),
+};
+
 /** What preparations computed, by kernel and operands: programs of one function for several processors share it. */
-export class Baked {
-  readonly #results = new Map<string, readonly Float64Array[]>();
+export class Baked<Memory extends ArrayLike<number>> {
+  readonly baker: Baker<Memory>;
+  readonly #results = new Map<string, readonly Memory[]>();
   readonly #numbers = new Map<ArrayLike<number>, number>();
 
+  constructor(baker: Baker<Memory>) {
+    this.baker = baker;
+  }
+
   /** The arrays that a kernel writes when it reads these: known, or computed now. */
-  results(
-    kernel: Kernel,
-    read: readonly ArrayLike<number>[],
-    compute: () => readonly Float64Array[],
-  ): readonly Float64Array[] {
+  results(kernel: Kernel, read: readonly ArrayLike<number>[], compute: () => readonly Memory[]): readonly Memory[] {
     const operands = read.map((array) => {
       const number = this.#numbers.get(array) ?? this.#numbers.size;
       this.#numbers.set(array, number);
@@ -30,11 +50,13 @@ export class Baked {
   }
 }
 
-export function bakePreparation(program: Program, known = new Baked()): Program {
+/** The program with nothing left to prepare. */
+export function bakePreparation<Memory extends ArrayLike<number>>(program: Program, known: Baked<Memory>): Program {
   if (program.preparation.length === 0) return program;
-  const memory = new Map<ProgramBuffer, Float64Array>();
-  const memoryOf = (buffer: ProgramBuffer): Float64Array => {
-    const found = memory.get(buffer) ?? initial(buffer);
+  const { baker } = known;
+  const memory = new Map<ProgramBuffer, Memory>();
+  const memoryOf = (buffer: ProgramBuffer): Memory => {
+    const found = memory.get(buffer) ?? baker.hold(buffer);
     memory.set(buffer, found);
     return found;
   };
@@ -43,7 +65,7 @@ export function bakePreparation(program: Program, known = new Baked()): Program 
     const read = args.filter(isRead).map((buffer) => memory.get(buffer) ?? buffer.data!);
     const written = args.filter((buffer, i) => !isRead(buffer, i));
     const results = known.results(kernel, read, () => {
-      interpretKernel(kernel, new Map(kernel.parameters.map(({ buffer }, i) => [buffer, memoryOf(args[i]!)])));
+      baker.run(kernel, args.map(memoryOf));
       return written.map(memoryOf);
     });
     written.forEach((buffer, i) => {
@@ -68,10 +90,4 @@ export function bakePreparation(program: Program, known = new Baked()): Program 
   const read = new Set(steps.flatMap(({ args }) => args));
   const constants = [...program.constants, ...baked.values()].filter((buffer) => read.has(buffer));
   return { ...program, steps, constants, preparation: [], preparedBytes: 0 };
-}
-
-function initial({ type, data }: ProgramBuffer): Float64Array {
-  const size = sizeOf(type.shape);
-  if (data === null) return new Float64Array(size);
-  return data.length === 1 ? new Float64Array(size).fill(Number(data[0])) : Float64Array.from(data, Number);
 }

@@ -3,7 +3,7 @@
 
 import { InternalError } from '../../ir/errors.ts';
 import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
-import { bytesPerElement, type DType, formatType, sizeOf } from '../../ir/types.ts';
+import { bytesPerElement, formatType, sizeOf } from '../../ir/types.ts';
 import { isShared } from '../../passes/team.ts';
 import { toComment } from '../names.ts';
 import { printLiteral, type Scope, scalarType } from './expressions.ts';
@@ -20,10 +20,10 @@ export interface CSource {
 }
 
 /** Status codes of `NAME_run`, shared with the header. */
-export const statusCodes = { ok: 0, missingBuffer: 1, misalignedWorkspace: 2, unsupportedProcessor: 3 } as const;
+const statusCodes = { ok: 0, missingBuffer: 1, misalignedWorkspace: 2 } as const;
 
 /** Names that a program's code has beside those of kernels and constants. */
-export const publicNames = (name: string): string[] =>
+const publicNames = (name: string): string[] =>
   ['', '_run', '_steps', '_workspace_size', '_prepare', '_prepare_part'].map((suffix) => `${name}${suffix}`);
 
 export const includes = (hasTeam: boolean): string =>
@@ -196,11 +196,10 @@ export function printSteps(steps: readonly Launch[], calls: readonly string[]): 
   return lines;
 }
 
-export const runParameters = 'void *workspace, void *const *states, const void *const *inputs, void *const *outputs';
+const runParameters = 'void *workspace, void *const *states, const void *const *inputs, void *const *outputs';
 
-/** How a run begins: with checks of what the caller gave, for programs of one function. */
-export function runChecks(programs: readonly Program[]): string[] {
-  const [program] = programs as [Program];
+/** How a run begins: with checks of what the caller gave. */
+function runChecks(program: Program): string[] {
   const lists = [
     ['states', persistentCount(program)],
     ['inputs', program.inputs.length],
@@ -213,12 +212,13 @@ export function runChecks(programs: readonly Program[]): string[] {
       `  for (int i = 0; i < ${count}; i++) {\n    if (${list}[i] == NULL) return ${statusCodes.missingBuffer};\n  }`,
     ];
   });
-  const workspace = programs.every(({ arenaBytes }) => arenaBytes === 0)
-    ? []
-    : [
-        `  if (workspace == NULL) return ${statusCodes.missingBuffer};`,
-        `  if ((uintptr_t)workspace % 64 != 0) return ${statusCodes.misalignedWorkspace};`,
-      ];
+  const workspace =
+    program.arenaBytes === 0
+      ? []
+      : [
+          `  if (workspace == NULL) return ${statusCodes.missingBuffer};`,
+          `  if ((uintptr_t)workspace % 64 != 0) return ${statusCodes.misalignedWorkspace};`,
+        ];
   return [...unusedRunParameters, '  (void)threads;', ...checks, ...workspace];
 }
 
@@ -239,93 +239,37 @@ ${[...unusedRunParameters, ...printSteps(program.steps, calls)].join('\n')}
 }
 
 ${shared ? steps : ''}int ${name}_run(${runParameters}, int threads) {
-${[...runChecks([program]), ...body].join('\n')}
+${[...runChecks(program), ...body].join('\n')}
   return ${statusCodes.ok};
 }`;
 }
 
-const headerTypes: Readonly<Record<DType, string>> = {
-  f32: 'float',
-  f64: 'double',
-  f16: 'uint16_t',
-  i8: 'int8_t',
-  u8: 'uint8_t',
-  i32: 'int32_t',
-  u32: 'uint32_t',
-  i64: 'int64_t',
-  bool: 'uint8_t',
-};
-
-/** `processors`: what is said about them. */
-export function printHeader(program: Program, name: string, processors?: string): string {
-  const guard = `${name.toUpperCase()}_H`;
-  const namer = new Namer(['workspace', 'threads']);
+/** What a caller in this process must know. */
+function printHeader(program: Program, name: string): string {
+  const { inputs, outputs, states, externals, preparation, preparedBytes } = program;
   const row = (kind: string, { name: given, type }: ProgramBuffer, i: number): string =>
     ` *   ${kind}[${i}]  ${toComment(given)}: ${formatType(type)}`;
   const table = [
-    ...program.inputs.map((buffer, i) => row('inputs', buffer, i)),
-    ...program.outputs.map((buffer, i) => row('outputs', buffer, i)),
-    ...program.states.map((buffer, i) => row('states', buffer, i)),
-    ...program.externals.map((buffer, i) => row('states', buffer, program.states.length + i)),
-    ...(program.preparation.length === 0
-      ? []
-      : [
-          ` *   states[${persistentCount(program) - 1}]  ${program.preparedBytes} bytes, aligned to 64, that ${name}_prepare fills`,
-        ]),
+    ...inputs.map((buffer, i) => row('inputs', buffer, i)),
+    ...outputs.map((buffer, i) => row('outputs', buffer, i)),
+    ...[...states, ...externals].map((buffer, i) => row('states', buffer, i)),
   ];
-  const named = (buffer: ProgramBuffer, constant: boolean): { text: string; name: string } => {
-    const parameter = namer.fresh(buffer.name);
-    return { name: parameter, text: `${constant ? 'const ' : ''}${headerTypes[buffer.type.dtype]} *${parameter}` };
-  };
-  const inputs = program.inputs.map((buffer) => named(buffer, true));
-  const outputs = program.outputs.map((buffer) => named(buffer, false));
-  const prepared = program.preparation.length === 0 ? [] : [namer.fresh('prepared')];
-  const states = [
-    ...program.states.map((buffer) => named(buffer, false)),
-    ...program.externals.map((buffer) => named(buffer, false)),
-    ...prepared.map((parameter) => ({ name: parameter, text: `void *${parameter}` })),
-  ];
-  const all = [...inputs, ...outputs, ...states];
-  const array = (kind: string, list: readonly { name: string }[], type: string): string =>
-    list.length === 0 ? '' : `  ${type} ${kind}[${list.length}] = {${list.map((item) => item.name).join(', ')}};\n`;
-  const locals = new Namer(all.map((item) => item.name));
-  const [inputList, outputList, stateList] = [
-    locals.fresh('input_list'),
-    locals.fresh('output_list'),
-    locals.fresh('state_list'),
-  ];
-  return `/* ${toComment(program.name)}: made by Ashlar.
- *
-${table.join('\n')}
- *
- * Every buffer is row-major. bool is one byte, 0 or 1. Nothing is allocated and nothing is kept between calls but the
- * states; calls with workspaces (and states) of their own may run at the same time.${processors === undefined ? '' : `\n *\n * ${processors}`}
- */
-#ifndef ${guard}
-#define ${guard}
-
+  const prepared =
+    preparation.length === 0
+      ? ''
+      : `
+/* Computes from the constants what every call needs, into states[${persistentCount(program) - 1}], ${preparedBytes} bytes aligned to 64: parts 0 to
+   ${preparation.length - 1}, each once and in order, before the first call. */
+void ${name}_prepare(int part, void *const *states, int threads);
+`;
+  return `/* ${toComment(program.name)}: made by Ashlar.\n${table.join('\n')}\n */
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* Bytes of working memory that a call needs, aligned to 64. */
 size_t ${name}_workspace_size(void);
-${prepared.length === 0 ? '' : `\n/* Computes from the constants what every call needs: parts 0 to ${program.preparation.length - 1}, each once and in order, before the first call. */\nvoid ${name}_prepare(int part, void *const *states, int threads);\n`}
-/* Returns 0; 1 if a buffer or the workspace is NULL; 2 if the workspace is not aligned to 64 bytes${processors === undefined ? '' : '; 3 if the processor is none that the code is for'}. */
+${prepared}
+/* Returns 0; 1 if a buffer or the workspace is NULL; 2 if the workspace is not aligned to 64 bytes. */
 int ${name}_run(${runParameters}, int threads);
-
-/* The same with every buffer by name. */
-static inline int ${name}(${[...all.map((item) => item.text), 'void *workspace', 'int threads'].join(', ')}) {
-${array(inputList, inputs, 'const void *const')}${array(outputList, outputs, 'void *const')}${array(stateList, states, 'void *const')}  return ${name}_run(workspace, ${states.length === 0 ? 'NULL' : stateList}, ${inputs.length === 0 ? 'NULL' : inputList}, ${outputs.length === 0 ? 'NULL' : outputList}, threads);
-}
-
-#ifdef __cplusplus
-}
-#endif
-
-#endif
 `;
 }

@@ -8,27 +8,12 @@ import type { Kernel } from '../../ir/kernel.ts';
 import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
 import type { CpuName } from '../../passes/schedule.ts';
 import { isShared } from '../../passes/team.ts';
-import { toComment } from '../names.ts';
+import { stepParameters } from './artifact-entry.ts';
 import { cpusInC, macrosOf } from './cpus.ts';
 import type { Scope } from './expressions.ts';
-import { helpersInOrder } from './helpers.ts';
-import { Namer, toIdentifier } from './names.ts';
-import {
-  argument,
-  type CSource,
-  includes,
-  macros,
-  printConstant,
-  printHeader,
-  printSteps,
-  publicNames,
-  runChecks,
-  runParameters,
-  statusCodes,
-  vectorTypes,
-} from './program.ts';
+import type { Namer } from './names.ts';
+import { argument, printSteps } from './program.ts';
 import { kernelKey, printCallOf, printKernel } from './statements.ts';
-import { teamHelpers, teamRegion } from './team.ts';
 
 /** A program and the processor that it was scheduled for. */
 export interface Variant {
@@ -40,51 +25,41 @@ const suffixOf = (cpu: CpuName): string => cpu.replaceAll('-', '_');
 /** Defined where a variant is compiled; by a caller's flags, where it is to be the only one. */
 const macroOf = (cpu: CpuName): string => `ASH_CPU_${suffixOf(cpu).toUpperCase()}`;
 
-/** Prints variants, the widest first. Their inputs, outputs and states are the same, and nothing is left to prepare. */
-export function printVariants(variants: readonly [Variant, ...Variant[]]): CSource {
-  const programs = variants.map(({ program }) => program);
-  const [{ program: first }] = variants;
-  if (programs.some(({ preparation, externals }) => preparation.length + externals.length > 0))
-    throw new InternalError('a program for several processors has constants outside of its text');
-  const name = toIdentifier(first.name);
-  const cpus = variants.map(({ cpu }) => cpu);
-  const names = new Namer([...publicNames(name), ...cpus.map((cpu) => `${name}_steps_${suffixOf(cpu)}`)]);
-  const constants = nameConstants(programs, names);
-  const kernels = new VariantKernels(programs, names);
-  const sections = variants.map((variant) => printSection(variant, name, kernels, constants));
-  const printed = new Set<string>();
-  const code = [
-    `/* ${toComment(first.name)}: made by Ashlar for ${cpus.join(', ')}. ${first.steps.length} kernels. */`,
-    `#include "${name}.h"`,
-    includes(true),
-    macros(programs),
-    '/* What variants have in common: part of each, and compiled for its processor. */\n#define ASH_BODY static inline __attribute__((always_inline)) void',
-    selection(cpus),
-    teamHelpers,
-    ...vectorTypes(kernels.scope.vectors),
-    ...helpersInOrder(kernels.scope.helpers),
-    ...[...constants].flatMap(([buffer, constant]) => {
-      if (printed.has(constant)) return [];
-      printed.add(constant);
-      return [printConstant(buffer, constant)];
-    }),
-    ...kernels.bodies,
-    ...sections,
-    entry(programs, name, cpus),
-  ].join('\n\n');
-  return { name, code: `${code}\n`, header: printHeader(first, name, describe(cpus)) };
+/** What the variants of a program come to in C. */
+export interface VariantTexts {
+  readonly scope: Omit<Scope, 'namer'>;
+  /** Which variants are compiled: preprocessor lines. */
+  readonly selection: string;
+  /** What variants have in common, then each variant's kernels and steps. */
+  readonly texts: readonly string[];
+  /** The function that gives the steps for the processor that it runs on. */
+  readonly choose: { readonly name: string; readonly text: string };
 }
 
-/** Names of all programs' constants: one where they are the same array. */
-function nameConstants(programs: readonly Program[], names: Namer): Map<ProgramBuffer, string> {
-  const byData = new Map<ArrayLike<number> | null, string>();
-  const constants = new Map<ProgramBuffer, string>();
-  for (const buffer of programs.flatMap((program) => program.constants)) {
-    const name = byData.get(buffer.data) ?? names.fresh(`constant_${buffer.name}`);
-    byData.set(buffer.data, name);
-    constants.set(buffer, name);
-  }
-  return constants;
+/**
+ * Prints variants, the widest first. Their inputs, outputs, states and constants are the same, and nothing is left to
+ * prepare. `constants` has the C expression of each constant's address.
+ */
+export function printVariants(
+  variants: readonly [Variant, ...Variant[]],
+  name: string,
+  names: Namer,
+  constants: ReadonlyMap<ProgramBuffer, string>,
+): VariantTexts {
+  const programs = variants.map(({ program }) => program);
+  if (programs.some(({ preparation, externals }) => preparation.length + externals.length > 0))
+    throw new InternalError('a program for several processors has constants outside of its text');
+  const cpus = variants.map(({ cpu }) => cpu);
+  const stepNames = cpus.map((cpu) => names.fresh(`${name}_steps_${suffixOf(cpu)}`));
+  const choose = names.fresh(`${name}_steps`);
+  const kernels = new VariantKernels(programs, names);
+  const sections = variants.map((variant, i) => printSection(variant, stepNames[i]!, kernels, constants));
+  return {
+    scope: kernels.scope,
+    selection: selection(cpus),
+    texts: [...kernels.bodies, ...sections],
+    choose: { name: choose, text: printChoice(cpus, stepNames, choose) },
+  };
 }
 
 /** The kernels of all variants: those written once, and what each variant adds. */
@@ -210,43 +185,31 @@ function printSection(
     args.map((buffer, i) => argument(program, buffer, kernel.parameters[i]!.access === 'read', constants)),
   );
   const { begin, end } = pragmas(cpusInC[cpu]);
-  const steps = `static void ${name}_steps_${suffixOf(cpu)}(ash_worker *worker, ${runParameters}) {
-${['worker', 'workspace', 'states', 'inputs', 'outputs'].map((given) => `  (void)${given};`).join('\n')}
+  const steps = `static void ${name}(ash_worker *worker, ${stepParameters}) {
+${['worker', 'weight_bytes', 'workspace', 'states', 'inputs', 'outputs'].map((given) => `  (void)${given};`).join('\n')}
 ${printSteps(program.steps, calls).join('\n')}
 }`;
   return `#ifdef ${macroOf(cpu)}\n${begin}${[...texts, steps].join('\n\n')}${end}\n#endif`;
 }
 
-function entry(programs: readonly Program[], name: string, cpus: readonly CpuName[]): string {
-  const choices = cpus.map((cpu) => {
+function printChoice(cpus: readonly CpuName[], steps: readonly string[], name: string): string {
+  const choices = cpus.map((cpu, i) => {
     const supported = cpusInC[cpu].features.map((feature) => `__builtin_cpu_supports("${feature}")`);
-    const found = `return ${name}_steps_${suffixOf(cpu)};`;
+    const found = `return ${steps[i]!};`;
     const line = supported.length === 0 ? `  ${found}` : `  if (${supported.join(' && ')})\n    ${found}`;
     return `#ifdef ${macroOf(cpu)}\n${line}\n#endif`;
   });
-  return `typedef void ash_steps(ash_worker *worker, ${runParameters});
+  return `typedef void ash_steps(ash_worker *worker, ${stepParameters});
 
 /* The variant for the processor that this runs on; NULL where there is none. */
-static ash_steps *${name}_steps(void) {
+static ash_steps *${name}(void) {
 ${choices.join('\n')}
   return NULL;
-}
-
-size_t ${name}_workspace_size(void) {
-  return ${Math.max(...programs.map(({ arenaBytes }) => arenaBytes))};
-}
-
-int ${name}_run(${runParameters}, int threads) {
-${runChecks(programs).join('\n')}
-  ash_steps *const steps = ${name}_steps();
-  if (steps == NULL) return ${statusCodes.unsupportedProcessor};
-${teamRegion('steps', ['workspace', 'states', 'inputs', 'outputs'])}
-  return ${statusCodes.ok};
 }`;
 }
 
 /** What the header says about processors. */
-function describe(cpus: readonly CpuName[]): string {
+export function describeProcessors(cpus: readonly CpuName[]): string {
   return `Made for ${cpus.join(', ')}: the best for the processor is chosen in every call, and the file needs no flags for it. Flags such as
  * -march=native leave out what they make needless; -D and one of ${cpus.map(macroOf).join(', ')} keeps that one alone.`;
 }
