@@ -7,6 +7,7 @@ import { compileModel } from './compile-model.ts';
 import { exampleInput } from './models/example-input.ts';
 import { ashlarModel, models } from './models/index.ts';
 import { openSession } from './onnxruntime.ts';
+import type { SideAnswer, SideRequest } from './turns.ts';
 
 /** What a side is told on its command line, as JSON. */
 export interface SideOrder {
@@ -16,15 +17,6 @@ export interface SideOrder {
   /** The file that onnxruntime reads. */
   readonly onnx: string;
   readonly inputShape: readonly number[];
-}
-
-export type SideAnswer =
-  | { readonly kind: 'ready'; readonly output: Float32Array; readonly loadSeconds: number }
-  | { readonly kind: 'timed'; readonly milliseconds: readonly number[] };
-
-/** Asks for the times of so many runs. */
-export interface SideRequest {
-  readonly runs: number;
 }
 
 type Run = () => Promise<Float32Array> | Float32Array;

@@ -1,28 +1,23 @@
 // Inference at batch 1 against onnxruntime-node: the same network and weights on both sides, outputs compared before
 // anything is timed, then both in turn, on one thread and on all.
 
-import { type ChildProcess, execFileSync, fork } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Compiled } from './compile-figures.ts';
 import { inferenceReport, type ModelFigures, type SideFigures, type ThreadFigures } from './inference-report.ts';
-import type { SideAnswer, SideOrder, SideRequest } from './inference-side.ts';
+import type { SideOrder } from './inference-side.ts';
 import { measureEach } from './kept.ts';
 import { median, progress } from './measure.ts';
 import { models, onnxModel } from './models/index.ts';
 import { encodeOnnx } from './onnx-file.ts';
 import { benchPackage } from './packages.ts';
 import { floorSeconds, measureRoofline, type Roofline } from './roofline.ts';
+import { ratioOfTurns, Side, takeTurns } from './turns.ts';
 
-/** Turns that each side has, and how long one is: enough runs for a median, short enough that both meet the same weather. */
-const turns = 9;
-const turnMilliseconds = 100;
-const mostRunsPerTurn = 500;
-/** Long enough for the threads of a finished turn to go to sleep. */
-const pauseMilliseconds = 30;
+const program = fileURLToPath(new URL('./inference-side.ts', import.meta.url));
 /** Largest difference of outputs over the largest output that is accepted. */
 const tolerance = 1e-3;
 
@@ -96,20 +91,18 @@ function compileInOwnProcess(name: string, cache: string): Compiled {
 }
 
 async function comparePair(order: Omit<SideOrder, 'side'>, cache: string) {
-  const ours = await Side.start({ ...order, side: 'ashlar' }, cache);
-  const theirs = await Side.start({ ...order, side: 'onnxruntime' }, cache);
+  const start = (side: SideOrder['side']): Promise<Side> =>
+    Side.start(program, [JSON.stringify({ ...order, side } satisfies SideOrder)], {
+      ...process.env,
+      ASHLAR_CACHE: cache,
+    });
+  const ours = await start('ashlar');
+  const theirs = await start('onnxruntime');
   try {
     const difference = largestDifference(order.model, ours.ready.output, theirs.ready.output);
     const sides = [ours, theirs];
-    const times: (readonly number[])[][] = [[], []];
-    for (let turn = -1; turn < turns; turn++) {
-      for (const [i, side] of sides.entries()) {
-        await pause(pauseMilliseconds);
-        const milliseconds = await side.time();
-        if (turn >= 0) times[i]!.push(milliseconds);
-      }
-    }
-    const ratio = median(times[0]!.map((ours, turn) => median(times[1]![turn]!) / median(ours)));
+    const times = await takeTurns(sides);
+    const ratio = ratioOfTurns(times[0]!, times[1]!);
     const figures = sides.map(
       (side, i): SideFigures => ({
         milliseconds: median(times[i]!.flat()),
@@ -122,53 +115,6 @@ async function comparePair(order: Omit<SideOrder, 'side'>, cache: string) {
     ours.end();
     theirs.end();
   }
-}
-
-/** A process that runs one side. */
-class Side {
-  readonly #process: ChildProcess;
-  readonly ready: Extract<SideAnswer, { kind: 'ready' }>;
-  #runs = 1;
-  private constructor(child: ChildProcess, ready: Extract<SideAnswer, { kind: 'ready' }>) {
-    this.#process = child;
-    this.ready = ready;
-  }
-
-  static async start(order: SideOrder, cache: string): Promise<Side> {
-    const child = fork(fileURLToPath(new URL('./inference-side.ts', import.meta.url)), [JSON.stringify(order)], {
-      serialization: 'advanced',
-      env: { ...process.env, ASHLAR_CACHE: cache },
-    });
-    return new Side(child, await answerOf(child, 'ready'));
-  }
-
-  /** The milliseconds of as many runs as fill a turn. */
-  async time(): Promise<readonly number[]> {
-    const answer = answerOf(this.#process, 'timed');
-    this.#process.send({ runs: this.#runs } satisfies SideRequest);
-    const { milliseconds } = await answer;
-    const fitting = Math.round(turnMilliseconds / median(milliseconds));
-    this.#runs = Math.max(1, Math.min(mostRunsPerTurn, fitting));
-    return milliseconds;
-  }
-  end(): void {
-    this.#process.kill();
-  }
-}
-
-function answerOf<K extends SideAnswer['kind']>(
-  child: ChildProcess,
-  kind: K,
-): Promise<Extract<SideAnswer, { kind: K }>> {
-  return new Promise((resolve, reject) => {
-    const ended = (code: number | null, signal: string | null): void =>
-      reject(new Error(`the process measured ended with ${signal ?? `code ${code}`} before it was ${kind}`));
-    child.once('exit', ended);
-    child.once('message', (message: SideAnswer) => {
-      child.off('exit', ended);
-      resolve(message as Extract<SideAnswer, { kind: K }>);
-    });
-  });
 }
 
 /** Over the largest output. Throws where outputs are not finite or differ by more than the tolerance. */

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { compileTime } from './compile-time.ts';
 import { cpuVariants } from './cpu-variants.ts';
 import { gemv } from './gemv.ts';
+import { gpuPack } from './gpu/pack.ts';
 import { inference } from './inference.ts';
 import { math } from './math.ts';
 import { matmul } from './matmul.ts';
@@ -32,7 +33,7 @@ const parts: Readonly<Record<string, () => string | Promise<string>>> = {
   math,
   targets,
 };
-/** Named first, with arguments of their own after them. A profile is for reading now, not for keeping. */
+/** Named first, with arguments of their own after them. What profiles and packs say is for reading now, not for keeping. */
 const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Promise<string>>> = {
   inference,
   memory,
@@ -41,8 +42,9 @@ const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Prom
   'profile-onnxruntime': profileOnnxRuntime,
   tune: tuning,
   webgpu,
+  'gpu-pack': gpuPack,
 };
-const unkept: ReadonlySet<string> = new Set(['profile', 'profile-onnxruntime']);
+const unkept: ReadonlySet<string> = new Set(['profile', 'profile-onnxruntime', 'gpu-pack']);
 
 const wanted = process.argv.slice(2);
 const ofModels = partsOfModels[wanted[0] ?? ''];

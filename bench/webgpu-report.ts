@@ -14,10 +14,30 @@ export interface Reading {
   readonly peakBytes: number;
 }
 
+export const sides = ['ashlar', 'tfjs', 'jax-js'] as const;
+export type Side = (typeof sides)[number];
+
 export interface SideReport {
+  /** Of one run, after the first. */
   readonly reading: Reading;
-  readonly output: readonly number[];
-  /** Seconds until the first output, and of the fastest of the runs after it. */
+  /** The most bytes alive at once until the first output: weights on their way to where kernels read them included. */
+  readonly loadPeakBytes: number;
+  readonly output: Float32Array;
+  /** Seconds from the model to the first output, and of the run after it. */
   readonly firstSeconds: number;
-  readonly bestSeconds: number;
+  readonly runSeconds: number;
+}
+
+/**
+ * As a share of the largest element that is wanted (NaN where one is); infinite where another number of elements
+ * was found.
+ */
+export function largestDifference(wanted: ArrayLike<number>, found: ArrayLike<number>): number {
+  if (wanted.length !== found.length) return Number.POSITIVE_INFINITY;
+  let [largest, difference] = [0, 0];
+  for (let i = 0; i < wanted.length; i++) {
+    largest = Math.max(largest, Math.abs(wanted[i]!));
+    difference = Math.max(difference, Math.abs(wanted[i]! - found[i]!));
+  }
+  return difference / largest;
 }

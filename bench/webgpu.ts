@@ -5,28 +5,31 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { measureEach } from './kept.ts';
 import { progress, table } from './measure.ts';
-import { models } from './models/index.ts';
-import type { SideReport } from './webgpu-report.ts';
-
-const sides = ['ashlar', 'tfjs', 'jax-js'] as const;
-type Side = (typeof sides)[number];
-
-/** Without arguments those whose runs take seconds on a software adapter. */
-const small = ['mlp', 'fashionsimplenet', 'dcgan', 'lstm', 'squeezenet', 'mobilenetv2', 'resnet18'];
+import { ashlarModel, models } from './models/index.ts';
+import { largestDifference, type Side, type SideReport, sides } from './webgpu-report.ts';
 
 /** Outputs of f32 arithmetic in different orders agree to this share of the largest. */
 const tolerance = 2e-3;
+/** A side that has not answered after this long on a software adapter is given up. */
+const patienceMinutes = 15;
+
+/** What a side did, or why it did not. */
+export type SideFigures =
+  | (Omit<SideReport, 'output'> & {
+      /** The largest difference from Ashlar's output, as a share of the largest element; null where it is not finite. */
+      readonly difference: number | null;
+    })
+  | { readonly failure: string };
 
 export interface WebGpuFigures {
   readonly title: string;
-  readonly sides: Readonly<Record<Side, Omit<SideReport, 'output'>>>;
-  /** The largest difference from Ashlar's output, as a share of the largest element. */
-  readonly differences: Readonly<Record<Side, number>>;
+  /** Bytes of the model's parameters. */
+  readonly weightBytes: number;
+  readonly sides: Readonly<Record<Side, SideFigures>>;
 }
 
 export async function webgpu(names: readonly string[]): Promise<string> {
-  const all = await measureEach('webgpu', names.length === 0 ? small : names, measure);
-  const rows = all.flatMap(rowsOf);
+  const all = await measureEach('webgpu', names, measure);
   const columns = [
     'model',
     'side',
@@ -34,72 +37,101 @@ export async function webgpu(names: readonly string[]): Promise<string> {
     'submissions',
     'MB bound',
     'MB on the device',
+    'beside weights',
+    'MB while loading',
     'MB copied',
+    's to ready',
     'difference',
   ];
   return [
     '## One run on WebGPU: what it asks of the device',
     '',
     'The batch-1 networks of the inference bench. "bound" counts every byte of the ranges that dispatches are bound to, "on the device"',
-    'all buffers at their peak, weights included. "difference" is from Ashlar\'s output, as a share of its largest element.',
+    'all buffers at their peak in a run; "beside weights" is what of it is not the model\'s parameters: the arena, inputs, outputs and',
+    'copies of weights in other forms. "while loading" is the peak until the first output. "to ready" is the time from the model to the',
+    'first output without a run: compilation, pipelines and weights; SwiftShader on a busy machine, so only its order of magnitude',
+    'counts. "difference" is from Ashlar\'s output, as a share of its largest element.',
     '',
-    table(columns, rows),
+    table(columns, all.flatMap(rowsOf)),
+    ...all.flatMap(failuresOf),
   ].join('\n');
 }
 
 async function measure(name: string): Promise<WebGpuFigures> {
-  const reports = {} as Record<Side, SideReport>;
+  const { title } = models[name]!;
+  const reports = {} as Record<Side, SideReport | { readonly failure: string }>;
   for (const side of sides) {
-    progress(`${models[name]!.title}: ${side}`);
+    progress(`${title}: ${side}`);
     reports[side] = await runSide(side, name);
   }
+  if ('failure' in reports.ashlar) throw new Error(`Ashlar could not run ${name}: ${reports.ashlar.failure}`);
   const wanted = reports.ashlar.output;
-  const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const differences = mapSides(
-    (side) =>
-      wanted.reduce((most, value, i) => Math.max(most, Math.abs(value - reports[side].output[i]!)), 0) / largest,
+  const compared = (report: SideReport | { readonly failure: string }): SideFigures => {
+    if ('failure' in report) return report;
+    const { output, ...figures } = report;
+    const difference = largestDifference(wanted, output);
+    return { ...figures, difference: Number.isFinite(difference) ? difference : null };
+  };
+  const weightBytes = ashlarModel(models[name]!, name).definition.variables.reduce(
+    (sum, { type }) => sum + 4 * type.shape.reduce((all, dim) => all * dim, 1),
+    0,
   );
-  const withoutOutput = mapSides((side) => {
-    const { output: _output, ...report } = reports[side];
-    return report;
-  });
-  return { title: models[name]!.title, sides: withoutOutput, differences };
+  const figures = Object.fromEntries(sides.map((side) => [side, compared(reports[side])]));
+  return { title, weightBytes, sides: figures as Record<Side, SideFigures> };
 }
 
-const mapSides = <T>(make: (side: Side) => T): Record<Side, T> =>
-  Object.fromEntries(sides.map((side) => [side, make(side)])) as Record<Side, T>;
-
 /** The report of a process of its own. */
-function runSide(side: Side, name: string): Promise<SideReport> {
+function runSide(side: Side, name: string): Promise<SideReport | { readonly failure: string }> {
   const script = fileURLToPath(new URL('./peers/side.ts', import.meta.url));
   const child = fork(script, [side, name, 'software'], {
     execArgv: ['--import', 'tsx'],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    serialization: 'advanced',
+    timeout: patienceMinutes * 60_000,
   });
   let complaint = '';
   child.stderr!.on('data', (text) => {
     complaint += text;
   });
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     child.once('message', (report) => resolve(report as SideReport));
-    child.once('exit', () => reject(new Error(`${side} could not run ${name}:\n${complaint.slice(-1500)}`)));
+    child.once('close', (_code, signal) =>
+      resolve({ failure: signal === null ? complaintOf(complaint) : `no answer in ${patienceMinutes} minutes` }),
+    );
   });
 }
 
-function rowsOf({ title, sides: reports, differences }: WebGpuFigures): (string | number)[][] {
+/** The line of an uncaught exception that says what happened, or the last one. */
+function complaintOf(text: string): string {
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  return (lines.find((line) => /^\s*\w*Error\b/.test(line)) ?? lines.at(-1) ?? 'it ended without a word').trim();
+}
+
+function rowsOf({ title, weightBytes, sides: figures }: WebGpuFigures): (string | number)[][] {
   return sides.map((side) => {
-    const { dispatches, submissions, boundBytes, peakBytes, copiedBytes } = reports[side].reading;
+    const first = [side === 'ashlar' ? title : '', side];
+    const given = figures[side];
+    if ('failure' in given) return [...first, 'fails', '', '', '', '', '', '', '', ''];
+    const { reading, loadPeakBytes, firstSeconds, runSeconds, difference } = given;
     const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(2);
-    const difference = differences[side];
     return [
-      side === 'ashlar' ? title : '',
-      side,
-      dispatches,
-      submissions,
-      megabytes(boundBytes),
-      megabytes(peakBytes),
-      megabytes(copiedBytes),
-      `${difference.toExponential(0)}${difference > tolerance ? ' (wrong)' : ''}`,
+      ...first,
+      reading.dispatches,
+      reading.submissions,
+      megabytes(reading.boundBytes),
+      megabytes(reading.peakBytes),
+      megabytes(reading.peakBytes - weightBytes),
+      megabytes(loadPeakBytes),
+      megabytes(reading.copiedBytes),
+      Math.max(0, firstSeconds - runSeconds).toFixed(1),
+      difference === null ? 'not finite' : `${difference.toExponential(0)}${difference > tolerance ? ' (wrong)' : ''}`,
     ];
+  });
+}
+
+function failuresOf({ title, sides: figures }: WebGpuFigures): string[] {
+  return sides.flatMap((side) => {
+    const given = figures[side];
+    return 'failure' in given ? ['', `${title} on ${side} fails: ${given.failure}`] : [];
   });
 }

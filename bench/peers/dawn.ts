@@ -1,9 +1,7 @@
-// Dawn in this process as a browser has it: navigator.gpu and the globals of WebGPU, watched by a meter.
+// Dawn in this process as a browser has it: navigator.gpu and the globals of WebGPU.
 
 import { existsSync } from 'node:fs';
-import koffi from 'koffi';
 import { create, globals } from 'webgpu';
-import { Meter } from './meter.ts';
 
 /** Debian's chromium brings SwiftShader, which runs without a GPU, and a Vulkan loader. */
 const chromium = '/usr/lib/chromium';
@@ -11,18 +9,39 @@ const chromium = '/usr/lib/chromium';
 /** Dawn and the library stop when they are collected. */
 const kept = {};
 
-/**
- * Gives the process navigator.gpu. Uses the Vulkan driver of the machine; `software` asks for SwiftShader.
- */
-export function provideWebGpu(software: boolean): Meter {
+export interface ProvideOptions {
+  /** SwiftShader instead of the machine's Vulkan driver, where chromium is installed. */
+  readonly software?: boolean;
+  /** Dawn's own: `enable-dawn-features=…`, `disable-dawn-features=…`. */
+  readonly flags?: readonly string[];
+  /** Sees every device that is made. */
+  readonly device?: (device: GPUDevice) => void;
+}
+
+/** Gives the process navigator.gpu. */
+export async function provideWebGpu({
+  software = false,
+  flags = [],
+  device: seen,
+}: ProvideOptions = {}): Promise<void> {
   if (software && existsSync(chromium)) {
+    const { default: koffi } = await import('koffi');
     process.env.VK_DRIVER_FILES = `${chromium}/vk_swiftshader_icd.json`;
     // A library that is loaded already is what Dawn finds under its name; koffi unloads one that nobody holds.
     Object.assign(kept, { loader: koffi.load(`${chromium}/libvulkan.so.1`) });
   }
   Object.assign(globalThis, globals);
-  const gpu = create([]);
-  const meter = new Meter();
+  const gpu = create([...flags]);
+  if (seen !== undefined) tellDevices(gpu, seen);
+  const userAgent = 'Node Dawn';
+  Object.defineProperty(globalThis, 'navigator', {
+    value: { gpu, userAgent, hardwareConcurrency: 2 },
+    configurable: true,
+  });
+  Object.assign(kept, { gpu });
+}
+
+function tellDevices(gpu: GPU, seen: (device: GPUDevice) => void): void {
   const requestAdapter = gpu.requestAdapter.bind(gpu);
   gpu.requestAdapter = async (options) => {
     const adapter = await requestAdapter(options);
@@ -30,16 +49,9 @@ export function provideWebGpu(software: boolean): Meter {
     const requestDevice = adapter.requestDevice.bind(adapter);
     adapter.requestDevice = async (descriptor) => {
       const device = await requestDevice(descriptor);
-      meter.watch(device);
+      seen(device);
       return device;
     };
     return adapter;
   };
-  const userAgent = 'Node Dawn';
-  Object.defineProperty(globalThis, 'navigator', {
-    value: { gpu, userAgent, hardwareConcurrency: 2 },
-    configurable: true,
-  });
-  Object.assign(kept, { gpu });
-  return meter;
 }
