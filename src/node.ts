@@ -1,12 +1,14 @@
 // What needs Node: the native compiler and runtime, files, the terminal.
 
 export * from './io/files.ts';
+export { readOnnxFile } from './onnx/file.ts';
 export type { TuningEntry, TuningRecord } from './passes/tuning.ts';
 export { type Compiler, type Cpu, findCompiler } from './runtime/c/compiler.ts';
 export type { Tuning } from './runtime/c/processor.ts';
 export { type CompileTargetOptions, compile } from './runtime/compile.ts';
 export type { Definition, Executable } from './runtime/definition.ts';
 export { type ExportedC, type ExportOptions, exportC } from './runtime/export-c.ts';
+export { type ExportedJs, type ExportJsOptions, exportJs } from './runtime/export-js.ts';
 export { type ExportedWeb, type ExportWebOptions, exportWeb } from './runtime/export-web.ts';
 export { StateStore } from './runtime/state.ts';
 export { type TunedProblem, type TuneOptions, type TuneResult, tune } from './runtime/tune/tune.ts';

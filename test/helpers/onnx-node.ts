@@ -26,7 +26,7 @@ export interface NodeCase {
 
 /**
  * The cases of $ASHLAR_ONNX_NODE or of ../shared/onnx-node, folders as the standard ships them; where neither is there, of the copy in
- * this repository, which lacks those of more than 100 KB.
+ * this repository, which lacks those of more than 60 KB.
  */
 export function nodeCases(): NodeCase[] {
   const folder = process.env.ASHLAR_ONNX_NODE ?? join(root, '../shared/onnx-node');
