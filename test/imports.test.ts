@@ -21,6 +21,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   runtime: ['ir', 'passes', 'codegen', 'io'],
   train: ['ir', 'io'],
   onnx: ['ir', 'lang', 'nn', 'io'],
+  cli: ['ir', 'passes', 'codegen', 'io', 'onnx', 'runtime'],
 };
 
 /** Packages that need Node; the core must reach none of them. */

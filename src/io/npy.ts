@@ -28,6 +28,8 @@ const kinds: Readonly<Record<string, FileDType>> = {
 };
 const codes = new Map<FileDType, string>(Object.entries(kinds).map(([code, dtype]) => [dtype, code]));
 const magic = '\x93NUMPY';
+/** As many axes as NumPy's arrays have at most. */
+const mostAxes = 64;
 
 /** Reads one array; Fortran order becomes row-major, big-endian numbers are turned around. Throws UserError for a bad file. */
 export function readNpy(bytes: Uint8Array, file = 'npy'): FileArray {
@@ -43,6 +45,7 @@ export function readNpy(bytes: Uint8Array, file = 'npy'): FileArray {
   expectBytes(file, bytes, start + length, 'the header');
   const header = new TextDecoder().decode(bytes.subarray(start, start + length));
   const { dtype, bigEndian, fortran, shape } = parseHeader(file, header);
+  if (shape.length > mostAxes) badFile(file, `up to ${mostAxes} axes expected, ${shape.length} found`);
   const size = checkedSize(file, shape);
   const needed = size * elementsOf[dtype].BYTES_PER_ELEMENT;
   expectBytes(file, bytes, start + length + needed, `${dtype}[${shape}]`);

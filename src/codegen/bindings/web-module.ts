@@ -178,12 +178,13 @@ export function load(device: GPUDevice, options?: LoadOptions): Promise<${typeNa
 }
 
 /** `digits-2` as `Digits2`. */
-const pascalCase = (name: string): string =>
+export const pascalCase = (name: string): string =>
   name
     .replace(/(^|[^A-Za-z0-9]+)([A-Za-z0-9]?)/g, (_all, _gap, letter: string) => letter.toUpperCase())
     .replace(/^\d/, '_$&');
 
-const property = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name));
+/** A name as a property: bare where it is an identifier. */
+export const property = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name));
 
 /** Names that a module's object has itself, and names that are no strings of a file. Throws UserError. */
 export function expectWebNames(name: string, functions: Iterable<string>): void {

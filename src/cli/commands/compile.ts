@@ -1,0 +1,66 @@
+// `ashlar compile`: writes the artifact of a model for a target.
+
+import { statSync } from 'node:fs';
+import { LimitationError } from '../../ir/errors.ts';
+import type { CpuName } from '../../passes/schedule.ts';
+import type { Cpu } from '../../runtime/c/compiler.ts';
+import type { Definition } from '../../runtime/definition.ts';
+import { exportC } from '../../runtime/export-c.ts';
+import { exportJs } from '../../runtime/export-js.ts';
+import { exportWeb } from '../../runtime/export-web.ts';
+import { Misuse } from '../failure.ts';
+import { loadDefinition, type ModelOptions } from '../model/load.ts';
+import type { Context } from '../program.ts';
+import type { Target } from '../stages.ts';
+import { formatBytes, print, printJson, table } from '../terminal.ts';
+
+interface CompileOptions extends ModelOptions {
+  readonly target: Target;
+  readonly out: string;
+  readonly cpu?: readonly Cpu[];
+  readonly weights?: 'embed' | 'file';
+  readonly dtype: 'f32' | 'f16' | 'i8';
+  readonly tuning?: string;
+  readonly json?: boolean;
+}
+
+export async function compileModel(path: string, options: CompileOptions, { own }: Context): Promise<void> {
+  const { target, dtype, json = false } = options;
+  for (const option of ['cpu', 'weights', 'tuning'] as const)
+    if (target !== 'c' && options[option] !== undefined)
+      throw new Misuse(`--${option} is for target c; leave it out for ${target}`);
+  if (dtype !== 'f32')
+    throw new LimitationError(`--dtype ${dtype}: weights are stored as f32 only so far; leave --dtype out`);
+  const definition = await loadDefinition(path, options, own);
+  const files = (await written(definition, options)).map((file) => ({ path: file, bytes: statSync(file).size }));
+  if (json) printJson({ target, name: definition.func.name, files });
+  else
+    print(
+      table(
+        [{ title: 'file' }, { title: 'size', align: 'right' }],
+        files.map((file) => [file.path, formatBytes(file.bytes)]),
+      ),
+    );
+}
+
+/** Writes the artifact and returns the paths of its files. */
+async function written(definition: Definition, options: CompileOptions): Promise<readonly string[]> {
+  const { target, out: directory, weights, tuning } = options;
+  const { name } = definition.func;
+  if (target === 'wgsl') return Object.values(await exportWeb({ [name]: definition }, { name, directory }));
+  if (target === 'js') return Object.values(exportJs({ [name]: definition }, { name, directory }));
+  const cpu = processors(options.cpu);
+  const { files } = await exportC(definition, {
+    directory,
+    ...(weights === undefined ? {} : { weights }),
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(tuning === undefined ? {} : { tuning }),
+  });
+  return files;
+}
+
+function processors(cpus: readonly Cpu[] | undefined): Cpu | readonly CpuName[] | undefined {
+  if (cpus === undefined || !cpus.includes('native')) return cpus as readonly CpuName[] | undefined;
+  if (cpus.length > 1) throw new Misuse('--cpu: native is one processor of its own; give it alone');
+  return 'native';
+}

@@ -1,0 +1,41 @@
+// `ashlar inspect`: a model at one stage of its compilation.
+
+import type { Cpu } from '../../runtime/c/compiler.ts';
+import { Misuse } from '../failure.ts';
+import { loadDefinition, type ModelOptions } from '../model/load.ts';
+import type { Context } from '../program.ts';
+import { boundFunc, graphAfter, programFor, stageText, type Target, type TextStage } from '../stages.ts';
+import { printSummary, summarize } from '../summary.ts';
+import { print, printJson } from '../terminal.ts';
+
+interface InspectOptions extends ModelOptions {
+  readonly stage: 'summary' | TextStage;
+  readonly pass?: string;
+  readonly target?: Target;
+  readonly cpu?: readonly Cpu[];
+  readonly json?: boolean;
+}
+
+export async function inspectModel(path: string, options: InspectOptions, { own }: Context): Promise<void> {
+  const { stage, pass, json = false } = options;
+  if (pass !== undefined && stage !== 'graph' && stage !== 'summary')
+    throw new Misuse(`--pass shows the graph after a pass; leave --stage ${stage} out`);
+  if ((options.cpu?.length ?? 0) > 1) throw new Misuse('--cpu: one processor expected, an artifact may have several');
+  const ofStage = stage === 'c' || stage === 'wgsl' || stage === 'js' ? stage : undefined;
+  if (options.target !== undefined && ofStage !== undefined && options.target !== ofStage)
+    throw new Misuse(`--stage ${stage} is of target ${stage}; leave --target out`);
+  const target = options.target ?? ofStage ?? 'c';
+  const [cpu] = options.cpu ?? [];
+  if (cpu !== undefined && target !== 'c') throw new Misuse(`--cpu is for target c; leave it out for ${target}`);
+  const definition = await loadDefinition(path, options, own);
+  if (pass === undefined && stage === 'summary') {
+    const summary = summarize(programFor(boundFunc(definition), target, cpu), target);
+    if (json) printJson(summary);
+    else print(printSummary(summary));
+    return;
+  }
+  const text =
+    pass === undefined ? stageText(definition, stage as TextStage, target, cpu) : graphAfter(definition, pass);
+  if (json) printJson(pass === undefined ? { stage, text } : { stage: 'graph', pass, text });
+  else print(text);
+}

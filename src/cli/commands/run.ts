@@ -1,0 +1,33 @@
+// `ashlar run`: one call on inputs from files, its outputs as files.
+
+import { formatType } from '../../ir/types.ts';
+import { expectAll, readInputs, writeOutputs } from '../arrays.ts';
+import type { Context } from '../program.ts';
+import { openRunnable, type RunnableOptions } from '../runnable.ts';
+import { print, printJson, table } from '../terminal.ts';
+
+interface RunOptions extends RunnableOptions {
+  /** `NAME=FILE` of each. */
+  readonly input?: readonly string[];
+  readonly out: string;
+  readonly json?: boolean;
+}
+
+export async function runModel(path: string, options: RunOptions, { own }: Context): Promise<void> {
+  const runnable = await openRunnable(path, options, own);
+  try {
+    const inputs = readInputs(runnable.inputs, options.input);
+    expectAll(runnable.inputs, inputs);
+    const results = await runnable.run(inputs);
+    const files = writeOutputs(options.out, runnable.outputs, results);
+    if (options.json === true) {
+      const described = runnable.outputs.map(({ name, type }) => [name, { file: files.get(name), ...type }]);
+      printJson({ target: runnable.target, outputs: Object.fromEntries(described) });
+    } else {
+      const rows = runnable.outputs.map(({ name, type }) => [name, formatType(type), files.get(name)!]);
+      print(table([{ title: 'output' }, { title: 'type' }, { title: 'file' }], rows));
+    }
+  } finally {
+    runnable.close();
+  }
+}

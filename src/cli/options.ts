@@ -1,0 +1,49 @@
+// The values of options: each is checked where the line is parsed, so that a wrong one is misuse and nothing has begun.
+
+import { InvalidArgumentError } from 'commander';
+
+/** A whole number of at least 1. */
+export function count(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError('a whole number of at least 1 expected.');
+  return value;
+}
+
+/** A positive number of seconds. */
+export function seconds(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value <= 0)
+    throw new InvalidArgumentError('a positive number expected.');
+  return value;
+}
+
+/** `a,b`, each one of those that there are, none twice. */
+export const listOf =
+  <T extends string>(known: readonly T[]) =>
+  (text: string): T[] => {
+    const given = text.split(',').map((part) => part.trim());
+    const unknown = given.find((part) => !(known as readonly string[]).includes(part));
+    if (unknown !== undefined)
+      throw new InvalidArgumentError(`${JSON.stringify(unknown)} is none of ${known.join(', ')}.`);
+    return [...new Set(given)] as T[];
+  };
+
+/** `NAME=VALUE`, added to those given before. Either side may hold `=` itself, so names that are known divide it later. */
+export const assignment =
+  (what: string) =>
+  (text: string, before: readonly string[] = []): readonly string[] => {
+    if (!/^.+=.+$/s.test(text)) throw new InvalidArgumentError(`${what} expected.`);
+    return [...before, text];
+  };
+
+/** `NAME=N`, added to those given before. */
+export const size =
+  (what: string) =>
+  (text: string, before: ReadonlyMap<string, number> = new Map()): ReadonlyMap<string, number> => {
+    const at = text.lastIndexOf('=');
+    if (at < 1) throw new InvalidArgumentError(`${what} expected.`);
+    const name = text.slice(0, at);
+    if (before.has(name)) throw new InvalidArgumentError(`${JSON.stringify(name)} is given twice.`);
+    return new Map([...before, [name, count(text.slice(at + 1))]]);
+  };

@@ -1,0 +1,98 @@
+// A model at every stage of its compilation, none of which runs a kernel.
+
+import { printProgram as printC } from '../codegen/c/program.ts';
+import { printProgram as printJs } from '../codegen/js/program.ts';
+import { printWgsl } from '../codegen/wgsl/program.ts';
+import type { Func } from '../ir/graph.ts';
+import { printKernelText } from '../ir/kernel-text.ts';
+import type { Launch, Program } from '../ir/program.ts';
+import { printProgramText } from '../ir/program-text.ts';
+import { printFunc } from '../ir/text.ts';
+import { cpuMachine } from '../passes/cpu.ts';
+import { expectWgslTypes } from '../passes/gpu/legalize.ts';
+import { gpuMachine } from '../passes/gpu/machine.ts';
+import { defaultGpu } from '../passes/gpu/schedule.ts';
+import { graphPasses } from '../passes/graph-passes.ts';
+import { compileToProgram } from '../passes/pipeline.ts';
+import { scriptTarget, targets } from '../passes/schedule.ts';
+import { type Cpu, findCompiler, hasCompiler } from '../runtime/c/compiler.ts';
+import { type Definition, prepareDefinition } from '../runtime/definition.ts';
+import { weightsOfStates } from '../runtime/weights.ts';
+import { Misuse } from './failure.ts';
+
+export type Target = 'c' | 'wgsl' | 'js';
+export type TextStage = 'graph' | 'optimized' | 'kernels' | 'program' | Target;
+
+/** The function as it is compiled: states that it only reads are constants or weights. */
+export function boundFunc(definition: Definition): Func {
+  return prepareDefinition(definition, weightsOfStates(definition.variables, undefined)).func;
+}
+
+/** Constants beyond a few cache lines are no part of texts. */
+const mostInlineElements = 64;
+
+/** The program for a target; `cpu` is for target c: the machine's processor, or any where there is no C compiler. */
+export function programFor(func: Func, target: Target, cpu: Cpu | undefined): Program {
+  if (target === 'js') return compileToProgram(func, { schedule: scriptTarget, mostInlineElements });
+  if (target === 'wgsl') {
+    expectWgslTypes(func);
+    return compileToProgram(func, { machine: gpuMachine(defaultGpu) });
+  }
+  const native = cpu === undefined || cpu === 'native';
+  const chosen = native ? (hasCompiler() || cpu === 'native' ? findCompiler().cpu : 'plain') : cpu;
+  return compileToProgram(func, { machine: cpuMachine(targets[chosen]), mostInlineElements });
+}
+
+export function stageText(definition: Definition, stage: TextStage, target: Target, cpu: Cpu | undefined): string {
+  if (stage === 'graph') return printFunc(definition.func);
+  const func = boundFunc(definition);
+  switch (stage) {
+    case 'optimized':
+      return printFunc(passesOf(func).at(-1)!.func);
+    case 'kernels':
+      return kernelsOf(programFor(func, target, cpu))
+        .map(printKernelText)
+        .join('\n\n');
+    case 'program':
+      return printProgramText(programFor(func, target, cpu));
+    case 'c':
+      return printC(programFor(func, 'c', cpu)).code.trimEnd();
+    case 'js':
+      return printJs(programFor(func, 'js', cpu)).trimEnd();
+    case 'wgsl':
+      return wgslText(programFor(func, 'wgsl', cpu));
+  }
+}
+
+const kernelsOf = ({ preparation, steps }: Program): Launch['kernel'][] => [
+  ...new Set([...preparation, ...steps].map(({ kernel }) => kernel)),
+];
+
+/** Every shader under its name; a state is shown in a block of its own. */
+function wgslText(program: Program): string {
+  const printed = printWgsl(program, (name) => ({ block: `state ${name}`, offset: 0, bytes: 0 }));
+  return printed.modules.map(({ name, code }) => `// ${name}\n${code.trimEnd()}`).join('\n\n');
+}
+
+/** The graph as it is after a pass, which a number tells apart from earlier runs of the same: `simplify.2`. */
+export function graphAfter(definition: Definition, pass: string): string {
+  const steps = passesOf(boundFunc(definition));
+  const found = steps.find(({ name }) => name === pass);
+  if (found === undefined)
+    throw new Misuse(
+      `--pass ${pass}: there is no such pass; in order they are ${steps.map(({ name }) => name).join(', ')}`,
+    );
+  return printFunc(found.func);
+}
+
+/** Every pass in order with what it makes. */
+function passesOf(func: Func): { readonly name: string; readonly func: Func }[] {
+  const runs = new Map<string, number>();
+  let current = func;
+  return graphPasses.map((pass) => {
+    const run = (runs.get(pass.name) ?? 0) + 1;
+    runs.set(pass.name, run);
+    current = pass.run(current);
+    return { name: run === 1 ? pass.name : `${pass.name}.${run}`, func: current };
+  });
+}

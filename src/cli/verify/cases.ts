@@ -1,0 +1,73 @@
+// The inputs on which targets are compared with the reference: random ones, and those at the edges of numbers.
+
+import type { Func } from '../../ir/graph.ts';
+import { type NdArray, wrapToDType } from '../../ir/ndarray.ts';
+import type { RangeCheck } from '../../ir/program.ts';
+import { isFloat, sizeOf, type TensorType } from '../../ir/types.ts';
+import { inputChecks } from '../../passes/input-checks.ts';
+import { seeded } from '../arrays.ts';
+
+export interface Case {
+  readonly name: string;
+  /** True where results may leave the numbers: overflow, NaN and infinities. */
+  readonly extreme: boolean;
+  /** One array for each input, in order. */
+  readonly inputs: readonly NdArray[];
+}
+
+type Element = (random: () => number, position: number) => number;
+
+/** Floats of each case; whole numbers and truth values are random in all of them but zeros and ones. */
+const floats: Readonly<Record<string, { readonly extreme: boolean; readonly element: Element }>> = {
+  random: { extreme: false, element: (random) => 2 * random() - 1 },
+  zeros: { extreme: false, element: () => 0 },
+  ones: { extreme: false, element: () => 1 },
+  negative: { extreme: false, element: (random) => -random() },
+  tiny: { extreme: true, element: (random) => sign(random) * 10 ** (-30 + 10 * random()) },
+  large: { extreme: true, element: (random) => sign(random) * 10 ** (2 + 4 * random()) },
+  infinite: { extreme: true, element: (random, i) => (i === 0 ? Number.POSITIVE_INFINITY : 2 * random() - 1) },
+  NaN: { extreme: true, element: (random, i) => (i === 0 ? Number.NaN : 2 * random() - 1) },
+};
+
+const sign = (random: () => number): number => (random() < 0.5 ? -1 : 1);
+
+/** The cases of a function; those that differ in floats only are one where no input has any. */
+export function casesFor(func: Func, seed: number): Case[] {
+  const inputs = func.parameters.filter(({ role }) => role === 'input');
+  const checks = inputChecks(func);
+  const hasFloats = inputs.some(({ value }) => isFloat(value.type.dtype));
+  const wholeNumbers = ['random', 'zeros', 'ones'];
+  return Object.entries(floats)
+    .filter(([name]) => hasFloats || wholeNumbers.includes(name))
+    .map(([name, { extreme, element }], i) => {
+      const random = seeded(seed * 1000 + i);
+      const arrays = inputs.map((input) => {
+        const check = checks.find((next) => next.input === input.name);
+        return arrayOf(input.value.type, name, element, check, random);
+      });
+      return { name, extreme, inputs: arrays };
+    });
+}
+
+/** Whole numbers that are no indices lie within this of zero. */
+const mostInteger = 8;
+
+function arrayOf(
+  type: TensorType,
+  name: string,
+  element: Element,
+  check: RangeCheck | undefined,
+  random: () => number,
+): NdArray {
+  const [lower, upper] = check === undefined ? [-mostInteger, mostInteger] : [check.lower, check.upper];
+  const whole = (): number => {
+    const value = name === 'zeros' ? 0 : name === 'ones' ? 1 : lower + Math.floor((upper - lower + 1) * random());
+    return wrapToDType(type.dtype, Math.min(Math.max(value, lower), upper));
+  };
+  const number = (_: unknown, i: number): number => {
+    if (!isFloat(type.dtype)) return type.dtype === 'bool' ? whole() & 1 : whole();
+    const value = element(random, i);
+    return type.dtype === 'f32' ? Math.fround(value) : value;
+  };
+  return { type, data: Float64Array.from({ length: sizeOf(type.shape) }, number) };
+}

@@ -1,0 +1,193 @@
+// Export for anywhere: functions as an ES module in JavaScript with its typings and weights, which need nothing of Ashlar.
+
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { jsFiles, printJsModule, printJsTypings, type WeightPlace } from '../codegen/bindings/js-module.ts';
+import {
+  type Manifest,
+  type ManifestFile,
+  type ManifestTensor,
+  manifestFormat,
+  manifestVersion,
+  printManifest,
+} from '../codegen/bindings/manifest.ts';
+import { expectWebNames } from '../codegen/bindings/web-module.ts';
+import { writeAllAside } from '../io/write-aside.ts';
+import { UserError } from '../ir/errors.ts';
+import { builder } from '../ir/ops/index.ts';
+import type { Program, ProgramBuffer } from '../ir/program.ts';
+import { bytesPerElement, formatType, sameType, sizeOf } from '../ir/types.ts';
+import { bindStates, updatedStates } from '../passes/bind-states.ts';
+import { compileToProgram } from '../passes/pipeline.ts';
+import { scriptTarget } from '../passes/schedule.ts';
+import { arrayFrom, type TypedArray } from './arrays.ts';
+import type { Definition } from './definition.ts';
+import type { StateStore } from './state.ts';
+
+export interface ExportJsOptions {
+  /** The files are NAME.mjs, NAME.d.mts, NAME.bin and NAME.json. */
+  readonly name: string;
+  /** Where they go; made if it does not exist. */
+  readonly directory: string;
+  /** The trained state. Default: the first values of the variables. */
+  readonly state?: StateStore;
+}
+
+export interface ExportedJs {
+  readonly module: string;
+  readonly typings: string;
+  readonly weights: string;
+  readonly manifest: string;
+}
+
+/** Constants beyond a few cache lines are in the file of weights. */
+const mostInlineElements = 64;
+/** Arrays of the file begin at multiples of the largest element. */
+const alignment = 8;
+
+/**
+ * Writes functions as one module in JavaScript: `load()` of it gives an object with a method for each, which answers at once.
+ * States that one of them updates are common to all; the others are constants. The same functions and weights give the
+ * same bytes. Throws UserError when a file cannot be written; then none is.
+ */
+export function exportJs(
+  functions: Readonly<Record<string, Definition>>,
+  { name, directory, state }: ExportJsOptions,
+): ExportedJs {
+  expectWebNames(name, Object.keys(functions));
+  const elements = knownElements(Object.values(functions), state);
+  const kept = new Set(Object.values(functions).flatMap(({ func }) => updatedStates(func)));
+  const programs = Object.fromEntries(
+    Object.entries(functions).map(([key, { func }]) => {
+      const bound = bindStates(func, builder, (known) => elements(known) as ArrayLike<number>, undefined, kept);
+      return [key, compileToProgram(bound, { schedule: scriptTarget, mostInlineElements })];
+    }),
+  );
+  for (const { inputs, outputs } of Object.values(programs))
+    for (const buffer of [...inputs, ...outputs])
+      if (buffer.name === '__proto__') throw new UserError('an input or output of a module cannot be called __proto__');
+  const file = new WeightsFile();
+  const states = new Map(
+    Object.values(programs)
+      .flatMap((program) => program.states)
+      .map((buffer) => [buffer.name, buffer] as const),
+  );
+  const parts = {
+    name,
+    functions: programs,
+    states: new Map([...states].map(([key, buffer]) => [key, file.place(buffer, elements(key))])),
+    externals: Object.fromEntries(
+      Object.entries(programs).map(([key, { externals }]) => [
+        key,
+        externals.map((buffer) => file.place(buffer, buffer.data!)),
+      ]),
+    ),
+  };
+  const weights = file.content();
+  const whole = { ...parts, weightBytes: weights.length, weightHash: wordHash(weights) };
+  const names = { ...jsFiles(name), manifest: `${name}.json` };
+  const module = printJsModule(whole);
+  const manifest = manifestOf(name, programs, [...states.values()], {
+    code: described(names.module, module),
+    weights: { ...described(names.weights, weights), alignment },
+  });
+  const contents = { weights, typings: printJsTypings(whole), module, manifest: printManifest(manifest) };
+  const paths = Object.fromEntries(Object.entries(names).map(([key, path]) => [key, join(directory, path)]));
+  try {
+    writeAllAside(Object.entries(contents).map(([key, content]) => [paths[key]!, content]));
+  } catch (error) {
+    throw new UserError(`the module cannot be written: ${error instanceof Error ? error.message : error}`);
+  }
+  return paths as unknown as ExportedJs;
+}
+
+/** Elements of states by name: as the store has them, else their first ones. Throws UserError where two functions disagree. */
+function knownElements(
+  definitions: readonly Definition[],
+  store: StateStore | undefined,
+): (name: string) => ArrayLike<number> | BigInt64Array {
+  const variables = new Map<string, Definition['variables'][number]>();
+  for (const variable of definitions.flatMap((definition) => definition.variables)) {
+    const other = variables.get(variable.name);
+    if (other !== undefined && !sameType(other.type, variable.type))
+      throw new UserError(
+        `state ${JSON.stringify(variable.name)} is ${formatType(other.type)} in one function, ${formatType(variable.type)} in another`,
+      );
+    variables.set(variable.name, variable);
+  }
+  return (name) => (store?.has(name) === true ? store.memory(name) : variables.get(name)!.initial());
+}
+
+/** Arrays one after another; one that several functions read stands once. */
+class WeightsFile {
+  readonly #places = new Map<unknown, WeightPlace>();
+  readonly #arrays: { readonly at: number; readonly array: TypedArray }[] = [];
+  #bytes = 0;
+
+  place(buffer: ProgramBuffer, elements: ArrayLike<number> | BigInt64Array): WeightPlace {
+    const known = this.#places.get(elements);
+    if (known !== undefined && sameType(known.buffer.type, buffer.type)) return known;
+    const array = elements instanceof BigInt64Array ? elements : arrayFrom(buffer.type, elements);
+    const place = { buffer, at: this.#bytes };
+    this.#arrays.push({ at: place.at, array });
+    this.#places.set(elements, place);
+    this.#bytes += Math.ceil(array.byteLength / alignment) * alignment;
+    return place;
+  }
+
+  content(): Uint8Array<ArrayBuffer> {
+    const content = new Uint8Array(this.#bytes);
+    for (const { at, array } of this.#arrays)
+      content.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), at);
+    return content;
+  }
+}
+
+/** As the module computes it. FNV-1a: G. Fowler, L. C. Noll, K.-P. Vo, D. Eastlake, "The FNV Non-Cryptographic Hash Algorithm". */
+function wordHash(bytes: Uint8Array<ArrayBuffer>): string {
+  let hash = 0x811c9dc5;
+  for (const word of new Uint32Array(bytes.buffer)) hash = Math.imul(hash ^ word, 0x01000193);
+  return (hash >>> 0).toString(16).padStart(8, '0');
+}
+
+const sha256Of = (content: string | Uint8Array): string => createHash('sha256').update(content).digest('hex');
+
+const described = (path: string, content: string | Uint8Array): ManifestFile => ({
+  path,
+  bytes: Buffer.byteLength(content),
+  sha256: sha256Of(content),
+});
+
+function manifestOf(
+  name: string,
+  programs: Readonly<Record<string, Program>>,
+  states: readonly ProgramBuffer[],
+  files: Manifest['files'] & { readonly weights: ManifestFile },
+): Manifest {
+  const tensor = ({ name: given, type }: ProgramBuffer, checks: Program['checks'] = []): ManifestTensor => {
+    const check = checks.find(({ input }) => input === given);
+    return {
+      name: given,
+      identifier: given,
+      dtype: type.dtype,
+      shape: type.shape,
+      layout: 'row-major',
+      bytes: sizeOf(type.shape) * bytesPerElement[type.dtype],
+      ...(check === undefined ? {} : { range: [check.lower, check.upper] as const }),
+    };
+  };
+  return {
+    format: manifestFormat,
+    version: manifestVersion,
+    target: 'js',
+    name,
+    functions: Object.entries(programs).map(([key, { inputs, outputs, checks }]) => ({
+      name: key,
+      inputs: inputs.map((buffer) => tensor(buffer, checks)),
+      outputs: outputs.map((buffer) => tensor(buffer)),
+    })),
+    states: states.map((buffer) => tensor(buffer)),
+    files,
+    hash: sha256Of([files.code.sha256, files.weights.sha256].join('\n')),
+  };
+}
