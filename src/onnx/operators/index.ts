@@ -14,11 +14,27 @@
 
 import type { Operator } from '../node-context.ts';
 import { contractionOperators } from './contraction.ts';
+import { controlOperators } from './control.ts';
+import { deformableOperators } from './deformable.ts';
+import { einsumOperators } from './einsum.ts';
 import { elementwiseOperators } from './elementwise.ts';
+import { samplingOperators } from './grid-sample.ts';
+import { lossOperators } from './losses.ts';
+import { matrixOperators } from './matrices.ts';
+import { ngramOperators } from './ngrams.ts';
 import { normalizationOperators } from './normalization.ts';
+import { optimizerOperators } from './optimizers.ts';
+import { outOfScopeOperators } from './out-of-scope.ts';
 import { poolingOperators } from './pooling.ts';
+import { quantizationOperators } from './quantization.ts';
+import { recurrentOperators } from './recurrent.ts';
 import { reductionOperators } from './reduction.ts';
+import { regionOperators } from './regions.ts';
+import { resizeOperators } from './resize.ts';
+import { scatterOperators } from './scatter.ts';
+import { selectionOperators } from './selection.ts';
 import { shapeOperators } from './shape.ts';
+import { signalOperators } from './signal.ts';
 
 export const operators: Readonly<Record<string, Operator>> = {
   ...elementwiseOperators,
@@ -27,4 +43,20 @@ export const operators: Readonly<Record<string, Operator>> = {
   ...contractionOperators,
   ...poolingOperators,
   ...normalizationOperators,
+  ...controlOperators,
+  ...deformableOperators,
+  ...einsumOperators,
+  ...lossOperators,
+  ...matrixOperators,
+  ...ngramOperators,
+  ...optimizerOperators,
+  ...outOfScopeOperators,
+  ...quantizationOperators,
+  ...recurrentOperators,
+  ...regionOperators,
+  ...resizeOperators,
+  ...samplingOperators,
+  ...scatterOperators,
+  ...selectionOperators,
+  ...signalOperators,
 };

@@ -1,0 +1,255 @@
+// RNN, GRU and LSTM, written out step by step. The product of all inputs with their weights is one matrix product before the steps.
+// Sequences shorter than the longest keep their state by a mask, so that the number of steps does not depend on values.
+
+import { concat, narrow, stack } from '../../lang/functions.ts';
+import type { AnyTensor } from '../../lang/tensor.ts';
+import { like, type NodeContext, type OnnxValue, type Operator, shapeOf } from '../node-context.ts';
+import { wholeRange } from './axes.ts';
+import { type Activation, activationsOf } from './recurrent-activations.ts';
+import { choose } from './values.ts';
+
+/** Steps, and iterations of loops, that are written out at most: beyond, a program would be mostly copies of one kernel. */
+export const mostSteps = 1024;
+
+/** What a cell reads in one step. `gates` is the input's part [N, gates · H], biases of the input included. */
+interface Step {
+  readonly gates: AnyTensor;
+  readonly hidden: AnyTensor;
+  readonly cell: AnyTensor | null;
+}
+
+interface State {
+  readonly hidden: AnyTensor;
+  readonly cell: AnyTensor | null;
+}
+
+/** The weights of one direction. */
+interface Weights {
+  /** [gates · H, H]. */
+  readonly recurrence: AnyTensor;
+  /** Biases of the input and of the recurrence, [gates · H] each; null where there are none. */
+  readonly bias: readonly [AnyTensor, AnyTensor] | null;
+  readonly peepholes: AnyTensor | null;
+  readonly hiddenSize: number;
+  readonly activations: readonly Activation[];
+}
+
+interface Cell {
+  readonly gates: number;
+  /** Names of one direction's activations where the node gives none. */
+  readonly activations: readonly string[];
+  readonly hasCellState: boolean;
+  step(node: NodeContext, weights: Weights, step: Step): State;
+}
+
+/** Part `at` of the last axis of [N, parts · H] or [parts · H]. */
+function part(x: AnyTensor, at: number, size: number): AnyTensor {
+  return narrow(x, x.rank - 1, at * size, size);
+}
+
+/** h · Rᵀ + b for some of the gates. */
+function recurrent(
+  { recurrence, bias, hiddenSize }: Weights,
+  hidden: AnyTensor,
+  from: number,
+  count: number,
+): AnyTensor {
+  const [start, length] = [from * hiddenSize, count * hiddenSize];
+  const product: AnyTensor = hidden.matmul((narrow(recurrence, 0, start, length) as AnyTensor).transpose([1, 0]));
+  return bias === null ? product : product.add(narrow(bias[1], 0, start, length));
+}
+
+const simple: Cell = {
+  gates: 1,
+  activations: ['Tanh'],
+  hasCellState: false,
+  step: (_node, weights, { gates, hidden }) => {
+    const [f] = weights.activations as [Activation];
+    return { hidden: f(gates.add(recurrent(weights, hidden, 0, 1))), cell: null };
+  },
+};
+
+/** Gates in the order z, r, h: K. Cho et al. 2014, with the standard's `linear_before_reset` for cuDNN's variant. */
+const gated: Cell = {
+  gates: 3,
+  activations: ['Sigmoid', 'Tanh'],
+  hasCellState: false,
+  step: (node, weights, { gates, hidden }) => {
+    const { hiddenSize, activations } = weights;
+    const [f, g] = activations as [Activation, Activation];
+    const both: AnyTensor = part(gates, 0, 2 * hiddenSize).add(recurrent(weights, hidden, 0, 2));
+    const [update, reset] = [f(part(both, 0, hiddenSize)), f(part(both, 1, hiddenSize))];
+    const candidateInput = part(gates, 2, hiddenSize);
+    const isLinearFirst = node.int('linear_before_reset', 0) !== 0;
+    const past: AnyTensor = isLinearFirst
+      ? reset.mul(recurrent(weights, hidden, 2, 1))
+      : recurrent(weights, reset.mul(hidden), 2, 1);
+    const candidate = g(candidateInput.add(past));
+    return { hidden: update.neg().add(1).mul(candidate).add(update.mul(hidden)), cell: null };
+  },
+};
+
+/** Gates in the order i, o, f, c; peepholes i, o, f: F. Gers and J. Schmidhuber 2000. */
+const longShort: Cell = {
+  gates: 4,
+  activations: ['Sigmoid', 'Tanh', 'Tanh'],
+  hasCellState: true,
+  step: (node, weights, { gates, hidden, cell }) => {
+    const { hiddenSize, activations, peepholes } = weights;
+    const [f, g, h] = activations as [Activation, Activation, Activation];
+    const sums: AnyTensor = gates.add(recurrent(weights, hidden, 0, 4));
+    const past = cell!;
+    const gate = (at: number, seen: AnyTensor, peephole: number): AnyTensor => {
+      const sum = part(sums, at, hiddenSize);
+      return f(peepholes === null ? sum : sum.add(part(peepholes, peephole, hiddenSize).mul(seen)));
+    };
+    const entering = gate(0, past, 0);
+    const forget: AnyTensor = node.int('input_forget', 0) !== 0 ? entering.neg().add(1) : gate(2, past, 2);
+    const next: AnyTensor = forget.mul(past).add(entering.mul(g(part(sums, 3, hiddenSize))));
+    return { hidden: gate(1, next, 1).mul(h(next)), cell: next };
+  },
+};
+
+/** The inputs of a node, time first: X [T, N, I], states [directions, N, H]. */
+interface Sequences {
+  readonly x: AnyTensor;
+  readonly weights: AnyTensor;
+  readonly recurrence: AnyTensor;
+  readonly bias: AnyTensor | null;
+  readonly lengths: AnyTensor | null;
+  readonly hidden: AnyTensor | null;
+  readonly cell: AnyTensor | null;
+  readonly peepholes: AnyTensor | null;
+}
+
+const recurrence =
+  (cell: Cell): Operator =>
+  (node) => {
+    const sequences = sequencesOf(node, cell);
+    const [steps] = sequences.x.value.type.shape as unknown as [number];
+    const directions = directionsOf(node);
+    if (steps * directions.length > mostSteps)
+      return node.unsupported(`${steps} steps: at most ${mostSteps} are written out`);
+    const activations = activationsOf(
+      node,
+      directions.flatMap(() => cell.activations),
+    );
+    const count = cell.activations.length;
+    const runs = directions.map((direction, at) =>
+      runDirection(node, cell, sequences, at, {
+        isReverse: direction === 'reverse',
+        activations: activations.slice(at * count, (at + 1) * count),
+      }),
+    );
+    return resultsOf(node, cell, runs);
+  };
+
+function directionsOf(node: NodeContext): readonly ('forward' | 'reverse')[] {
+  const direction = node.string('direction', 'forward');
+  if (direction === 'bidirectional') return ['forward', 'reverse'];
+  if (direction !== 'forward' && direction !== 'reverse') return node.invalid(`there is no direction ${direction}`);
+  return [direction];
+}
+
+const isBatchFirst = (node: NodeContext): boolean => node.int('layout', 0) !== 0;
+
+function sequencesOf(node: NodeContext, cell: Cell): Sequences {
+  const turned = (value: OnnxValue | null): AnyTensor | null =>
+    value === null ? null : isBatchFirst(node) ? (value.tensor.transpose([1, 0, 2]) as AnyTensor) : value.tensor;
+  return {
+    x: turned(node.input(0))!,
+    weights: node.input(1).tensor,
+    recurrence: node.input(2).tensor,
+    bias: node.optional(3)?.tensor ?? null,
+    lengths: node.optional(4)?.tensor.cast('i32') ?? null,
+    hidden: turned(node.optional(5)),
+    cell: cell.hasCellState ? turned(node.optional(6)) : null,
+    peepholes: cell.hasCellState ? (node.optional(7)?.tensor ?? null) : null,
+  };
+}
+
+interface Run {
+  /** What each step gives, in the order of time, [N, H]; 0 beyond a sequence's end. */
+  readonly outputs: readonly AnyTensor[];
+  readonly last: State;
+}
+
+function runDirection(
+  node: NodeContext,
+  cell: Cell,
+  sequences: Sequences,
+  direction: number,
+  { isReverse, activations }: { readonly isReverse: boolean; readonly activations: readonly Activation[] },
+): Run {
+  const own = (tensor: AnyTensor | null): AnyTensor | null =>
+    tensor === null ? null : narrow(tensor, 0, direction, 1).reshape(tensor.shape.slice(1));
+  const [steps, batch] = sequences.x.value.type.shape as readonly [number, number, number];
+  const hiddenSize = sequences.recurrence.shape[2] as number;
+  if (sequences.weights.shape[1] !== cell.gates * hiddenSize)
+    node.invalid(`weights of ${cell.gates} gates of ${hiddenSize} expected, [${sequences.weights.shape}] given`);
+  const bias = own(sequences.bias);
+  const split = cell.gates * hiddenSize;
+  const weights: Weights = {
+    recurrence: own(sequences.recurrence)!,
+    bias: bias === null ? null : [narrow(bias, 0, 0, split), narrow(bias, 0, split, split)],
+    peepholes: own(sequences.peepholes),
+    hiddenSize,
+    activations,
+  };
+  const product: AnyTensor = sequences.x.matmul(own(sequences.weights)!.transpose([1, 0]));
+  const gates: AnyTensor = weights.bias === null ? product : product.add(weights.bias[0]);
+  const nothing = node.fill(node.input(0).type, [batch, hiddenSize], 0).tensor;
+  let state: State = {
+    hidden: own(sequences.hidden) ?? nothing,
+    cell: cell.hasCellState ? (own(sequences.cell) ?? nothing) : null,
+  };
+  const outputs = new Array<AnyTensor>(steps);
+  const times = wholeRange(steps);
+  for (const time of isReverse ? times.reverse() : times) {
+    const now: AnyTensor = narrow(gates, 0, time, 1).reshape([batch, split]);
+    const next = cell.step(node, weights, { gates: now, ...state });
+    const isActive: AnyTensor | null = sequences.lengths?.gt(time).reshape([batch, 1]) ?? null;
+    outputs[time] = isActive === null ? next.hidden : choose(isActive, next.hidden, 0);
+    state = isActive === null ? next : held(isActive, next, state);
+  }
+  return { outputs, last: state };
+}
+
+/** A sequence that has ended keeps its state; one that is read backwards has not begun. */
+function held(isActive: AnyTensor, next: State, before: State): State {
+  return {
+    hidden: choose(isActive, next.hidden, before.hidden),
+    cell: next.cell === null ? null : choose(isActive, next.cell, before.cell!),
+  };
+}
+
+/** Y [T, directions, N, H], then the last states [directions, N, H]; with the batch first where the node's layout says so. */
+function resultsOf(node: NodeContext, cell: Cell, runs: readonly Run[]): OnnxValue[] {
+  const x = node.input(0);
+  const [first] = runs as [Run];
+  const states = (of: (state: State) => AnyTensor): OnnxValue =>
+    like(
+      x,
+      stack(
+        runs.map(({ last }) => of(last)),
+        isBatchFirst(node) ? 1 : 0,
+      ) as AnyTensor,
+    );
+  const hiddenShape = shapeOf(like(x, first.last.hidden));
+  const steps = first.outputs.length;
+  const perDirection = runs.map(
+    ({ outputs }): AnyTensor =>
+      steps === 0
+        ? node.fill(x.type, [0, 1, ...hiddenShape], 0).tensor
+        : stack(outputs, 0).reshape([steps, 1, ...hiddenShape]),
+  );
+  const all = concat(perDirection as [AnyTensor, ...AnyTensor[]], 1) as AnyTensor;
+  const y = like(x, isBatchFirst(node) ? all.transpose([2, 0, 1, 3]) : all);
+  return [y, states(({ hidden }) => hidden), ...(cell.hasCellState ? [states((state) => state.cell!)] : [])];
+}
+
+export const recurrentOperators: Readonly<Record<string, Operator>> = {
+  RNN: recurrence(simple),
+  GRU: recurrence(gated),
+  LSTM: recurrence(longShort),
+};
