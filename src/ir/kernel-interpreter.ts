@@ -234,6 +234,10 @@ function valuesOf(expr: Expr, lanes: number, frame: Frame): number[] {
     }
     case 'splat':
       return new Array<number>(lanes).fill(valuesOf(expr.value, 1, frame)[0]!);
+    case 'vector':
+      return expr.elements.map((element) => valuesOf(element, 1, frame)[0]!);
+    case 'component':
+      return new Array<number>(lanes).fill(valuesOf(expr.value, lanesOf(expr.value), frame)[expr.lane]!);
     case 'load': {
       const start = indexOf(expr.offset, frame);
       return Array.from({ length: lanes }, (_, lane) =>
@@ -242,8 +246,12 @@ function valuesOf(expr: Expr, lanes: number, frame: Frame): number[] {
     }
     case 'cast':
       return valuesOf(expr.value, lanes, frame).map((value) => convert(value, expr.value.dtype, expr.dtype));
-    case 'select':
-      return valuesOf(valuesOf(expr.condition, 1, frame)[0] !== 0 ? expr.then : expr.otherwise, lanes, frame);
+    case 'select': {
+      const chosen = valuesOf(expr.condition, lanesOf(expr.condition), frame);
+      if (chosen.length === 1) return valuesOf(chosen[0] !== 0 ? expr.then : expr.otherwise, lanes, frame);
+      const [then, otherwise] = [expr.then, expr.otherwise].map((part) => valuesOf(part, lanes, frame));
+      return chosen.map((one, lane) => (one !== 0 ? then! : otherwise!)[lane]!);
+    }
     case 'apply': {
       const args = expr.args.map((arg) => valuesOf(arg, lanes, frame));
       const type = expr.args[0]!.dtype;

@@ -103,5 +103,9 @@ function printScalar(expr: Expr): string {
       return `(${printScalar(expr.condition)} ? ${printScalar(expr.then)} : ${printScalar(expr.otherwise)})`;
     case 'splat':
       return `splat<${expr.lanes}>(${printScalar(expr.value)})`;
+    case 'vector':
+      return `<${expr.elements.map(printScalar).join(', ')}>`;
+    case 'component':
+      return `${printScalar(expr.value)}.${expr.lane}`;
   }
 }

@@ -104,7 +104,11 @@ export type Expr =
       readonly otherwise: Expr;
     }
   /** One scalar in every lane. */
-  | { readonly kind: 'splat'; readonly dtype: DType; readonly value: Expr; readonly lanes: number };
+  | { readonly kind: 'splat'; readonly dtype: DType; readonly value: Expr; readonly lanes: number }
+  /** Scalars side by side. */
+  | { readonly kind: 'vector'; readonly dtype: DType; readonly elements: readonly Expr[] }
+  /** One lane of a vector. */
+  | { readonly kind: 'component'; readonly dtype: DType; readonly value: Expr; readonly lane: number };
 
 /** A scalar or vector read from memory. */
 export type LoadExpr = Extract<Expr, { kind: 'load' }>;
@@ -175,6 +179,15 @@ export function literal(dtype: DType, value: number): Expr {
   return { kind: 'literal', dtype, value };
 }
 
+/** One scalar in all lanes of a vector; the scalar itself where there is one lane. */
+export function splat(value: Expr, lanes: number): Expr {
+  return lanes === 1 ? value : { kind: 'splat', dtype: value.dtype, value, lanes };
+}
+
+export function localValue(local: Local): Expr {
+  return { kind: 'local', dtype: local.dtype, local };
+}
+
 export function indexValue(value: IndexExpr): Expr {
   return { kind: 'index', dtype: 'i32', value };
 }
@@ -209,11 +222,15 @@ export function lanesOf(expr: Expr): number {
       return expr.lanes;
     case 'local':
       return expr.local.lanes;
+    case 'vector':
+      return expr.elements.length;
+    case 'component':
+      return 1;
     case 'cast':
       return lanesOf(expr.value);
     case 'apply':
       return Math.max(...expr.args.map(lanesOf));
     case 'select':
-      return Math.max(lanesOf(expr.then), lanesOf(expr.otherwise));
+      return Math.max(lanesOf(expr.condition), lanesOf(expr.then), lanesOf(expr.otherwise));
   }
 }

@@ -64,9 +64,12 @@ function pathsTo(local: Local, expr: Expr, around: readonly Expr[] = []): (reado
       return [];
     case 'cast':
     case 'splat':
+    case 'component':
       return pathsTo(local, expr.value, around);
     case 'apply':
       return expr.args.flatMap((arg) => pathsTo(local, arg, around));
+    case 'vector':
+      return expr.elements.flatMap((element) => pathsTo(local, element, around));
     case 'select':
       return [
         ...pathsTo(local, expr.condition, around),

@@ -51,7 +51,10 @@ function rewriteParts(expr: Expr, replacement: Replacement): Expr {
       return { ...expr, args: expr.args.map(visit) };
     case 'cast':
     case 'splat':
+    case 'component':
       return { ...expr, value: visit(expr.value) };
+    case 'vector':
+      return { ...expr, elements: expr.elements.map(visit) };
     case 'select':
       return { ...expr, condition: visit(expr.condition), then: visit(expr.then), otherwise: visit(expr.otherwise) };
   }
@@ -123,7 +126,11 @@ export function walkExpr(expr: Expr, visit: (expr: Expr) => void): void {
       break;
     case 'cast':
     case 'splat':
+    case 'component':
       walkExpr(expr.value, visit);
+      break;
+    case 'vector':
+      for (const element of expr.elements) walkExpr(element, visit);
       break;
     case 'select':
       walkExpr(expr.condition, visit);

@@ -118,6 +118,10 @@ export function printExpr(expr: Expr, scope: Scope): string {
       return scope.namer.nameOf(expr.local, expr.local.name);
     case 'splat':
       return `(${typeOf(expr.dtype, expr.lanes, scope)}){0} + ${operand(expr.value, scope)}`;
+    case 'vector':
+      return `(${typeOf(expr.dtype, expr.elements.length, scope)}){${expr.elements.map((element) => printExpr(element, scope)).join(', ')}}`;
+    case 'component':
+      return `${operand(expr.value, scope)}[${expr.lane}]`;
     case 'cast':
       return printCast(expr.value, expr.dtype, scope);
     case 'select':

@@ -109,6 +109,9 @@ export function printRaw(expr: Expr, scope: Scope): string {
       return scope.namer.nameOf(expr.local, expr.local.name);
     case 'splat':
       return printRaw(expr.value, scope);
+    case 'vector':
+    case 'component':
+      throw new InternalError('a vector in a JavaScript kernel');
     case 'cast':
       return printCast(expr.value, expr.dtype, scope);
     case 'select':

@@ -3,6 +3,7 @@
 
 import { LimitationError } from '../../ir/errors.ts';
 import type { Buffer, Kernel, KernelParameter } from '../../ir/kernel.ts';
+import { vectorBuffers } from '../../passes/gpu/vector-buffers.ts';
 import type { Location } from './expressions.ts';
 import { Names } from './names.ts';
 import type { WgslLimits } from './program.ts';
@@ -28,6 +29,7 @@ interface Bound {
 }
 
 export function bindLaunch(kernel: Kernel, places: readonly Place[], limits: WgslLimits): BoundLaunch {
+  const vectors = vectorBuffers(kernel.body);
   const all = kernel.parameters.map((parameter, i): Bound => ({ parameter, place: places[i]! }));
   // A dispatch uses a buffer either for reading or for writing, whatever the parts.
   const written = new Set(all.filter(({ parameter }) => parameter.access !== 'read').map(({ place }) => place.block));
@@ -42,9 +44,10 @@ export function bindLaunch(kernel: Kernel, places: readonly Place[], limits: Wgs
     const [dtype, ...others] = new Set(group.map(({ parameter }) => parameter.buffer.dtype));
     const type = (others.length === 0 ? dtype : 'u32') as ShaderBinding['type'];
     const name = names.fresh(group.length === 1 ? first.parameter.buffer.name : place.block);
+    const lanes = group.length === 1 ? (vectors.get(first.parameter.buffer) ?? 1) : 1;
     for (const { parameter, place: own } of group)
-      locations.set(parameter.buffer, { name, type, first: (own.offset - place.offset) / 4 });
-    bindings.push({ name, type, access: written.has(place.block) ? 'read_write' : 'read' });
+      locations.set(parameter.buffer, { name, type, lanes, first: (own.offset - place.offset) / 4 });
+    bindings.push({ name, type, lanes, access: written.has(place.block) ? 'read_write' : 'read' });
     bound.push(place);
   }
   if (bindings.length > limits.maxStorageBuffersPerShaderStage)

@@ -2,7 +2,7 @@
 
 import { InternalError } from '../../ir/errors.ts';
 import { type Atom, add, boundsOf, fixed, floorDiv, type IndexExpr } from '../../ir/index-expr.ts';
-import type { Buffer, Expr, LoadExpr, ScalarOp } from '../../ir/kernel.ts';
+import { type Buffer, type Expr, type LoadExpr, lanesOf, literal, type ScalarOp, splat } from '../../ir/kernel.ts';
 import type { DType } from '../../ir/types.ts';
 import { indexText, asOperand as inParentheses, shortestFloat } from '../text.ts';
 import type { Names } from './names.ts';
@@ -11,6 +11,8 @@ import type { Names } from './names.ts';
 export interface Location {
   readonly name: string;
   readonly type: DType;
+  /** Of an array of vectors; else 1. */
+  readonly lanes: number;
   /** In words. */
   readonly first: number;
 }
@@ -21,7 +23,7 @@ export interface Scope {
   readonly helpers: Set<string>;
   /** Of the kernel's parameters; what it allocates itself has its own name. */
   readonly locations: ReadonlyMap<Buffer, Location>;
-  /** Buffers that are arrays of vectors, by their lanes. */
+  /** Of what the kernel allocates: arrays of vectors, by their lanes. */
   readonly vectors: ReadonlyMap<Buffer, number>;
 }
 
@@ -37,9 +39,11 @@ export function asOperand(text: string): string {
   return isWrapped ? text : inParentheses(text);
 }
 
-function helper(name: string, scope: Scope): string {
-  scope.helpers.add(name);
-  return name;
+/** A function of ours, on vectors where there are lanes. */
+export function helper(name: string, scope: Scope, lanes = 1): string {
+  const whole = lanes === 1 ? name : `${name}_vec${lanes}`;
+  scope.helpers.add(whole);
+  return whole;
 }
 
 export function printIndex(index: IndexExpr, scope: Scope): string {
@@ -56,7 +60,12 @@ function printAtom(atom: Atom, scope: Scope): string {
     case 'remainder': {
       const value = printIndex(atom.value, scope);
       const isQuotient = atom.kind === 'quotient';
-      if (boundsOf(atom.value).lower >= 0) return `(${asOperand(value)} ${isQuotient ? '/' : '%'} ${atom.by})`;
+      if (boundsOf(atom.value).lower >= 0) {
+        // A compiler does not know that the value is not negative, and would correct a division of signed numbers.
+        const places = Math.log2(atom.by);
+        if (!Number.isInteger(places)) return `(${asOperand(value)} ${isQuotient ? '/' : '%'} ${atom.by})`;
+        return isQuotient ? `(${asOperand(value)} >> ${places}u)` : `(${asOperand(value)} & ${atom.by - 1})`;
+      }
       return `${helper(isQuotient ? 'ash_floor_div' : 'ash_floor_mod', scope)}(${value}, ${atom.by})`;
     }
   }
@@ -95,14 +104,20 @@ export function wordType(buffer: Buffer, scope: Scope): DType {
   return scope.locations.get(buffer)?.type ?? buffer.dtype;
 }
 
+/** The lanes of an array of vectors; 1 of one of scalars. */
+export function arrayLanes(buffer: Buffer, scope: Scope): number {
+  return scope.locations.get(buffer)?.lanes ?? scope.vectors.get(buffer) ?? 1;
+}
+
 /** The place of a vector in an array of vectors. */
 export function printVectorPlace(buffer: Buffer, offset: IndexExpr, lanes: number, scope: Scope): string {
-  return `${scope.names.nameOf(buffer, buffer.name)}[${printIndex(floorDiv(offset, lanes), scope)}]`;
+  const name = scope.locations.get(buffer)?.name ?? scope.names.nameOf(buffer, buffer.name);
+  return `${name}[${printIndex(floorDiv(offset, lanes), scope)}]`;
 }
 
 function printLoad({ buffer, offset, lanes }: LoadExpr, scope: Scope): string {
   if (lanes > 1) {
-    if (scope.vectors.has(buffer)) return printVectorPlace(buffer, offset, lanes, scope);
+    if (arrayLanes(buffer, scope) === lanes) return printVectorPlace(buffer, offset, lanes, scope);
     const parts = Array.from({ length: lanes }, (_, lane) => printLoad(scalarAt(buffer, offset, lane), scope));
     return `${typeName(buffer.dtype, lanes)}(${parts.join(', ')})`;
   }
@@ -141,14 +156,19 @@ export function printExpr(expr: Expr, scope: Scope): string {
       return printApply(expr.op, expr.args, scope);
     case 'splat':
       return `${typeName(expr.dtype, expr.lanes)}(${printExpr(expr.value, scope)})`;
+    case 'vector':
+      return `${typeName(expr.dtype, expr.elements.length)}(${expr.elements.map((element) => printExpr(element, scope)).join(', ')})`;
+    case 'component':
+      return `${operand(expr.value, scope)}.${'xyzw'[expr.lane]!}`;
   }
 }
 
 function printCast(value: Expr, to: DType, scope: Scope): string {
   const text = printExpr(value, scope);
-  if (to === 'bool') return differs(value.dtype, text, printLiteral(value.dtype, 0, scope));
-  if (value.dtype === 'f32' && to !== 'f32') return `${helper(`ash_f32_to_${to}`, scope)}(${text})`;
-  return `${typeName(to)}(${text})`;
+  const lanes = lanesOf(value);
+  if (to === 'bool') return differs(value.dtype, text, printExpr(splat(literal(value.dtype, 0), lanes), scope));
+  if (value.dtype === 'f32' && to !== 'f32') return `${helper(`ash_f32_to_${to}`, scope, lanes)}(${text})`;
+  return `${typeName(to, lanes)}(${text})`;
 }
 
 /** NaN differs from everything; the operator != of floats leaves open whether it does. */
@@ -223,10 +243,11 @@ const onBools: Readonly<Partial<Record<ScalarOp, Spelling>>> = { not: infix('!')
 function printApply(op: ScalarOp, args: readonly Expr[], scope: Scope): string {
   const type = args[0]!.dtype;
   const texts = args.map((arg) => printExpr(arg, scope));
+  const lanes = Math.max(...args.map(lanesOf));
   const call = (name: string): string => `${name}(${texts.join(', ')})`;
   // A comparison with itself asks for NaN, which may be assumed away: its bits may not.
   if (type === 'f32' && (op === 'ne' || op === 'eq') && texts[0] === texts[1])
-    return `${op === 'eq' ? '!' : ''}${helper('ash_is_nan', scope)}(${texts[0]})`;
+    return `${op === 'eq' ? '!' : ''}${helper('ash_is_nan', scope, lanes)}(${texts[0]})`;
   if ((op === 'shl' || op === 'shr') && isPlainShift(args[1]!)) {
     const by = (args[1] as Extract<Expr, { kind: 'literal' }>).value;
     return `${asOperand(texts[0]!)} ${op === 'shl' ? '<<' : '>>'} ${by}u`;
@@ -235,13 +256,19 @@ function printApply(op: ScalarOp, args: readonly Expr[], scope: Scope): string {
   if (op === 'ne') return differs(type, texts[0]!, texts[1]!);
   const special = type === 'bool' ? onBools[op] : type === 'f32' ? undefined : onIntegers[op];
   const spelling = special ?? onFloats[op];
-  if (spelling === 'helper') return call(helper(`ash_${op}_${typeName(type)}`, scope));
+  if (spelling === 'helper') return call(helper(`ash_${op}_${typeName(type)}`, scope, lanes));
   if ('builtin' in spelling) return call(spelling.builtin);
-  const [a, b] = texts.map(asOperand);
+  const [a, b] = mixed(op, args).map((arg) => operand(arg, scope));
   if (b === undefined) return `${spelling.operator}${a}`;
   const text = `${a} ${spelling.operator} ${b}`;
   // Between commas, < and > would open and close a template list.
   return /[<>]/.test(spelling.operator) ? `(${text})` : text;
+}
+
+/** Arithmetic of a scalar and a vector is that of the scalar in all lanes. */
+function mixed(op: ScalarOp, args: readonly Expr[]): readonly Expr[] {
+  const mayMix = (op === 'add' || op === 'sub' || op === 'mul') && args.some(({ kind }) => kind !== 'splat');
+  return mayMix ? args.map((arg) => (arg.kind === 'splat' ? arg.value : arg)) : args;
 }
 
 function isPlainShift(by: Expr): boolean {

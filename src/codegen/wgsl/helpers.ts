@@ -117,5 +117,22 @@ function shift(name: string, type: string, value: string): Helpers[string] {
 
 const helpers: Helpers = { ...fixed, ...mathHelpers };
 
+/** A helper on vectors, lane by lane: there is no more in it than that, because a card computes lanes one after another too. */
+function onVectors(name: string, scalar: string, lanes: number): Helpers[string] {
+  const signature = new RegExp(`fn ${scalar}\\(([^)]*)\\) -> (\\w+)`).exec(helpers[scalar]!.text)!;
+  const parameters = signature[1]!.split(', ').map((parameter) => parameter.split(': ') as [string, string]);
+  const typed = parameters.map(([parameter, type]) => `${parameter}: vec${lanes}<${type}>`).join(', ');
+  const calls = [...'xyzw'.slice(0, lanes)].map(
+    (lane) => `${scalar}(${parameters.map(([parameter]) => `${parameter}.${lane}`).join(', ')})`,
+  );
+  const type = `vec${lanes}<${signature[2]!}>`;
+  return { needs: [scalar], text: `fn ${name}(${typed}) -> ${type} {\n  return ${type}(${calls.join(', ')});\n}` };
+}
+
+function helperOf(name: string): Helpers[string] {
+  const [, scalar, lanes] = /^(\w+)_vec(\d)$/.exec(name) ?? [];
+  return scalar === undefined ? helpers[name]! : onVectors(name, scalar, Number(lanes));
+}
+
 /** Texts of the helpers and of all they need, each after what it needs. */
-export const helpersInOrder = (used: Iterable<string>): string[] => helperTexts(used, (name) => helpers[name]!);
+export const helpersInOrder = (used: Iterable<string>): string[] => helperTexts(used, helperOf);

@@ -3,9 +3,12 @@
 import { InternalError } from '../../ir/errors.ts';
 import { type Axis, add, fixed } from '../../ir/index-expr.ts';
 import { type Buffer, type Kernel, type Local, lanesOf, type Monoid, type Stmt } from '../../ir/kernel.ts';
+import { vectorBuffers } from '../../passes/gpu/vector-buffers.ts';
 import { describeKernel } from '../names.ts';
 import {
+  arrayLanes,
   asOperand,
+  helper,
   type Location,
   printExpr,
   printPlace,
@@ -16,12 +19,13 @@ import {
 } from './expressions.ts';
 import { helpersInOrder } from './helpers.ts';
 import { Names } from './names.ts';
-import { vectorArrays } from './vectors.ts';
 
 /** A buffer binding of a shader: group 0, in this order. */
 export interface ShaderBinding {
   readonly name: string;
   readonly type: 'f32' | 'i32' | 'u32';
+  /** Of an array of vectors; else 1. */
+  readonly lanes: number;
   readonly access: 'read' | 'read_write';
 }
 
@@ -75,15 +79,15 @@ function shaderText(
 ): string {
   const { group, lane, shared, body } = gridOf(kernel);
   const names = new Names(bindings.map(({ name }) => name));
-  const vectors = vectorArrays(body, shared);
+  const vectors = vectorBuffers(body);
   const scope: Scope = { names, helpers: new Set(), locations, vectors };
   const declarations = bindings.map(
-    ({ name, type, access }, i) => `@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${type}>;`,
+    ({ name, type, lanes, access }, i) =>
+      `@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${typeName(type, lanes)}>;`,
   );
   const sharing = shared.map((buffer) => {
     const name = names.nameOf(buffer, buffer.name);
-    const lanes = vectors.get(buffer) ?? 1;
-    return `var<workgroup> ${name}: array<${typeName(buffer.dtype, lanes)}, ${buffer.size / lanes}>;`;
+    return `var<workgroup> ${name}: ${arrayType(buffer, scope)};`;
   });
   const head = printHead(group, lane, scope);
   const lines = printBlock(body, scope, 1);
@@ -133,9 +137,8 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
       return [`${pad}${name(stmt.local)} = ${printExpr(stmt.value, scope)};`];
     case 'accumulate': {
       const target = name(stmt.local);
-      return [
-        `${pad}${target} = ${combined(target, stmt.local.dtype, stmt.monoid, printExpr(stmt.value, scope), scope)};`,
-      ];
+      if (stmt.monoid === 'sum') return [`${pad}${target} += ${printExpr(stmt.value, scope)};`];
+      return [`${pad}${target} = ${combined(target, stmt.local, stmt.monoid, printExpr(stmt.value, scope), scope)};`];
     }
     case 'store':
       return printStore(stmt, scope).map((line) => `${pad}${line}`);
@@ -143,13 +146,11 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
       const { buffer, monoid } = stmt;
       const place = printPlace(buffer, stmt.offset, scope);
       const before = wordType(buffer, scope) === buffer.dtype ? place : `bitcast<${typeName(buffer.dtype)}>(${place})`;
-      const value = combined(before, buffer.dtype, monoid, printExpr(stmt.value, scope), scope);
+      const value = combined(before, { ...buffer, lanes: 1 }, monoid, printExpr(stmt.value, scope), scope);
       return [`${pad}${place} = ${asWord(buffer, value, scope)};`];
     }
     case 'allocate':
-      return [
-        `${pad}var ${scope.names.nameOf(stmt.buffer, stmt.buffer.name)}: array<${typeName(stmt.buffer.dtype)}, ${stmt.buffer.size}>;`,
-      ];
+      return [`${pad}var ${scope.names.nameOf(stmt.buffer, stmt.buffer.name)}: ${arrayType(stmt.buffer, scope)};`];
     case 'if': {
       const otherwise =
         stmt.otherwise.length === 0 ? [] : [`${pad}} else {`, ...printBlock(stmt.otherwise, scope, depth + 1)];
@@ -167,12 +168,17 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
   }
 }
 
+function arrayType(buffer: Buffer, scope: Scope): string {
+  const lanes = arrayLanes(buffer, scope);
+  return `array<${typeName(buffer.dtype, lanes)}, ${buffer.size / lanes}>`;
+}
+
 /** A vector goes to an array of vectors as one, to another element by element. */
 function printStore({ buffer, offset, value }: Extract<Stmt, { kind: 'store' }>, scope: Scope): string[] {
   const text = printExpr(value, scope);
   const lanes = lanesOf(value);
   if (lanes === 1) return [`${printPlace(buffer, offset, scope)} = ${asWord(buffer, text, scope)};`];
-  if (scope.vectors.has(buffer)) return [`${printVectorPlace(buffer, offset, lanes, scope)} = ${text};`];
+  if (arrayLanes(buffer, scope) === lanes) return [`${printVectorPlace(buffer, offset, lanes, scope)} = ${text};`];
   return Array.from({ length: lanes }, (_, lane) => {
     const place = printPlace(buffer, add(offset, fixed(lane)), scope);
     return `${place} = ${asWord(buffer, `${asOperand(text)}[${lane}]`, scope)};`;
@@ -199,10 +205,15 @@ const operators: Readonly<Record<Monoid, string | null>> = {
 };
 
 /** `before ⊕ value` */
-function combined(before: string, dtype: Local['dtype'], monoid: Monoid, value: string, scope: Scope): string {
+function combined(
+  before: string,
+  { dtype, lanes }: Pick<Local, 'dtype' | 'lanes'>,
+  monoid: Monoid,
+  value: string,
+  scope: Scope,
+): string {
   const operator = operators[monoid];
   if (operator !== null) return `${before} ${operator} ${asOperand(value)}`;
   if (dtype !== 'f32') return `${monoid}(${before}, ${value})`;
-  scope.helpers.add(`ash_${monoid}_f32`);
-  return `ash_${monoid}_f32(${before}, ${value})`;
+  return `${helper(`ash_${monoid}_f32`, scope, lanes)}(${before}, ${value})`;
 }

@@ -15,7 +15,8 @@ import {
 import { apply, type Expr, indexValue, type Local, literal, type Stmt } from '../../ir/kernel.ts';
 import { allIndices } from '../expr-rewrite.ts';
 import { extentOf, loop, mergeAxes, substituteStmts } from '../loops.ts';
-import { elementInvocations, powerBelow } from './schedule.ts';
+import { elementInvocations, fewestVectorised, powerBelow } from './schedule.ts';
+import { vectorLanes, vectorStmts } from './vectors.ts';
 
 /** An index as a name, with the bounds that hold where it is used. */
 export interface NamedIndex {
@@ -78,10 +79,29 @@ export function workgroups(
   return [loop(group, 'workgroup', [...shared, loop(lane, 'invocation', body(of(group), of(lane)))])];
 }
 
-/** One invocation for each element of some axes, neighbours in memory side by side. */
+/**
+ * One invocation for each element of some axes, neighbours in memory side by side; for each four where there are many and
+ * the body has a vector form.
+ */
 export function elementGrid(axes: readonly Axis[], body: readonly Stmt[]): Stmt[] {
   const { merged, map } = mergeAxes(axes, allIndices(body));
   const inner = map.size === 0 ? body : substituteStmts(body, map);
+  const vectors = extentOf(merged) < fewestVectorised ? null : inVectors(merged, inner);
+  return vectors === null ? invocations(merged, inner) : invocations(vectors.axes, vectors.body);
+}
+
+/** The body for four neighbours along the last axis, and the axes over those. */
+function inVectors(axes: readonly Axis[], body: readonly Stmt[]): { axes: Axis[]; body: readonly Stmt[] } | null {
+  const last = axes[axes.length - 1];
+  if (last === undefined || last.extent % vectorLanes !== 0) return null;
+  const lane = axis('lane', vectorLanes);
+  const vectors = axis(last.name, last.extent / vectorLanes);
+  const at = add(multiply(of(vectors), vectorLanes), of(lane));
+  const made = vectorStmts(substituteStmts(body, new Map([[last, at]])), lane);
+  return made === null ? null : { axes: [...axes.slice(0, -1), vectors], body: made };
+}
+
+function invocations(merged: readonly Axis[], inner: readonly Stmt[]): Stmt[] {
   const count = extentOf(merged);
   const size = Math.min(elementInvocations, count < 2 ? 1 : 2 * powerBelow(count - 1));
   return workgroups(Math.ceil(count / size), size, [], (group, lane) => {

@@ -139,7 +139,10 @@ class Legalizer {
       case 'select':
         return choose(this.value(expr.condition), this.value(expr.then), this.value(expr.otherwise));
       case 'splat':
+      case 'component':
         return { ...expr, dtype: computed(expr.dtype), value: this.value(expr.value) };
+      case 'vector':
+        return { ...expr, dtype: computed(expr.dtype), elements: expr.elements.map((element) => this.value(element)) };
     }
   }
 

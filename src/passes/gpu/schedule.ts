@@ -26,6 +26,12 @@ export const gpuBytes: Readonly<Record<DType, number>> = { ...bytesPerElement, i
 /** Invocations of a workgroup that runs over elements: four times the widest subgroup of 64. */
 export const elementInvocations = 256;
 
+/**
+ * Elements from which on an invocation takes four of them. Memory is then asked a quarter as often, for 16 bytes at a time;
+ * with fewer elements, four times fewer invocations would not fill the machine.
+ */
+export const fewestVectorised = 4 * defaultGpu.wanted;
+
 /** How a workgroup reduces: `columns` results side by side, `rows` invocations for each. */
 export interface ReductionSchedule {
   readonly columns: number;
@@ -122,53 +128,82 @@ export interface TileSchedule {
   readonly inner: number;
   readonly blockRows: number;
   readonly blockColumns: number;
+  /** 2: the next block is read while this one is multiplied, which takes twice the memory. */
+  readonly stages: 1 | 2;
   /** Parts of the sum that workgroups of their own compute, and a second kernel adds. */
   readonly parts: number;
 }
 
 /**
- * From the largest; each needs about (rows + columns) × inner × 4 bytes and rows × columns / block invocations. Columns of a
- * block are read as vectors, rows one by one but the same for half a subgroup: a block of 8 × 8 then reads 12 times for 64
- * multiply-adds, one of 4 × 4 five times for 16.
+ * From the largest. Each needs (rows + columns) × inner × 4 bytes, 16 KB the first, and rows × columns / block invocations. All
+ * reads are vectors of four: a block of R × C takes (R + C) of them for 4 · R · C multiply-adds, so 8 × 8 one for 16, 8 × 4 one
+ * for 10.7, 4 × 4 one for 8. docs/webgpu.md has what follows from that on a card.
  */
-const tiles: readonly Omit<TileSchedule, 'parts'>[] = [
-  { rows: 128, columns: 128, inner: 8, blockRows: 8, blockColumns: 8 },
-  { rows: 64, columns: 64, inner: 16, blockRows: 4, blockColumns: 4 },
-  { rows: 32, columns: 64, inner: 16, blockRows: 2, blockColumns: 4 },
-  { rows: 64, columns: 32, inner: 16, blockRows: 4, blockColumns: 2 },
-  { rows: 32, columns: 32, inner: 16, blockRows: 2, blockColumns: 2 },
-  { rows: 16, columns: 64, inner: 16, blockRows: 1, blockColumns: 4 },
-  { rows: 16, columns: 16, inner: 16, blockRows: 1, blockColumns: 1 },
+const tiles: readonly Omit<TileSchedule, 'stages' | 'parts'>[] = [
+  { rows: 128, columns: 128, inner: 16, blockRows: 8, blockColumns: 8 },
+  { rows: 64, columns: 64, inner: 16, blockRows: 8, blockColumns: 4 },
+  { rows: 32, columns: 64, inner: 16, blockRows: 4, blockColumns: 4 },
+  { rows: 64, columns: 32, inner: 16, blockRows: 4, blockColumns: 4 },
+  { rows: 32, columns: 32, inner: 16, blockRows: 4, blockColumns: 4 },
+  { rows: 16, columns: 64, inner: 16, blockRows: 4, blockColumns: 4 },
+  { rows: 64, columns: 16, inner: 16, blockRows: 4, blockColumns: 4 },
+  { rows: 16, columns: 32, inner: 16, blockRows: 4, blockColumns: 4 },
 ];
 /** Fewer rows or columns than this fill no tile: such a contraction is a reduction. */
 export const fewestTiled = 5;
 /** Fewer multiply-adds per result than this are read from the caches: nine taps took 103 ms staged on SwiftShader, 5 not. */
 export const fewestStaged = 32;
-/**
- * Summed elements of a part at least: a partial result is written and read again, eight bytes that take as long as about
- * eighty multiply-adds where memory moves a byte in the time of twenty operations.
- */
+/** Summed elements of a part at least. */
 const fewestPerPart = 512;
+/**
+ * A partial result is written and read again: eight bytes, which take as long as about eighty multiply-adds where memory
+ * moves a byte in the time of twenty operations.
+ */
+const partCost = 80;
+/** What a second kernel costs by itself: 2.7 µs of the multiply-adds of a card with so many processors to fill, 25 · 10¹² a second. */
+const kernelCost = 2 ** 26;
+/** A vector from shared memory takes the time of about four multiply-adds, an element from memory into it that of two. */
+const loadCost = 4;
+const stagingCost = 2;
 
 /**
- * The tile that wastes least: padding beyond the edges, loads that multiply-adds do not cover, and workgroups too few to
- * fill the machine.
+ * The tile, with its parts, that wastes least: padding beyond the edges, reads that multiply-adds do not cover, partial
+ * results, and workgroups too few to fill the machine.
  */
-export function tileSchedule(batch: number, rows: number, columns: number, inner: number): TileSchedule {
-  let best: { tile: (typeof tiles)[number]; cost: number } | null = null;
-  for (const tile of tiles) {
+export function tileSchedule(
+  batch: number,
+  rows: number,
+  columns: number,
+  inner: number,
+  target: GpuTarget,
+): TileSchedule {
+  const costed = tiles.flatMap((tile) => {
     const across = Math.ceil(rows / tile.rows);
     const along = Math.ceil(columns / tile.columns);
-    const work = across * tile.rows * along * tile.columns;
-    const loads = (tile.blockRows + tile.blockColumns / 4) / (tile.blockRows * tile.blockColumns);
-    const idle = Math.max(1, wantedGroups / (batch * across * along * Math.max(1, Math.floor(inner / fewestPerPart))));
-    const cost = work * (1 + loads) * Math.sqrt(idle);
-    if (best === null || cost < best.cost) best = { tile, cost };
-  }
-  const { tile } = best!;
-  const groups = batch * Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns);
-  const parts = Math.min(Math.ceil(wantedGroups / groups), Math.floor(inner / fewestPerPart));
-  return { ...tile, parts: groups * 2 > wantedGroups || parts < 2 ? 1 : parts };
+    const tilesOfAll = batch * across * along;
+    const block = tile.blockRows * tile.blockColumns;
+    const reads = (loadCost * (tile.blockRows + tile.blockColumns)) / (4 * block);
+    const staging = stagingCost * (1 / tile.rows + 1 / tile.columns);
+    const work = tilesOfAll * tile.rows * tile.columns * inner;
+    const most = Math.min(Math.ceil(wantedGroups / tilesOfAll), Math.floor(inner / fewestPerPart));
+    return (most < 2 ? [1] : [1, most]).map((parts) => {
+      const groups = tilesOfAll * parts;
+      const idle = Math.max(1, wantedGroups / groups, (target.wanted * block) / (groups * tile.rows * tile.columns));
+      const partial = parts === 1 ? 0 : (partCost * parts) / inner;
+      const schedule: TileSchedule = { ...tile, stages: stagesOf(tile, groups, target), parts };
+      const cost = work * (1 + reads + staging + partial) * idle;
+      return { schedule, cost: cost + (parts === 1 ? 0 : kernelCost) };
+    });
+  });
+  return costed.reduce((best, next) => (next.cost < best.cost ? next : best)).schedule;
+}
+
+/** Up to this many workgroups a processor of a large card has one at a time, and nothing else to do while that waits. */
+const fewGroups = 2 * wantedGroups;
+
+function stagesOf(tile: Omit<TileSchedule, 'stages' | 'parts'>, groups: number, target: GpuTarget): 1 | 2 {
+  const bytes = (tile.rows + tile.columns) * tile.inner * 4;
+  return groups <= fewGroups && 2 * bytes <= target.sharedBytes ? 2 : 1;
 }
 
 /** True where an invocation sums all elements of a result by itself. */

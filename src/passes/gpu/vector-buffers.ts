@@ -1,11 +1,11 @@
-// Shared memory that is only ever touched a whole vector at a time is an array of vectors.
+// Memory that a kernel only ever touches a whole vector at a time is an array of vectors, shared or not.
 
 import { fixed, type IndexExpr, modulo, sameIndex } from '../../ir/index-expr.ts';
 import { type Buffer, lanesOf, type Stmt } from '../../ir/kernel.ts';
-import { exprsOf, walkExpr, walkStmts } from '../../passes/expr-rewrite.ts';
+import { exprsOf, walkExpr, walkStmts } from '../expr-rewrite.ts';
 
-/** The lanes of those of the buffers that are arrays of vectors. */
-export function vectorArrays(body: readonly Stmt[], buffers: readonly Buffer[]): ReadonlyMap<Buffer, number> {
+/** The lanes of those buffers of a body that are arrays of vectors. */
+export function vectorBuffers(body: readonly Stmt[]): ReadonlyMap<Buffer, number> {
   const lanes = new Map<Buffer, number>();
   const touch = (buffer: Buffer, offset: IndexExpr, width: number): void => {
     const isWhole = width > 1 && buffer.size % width === 0 && sameIndex(modulo(offset, width), fixed(0));
@@ -20,5 +20,5 @@ export function vectorArrays(body: readonly Stmt[], buffers: readonly Buffer[]):
         if (inner.kind === 'load') touch(inner.buffer, inner.offset, inner.lanes);
       });
   });
-  return new Map(buffers.flatMap((buffer) => ((lanes.get(buffer) ?? 1) > 1 ? [[buffer, lanes.get(buffer)!]] : [])));
+  return new Map([...lanes].filter(([, width]) => width > 1));
 }
