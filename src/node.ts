@@ -3,6 +3,8 @@
 export * from './io/files.ts';
 export { readOnnxFile } from './onnx/file.ts';
 export type { TuningEntry, TuningRecord } from './passes/tuning.ts';
+export { loadArtifact } from './runtime/artifact/load.ts';
+export type { LoadedArtifact, LoadedFunction, LoadOptions } from './runtime/artifact/loaded.ts';
 export { type Compiler, type Cpu, findCompiler } from './runtime/c/compiler.ts';
 export type { Tuning } from './runtime/c/processor.ts';
 export { type CompileTargetOptions, compile } from './runtime/compile.ts';

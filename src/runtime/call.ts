@@ -1,10 +1,21 @@
 // Calling a compiled program by names, on the caller's own arrays: everything is checked before a kernel runs.
 
 import { UserError } from '../ir/errors.ts';
-import type { Program } from '../ir/program.ts';
+import type { RangeCheck } from '../ir/program.ts';
+import type { TensorType } from '../ir/types.ts';
 import { allocate, type TypedArray } from './arrays.ts';
 import { expectArray, expectKnown, expectRange } from './call-checks.ts';
 import type { StateStore } from './state.ts';
+
+type Boundaries = readonly { readonly name: string; readonly type: TensorType }[];
+
+/** What a caller of a program must know of it. */
+export interface Callable {
+  readonly inputs: Boundaries;
+  readonly outputs: Boundaries;
+  readonly states: Boundaries;
+  readonly checks: readonly RangeCheck[];
+}
 
 /** A program's kernels on memory in the program's order. */
 export type ProgramCall = (
@@ -19,7 +30,7 @@ export type Run = (
 ) => Record<string, TypedArray>;
 
 /** The call by names, over the states of a store. */
-export function runner(program: Program, call: ProgramCall, state: StateStore): Run {
+export function runner(program: Callable, call: ProgramCall, state: StateStore): Run {
   const states = program.states.map(({ name }) => state.memory(name));
   const names = new Set(program.inputs.map(({ name }) => name));
   const outputNames = new Set(program.outputs.map(({ name }) => name));
@@ -39,7 +50,7 @@ export function runner(program: Program, call: ProgramCall, state: StateStore): 
 
 /** Kernels write outputs while they read inputs: memory given for an output must be its own. */
 function refuseOverlap(
-  program: Program,
+  program: Callable,
   inputs: readonly TypedArray[],
   results: readonly TypedArray[],
   given: Readonly<Record<string, TypedArray>>,

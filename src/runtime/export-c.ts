@@ -29,6 +29,7 @@ import { cpuMachine } from '../passes/cpu.ts';
 import { compileForMachines } from '../passes/pipeline.ts';
 import { type CpuName, targets } from '../passes/schedule.ts';
 import { arrayConstructor, arrayFrom, type TypedArray } from './arrays.ts';
+import { describeFile, describeTensor, hashOfFiles } from './artifact/describe.ts';
 import { type Cpu, findCompiler } from './c/compiler.ts';
 import { type Tuning, tunedChoices } from './c/processor.ts';
 import type { Definition } from './definition.ts';
@@ -204,8 +205,6 @@ async function hashesOf(layout: WeightsLayout): Promise<{ readonly xxh64: bigint
   return { xxh64: xxh64.digest(), sha256: sha256.digest('hex') };
 }
 
-const sha256Of = (text: string): string => createHash('sha256').update(text).digest('hex');
-
 function manifestOf(
   parts: ArtifactInterface,
   variants: readonly Variant[],
@@ -214,24 +213,8 @@ function manifestOf(
   const { name, title, inputs, outputs, states, workspaceBytes } = parts;
   const { checks } = variants[0]!.program;
   const tensors = (list: readonly Member[]): ManifestTensor[] =>
-    list.map(({ identifier, buffer: { name: given, type } }): ManifestTensor => {
-      const check = checks.find(({ input }) => input === given);
-      return {
-        name: given,
-        identifier,
-        dtype: type.dtype,
-        shape: type.shape,
-        layout: 'row-major',
-        bytes: sizeOf(type.shape) * bytesPerElement[type.dtype],
-        ...(check === undefined ? {} : { range: [check.lower, check.upper] as const }),
-      };
-    });
-  const file = (ending: string, text: string): ManifestFile => ({
-    path: `${name}.${ending}`,
-    bytes: Buffer.byteLength(text),
-    sha256: sha256Of(text),
-  });
-  const files = { code: file('c', code), header: file('h', header) };
+    list.map(({ identifier, buffer }) => describeTensor({ ...buffer, identifier }, checks));
+  const files = { code: describeFile(`${name}.c`, code), header: describeFile(`${name}.h`, header) };
   const bound = parts.weights;
   const weightsFile: ManifestFile | null =
     bound === null ? null : { path: `${name}.weights`, bytes: bound.layout.bytes, sha256: weights };
@@ -255,8 +238,6 @@ function manifestOf(
               xxh64: bound.hash.toString(16).padStart(16, '0'),
             },
           },
-    hash: sha256Of(
-      [files.code, files.header, ...(weightsFile === null ? [] : [weightsFile])].map(({ sha256 }) => sha256).join('\n'),
-    ),
+    hash: hashOfFiles([files.code, files.header, ...(weightsFile === null ? [] : [weightsFile])]),
   };
 }

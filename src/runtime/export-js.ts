@@ -1,12 +1,10 @@
 // Export for anywhere: functions as an ES module in JavaScript with its typings and weights, which need nothing of Ashlar.
 
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { jsFiles, printJsModule, printJsTypings, type WeightPlace } from '../codegen/bindings/js-module.ts';
 import {
   type Manifest,
   type ManifestFile,
-  type ManifestTensor,
   manifestFormat,
   manifestVersion,
   printManifest,
@@ -16,11 +14,12 @@ import { writeAllAside } from '../io/write-aside.ts';
 import { UserError } from '../ir/errors.ts';
 import { builder } from '../ir/ops/index.ts';
 import type { Program, ProgramBuffer } from '../ir/program.ts';
-import { bytesPerElement, formatType, sameType, sizeOf } from '../ir/types.ts';
+import { formatType, sameType } from '../ir/types.ts';
 import { bindStates, updatedStates } from '../passes/bind-states.ts';
 import { compileToProgram } from '../passes/pipeline.ts';
 import { scriptTarget } from '../passes/schedule.ts';
 import { arrayFrom, type TypedArray } from './arrays.ts';
+import { describeFile, describeTensor, hashOfFiles } from './artifact/describe.ts';
 import type { Definition } from './definition.ts';
 import type { StateStore } from './state.ts';
 
@@ -88,8 +87,8 @@ export function exportJs(
   const names = { ...jsFiles(name), manifest: `${name}.json` };
   const module = printJsModule(whole);
   const manifest = manifestOf(name, programs, [...states.values()], {
-    code: described(names.module, module),
-    weights: { ...described(names.weights, weights), alignment },
+    code: describeFile(names.module, module),
+    weights: { ...describeFile(names.weights, weights), alignment },
   });
   const contents = { weights, typings: printJsTypings(whole), module, manifest: printManifest(manifest) };
   const paths = Object.fromEntries(Object.entries(names).map(([key, path]) => [key, join(directory, path)]));
@@ -150,32 +149,12 @@ function wordHash(bytes: Uint8Array<ArrayBuffer>): string {
   return (hash >>> 0).toString(16).padStart(8, '0');
 }
 
-const sha256Of = (content: string | Uint8Array): string => createHash('sha256').update(content).digest('hex');
-
-const described = (path: string, content: string | Uint8Array): ManifestFile => ({
-  path,
-  bytes: Buffer.byteLength(content),
-  sha256: sha256Of(content),
-});
-
 function manifestOf(
   name: string,
   programs: Readonly<Record<string, Program>>,
   states: readonly ProgramBuffer[],
   files: Manifest['files'] & { readonly weights: ManifestFile },
 ): Manifest {
-  const tensor = ({ name: given, type }: ProgramBuffer, checks: Program['checks'] = []): ManifestTensor => {
-    const check = checks.find(({ input }) => input === given);
-    return {
-      name: given,
-      identifier: given,
-      dtype: type.dtype,
-      shape: type.shape,
-      layout: 'row-major',
-      bytes: sizeOf(type.shape) * bytesPerElement[type.dtype],
-      ...(check === undefined ? {} : { range: [check.lower, check.upper] as const }),
-    };
-  };
   return {
     format: manifestFormat,
     version: manifestVersion,
@@ -183,11 +162,11 @@ function manifestOf(
     name,
     functions: Object.entries(programs).map(([key, { inputs, outputs, checks }]) => ({
       name: key,
-      inputs: inputs.map((buffer) => tensor(buffer, checks)),
-      outputs: outputs.map((buffer) => tensor(buffer)),
+      inputs: inputs.map((buffer) => describeTensor(buffer, checks)),
+      outputs: outputs.map((buffer) => describeTensor(buffer)),
     })),
-    states: states.map((buffer) => tensor(buffer)),
+    states: states.map((buffer) => describeTensor(buffer)),
     files,
-    hash: sha256Of([files.code.sha256, files.weights.sha256].join('\n')),
+    hash: hashOfFiles([files.code, files.weights]),
   };
 }

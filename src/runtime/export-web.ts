@@ -1,14 +1,17 @@
 // Export for pages: functions as an ES module with its typings and weights, which need nothing of Ashlar.
 
 import { join } from 'node:path';
-import { writeAside } from '../io/write-aside.ts';
+import { type Manifest, manifestFormat, manifestVersion, printManifest } from '../codegen/bindings/manifest.ts';
+import type { WgslProgram } from '../codegen/wgsl/program.ts';
+import { writeAllAside } from '../io/write-aside.ts';
 import { UserError } from '../ir/errors.ts';
+import { describeFile, describeTensor, hashOfFiles } from './artifact/describe.ts';
 import type { Definition } from './definition.ts';
 import type { StateStore } from './state.ts';
 import { webModule } from './webgpu/module.ts';
 
 export interface ExportWebOptions {
-  /** The files are NAME.js, NAME.d.ts and NAME.bin. */
+  /** The files are NAME.js, NAME.d.ts, NAME.bin and NAME.json. */
   readonly name: string;
   /** Where they go; made if it does not exist. */
   readonly directory: string;
@@ -20,6 +23,7 @@ export interface ExportedWeb {
   readonly module: string;
   readonly typings: string;
   readonly weights: string;
+  readonly manifest: string;
 }
 
 /**
@@ -31,20 +35,51 @@ export async function exportWeb(
   functions: Readonly<Record<string, Definition>>,
   { name, directory, state }: ExportWebOptions,
 ): Promise<ExportedWeb> {
-  const { code, typings, weights } = await webModule(name, functions, (known) =>
+  const { code, typings, weights, programs } = await webModule(name, functions, (known) =>
     state?.has(known) === true ? state.get(known) : undefined,
   );
   const files = {
-    module: join(directory, `${name}.js`),
-    typings: join(directory, `${name}.d.ts`),
     weights: join(directory, `${name}.bin`),
+    typings: join(directory, `${name}.d.ts`),
+    module: join(directory, `${name}.js`),
+    manifest: join(directory, `${name}.json`),
   };
+  const manifest = printManifest(manifestOf(name, programs, code, weights));
   try {
-    writeAside(files.weights, weights);
-    writeAside(files.typings, typings);
-    writeAside(files.module, code);
+    writeAllAside([
+      [files.weights, weights],
+      [files.typings, typings],
+      [files.module, code],
+      [files.manifest, manifest],
+    ]);
   } catch (error) {
     throw new UserError(`the web module cannot be written: ${error instanceof Error ? error.message : error}`);
   }
   return files;
+}
+
+function manifestOf(
+  name: string,
+  programs: Readonly<Record<string, WgslProgram>>,
+  code: string,
+  weights: Uint8Array,
+): Manifest {
+  const files = { code: describeFile(`${name}.js`, code), weights: describeFile(`${name}.bin`, weights) };
+  const states = new Map(
+    Object.values(programs).flatMap((program) => program.states.map((value) => [value.name, value])),
+  );
+  return {
+    format: manifestFormat,
+    version: manifestVersion,
+    target: 'wgsl',
+    name,
+    functions: Object.entries(programs).map(([key, { inputs, outputs, checks }]) => ({
+      name: key,
+      inputs: inputs.map((value) => describeTensor(value, checks)),
+      outputs: outputs.map((value) => describeTensor(value)),
+    })),
+    states: [...states.values()].map((value) => describeTensor(value)),
+    files: { ...files, weights: { ...files.weights, alignment: 4 } },
+    hash: hashOfFiles([files.code, files.weights]),
+  };
 }

@@ -47,7 +47,7 @@ export function compileToC(
 }
 
 /** A library in the cache that cannot be loaded (damaged, or of another system) is compiled again. */
-function loadCached(source: CSource, compiler: Compiler): Library {
+export function loadCached(source: CSource, compiler: Compiler): Library {
   const library = cachedLibrary(source, compiler);
   try {
     return openLibrary(library);

@@ -23,6 +23,8 @@ export interface WebModule {
   readonly code: string;
   readonly typings: string;
   readonly weights: Uint8Array<ArrayBuffer>;
+  /** By the names of the functions. */
+  readonly programs: Readonly<Record<string, WgslProgram>>;
 }
 
 /**
@@ -56,7 +58,12 @@ export async function webModule(
     weightBytes: bytes.length,
     weightHash: await shortHash(bytes),
   };
-  return { code: printWebModule(parts), typings: printWebTypings(name, functions), weights: bytes };
+  return {
+    code: printWebModule(parts),
+    typings: printWebTypings(name, functions),
+    weights: bytes,
+    programs: functions,
+  };
 }
 
 /** The states of several functions: those that one of them updates lie one after another in a block of their own. */
