@@ -319,8 +319,16 @@ describe('external data', () => {
 
 describe('a hostile file', () => {
   const refused = (bytes: Uint8Array, message: RegExp): void => {
-    expect(() => fromOnnx(bytes)).toThrow(UserError);
-    expect(() => fromOnnx(bytes)).toThrow(message);
+    const imported = (): unknown => {
+      try {
+        return fromOnnx(bytes);
+      } catch (error) {
+        return error;
+      }
+    };
+    const error = imported();
+    expect(error).toBeInstanceOf(UserError);
+    expect((error as Error).message).toMatch(message);
   };
   const oneInput = { x: [float, [1]] as const };
 
@@ -390,7 +398,7 @@ describe('a hostile file', () => {
       ],
     }));
     const last = { name: 'F40', domain: 'd', inputs: ['a'], outputs: ['c'], nodes: [node('Neg', ['a'], ['c'])] };
-    refused(onnxBytes({ graph, functions: [...doubling, last] }), /more than 200000 nodes/);
+    refused(onnxBytes({ graph, functions: [...doubling, last] }), /more than 100000 nodes/);
   });
 
   it('is refused with dimensions that cannot be counted', () => {

@@ -29,6 +29,9 @@ export const elementTypes = [
   'uint4',
   'int4',
   'float4e2m1',
+  'float8e8m0',
+  'uint2',
+  'int2',
 ] as const;
 
 /** The types that values of an import may have. */

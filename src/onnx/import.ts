@@ -112,6 +112,7 @@ class ModelImport {
     }
     const reader = new GraphReader(this.#importer());
     const outputs = this.#refused.length > 0 ? [] : reader.readModel(this.#graph, opsets, values);
+    this.#refuseRounded(outputs);
     this.#refuse([...this.#refused, ...reader.unsupported], [...reader.wantedInputs]);
     return this.#definition(inputs, ports, outputs as OnnxValue[]);
   }
@@ -200,6 +201,15 @@ class ModelImport {
     return shape.dims.map(({ value, parameter: named }) =>
       value === undefined ? (this.#options.dimensions?.[named ?? ''] ?? 1) : Number(value),
     );
+  }
+
+  /** bfloat16 is computed in f32, which is too precise by so much that a caller would notice. */
+  #refuseRounded(outputs: readonly (OnnxValue | undefined)[]): void {
+    outputs.forEach((value, i) => {
+      if (value?.type !== 'bfloat16') return;
+      const node = this.#graph.outputs[i]!.name ?? '';
+      this.#refused.push({ node, operator: 'output', reason: 'its elements are bfloat16; cast it to float' });
+    });
   }
 
   #refuse(nodes: readonly UnsupportedNode[], inputs: readonly string[]): void {

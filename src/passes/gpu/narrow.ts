@@ -108,8 +108,8 @@ function boundsOfResult(node: Node, value: Value, of: BoundsOf): Bounds {
     relu: () => ({ low: Math.max(0, x!.low), high: Math.max(0, x!.high) }),
     max: () => ({ low: Math.max(x!.low, y!.low), high: Math.max(x!.high, y!.high) }),
     min: () => ({ low: Math.min(x!.low, y!.low), high: Math.min(x!.high, y!.high) }),
-    div: () => between(largest(x!)),
-    rem: () => between(Math.min(largest(x!), largest(y!))),
+    div: () => (y!.low >= 0 ? towardsZero(x!) : between(largest(x!))),
+    rem: () => towardsZero(x!),
     not: () => ({ low: -x!.high - 1, high: -x!.low - 1 }),
     and: () =>
       x!.low >= 0 || y!.low >= 0
@@ -117,7 +117,7 @@ function boundsOfResult(node: Node, value: Value, of: BoundsOf): Bounds {
         : bits(x!, y!),
     or: () => bits(x!, y!),
     xor: () => bits(x!, y!),
-    shr: () => ({ low: Math.min(0, x!.low), high: Math.max(0, x!.high) }),
+    shr: () => towardsZero(x!),
     argreduce: () =>
       below((node as Node<'argreduce'>).operands[0]!.type.shape[(node as Node<'argreduce'>).attrs.axis]!),
     windowArg: () => below(sizeOf((node as Node<'windowArg'>).attrs.window)),
@@ -155,6 +155,9 @@ function largest({ low, high }: Bounds): number {
 }
 
 const between = (most: number): Bounds => ({ low: -most, high: most });
+
+/** Results between the value and 0. */
+const towardsZero = ({ low, high }: Bounds): Bounds => ({ low: Math.min(0, low), high: Math.max(0, high) });
 
 /** Bounds of 32 bits if both have them: bitwise operations keep them. */
 function bits(x: Bounds, y: Bounds): Bounds {
