@@ -13,7 +13,7 @@ import type { KnownTensor } from './tensors.ts';
 import { Unsupported, type UnsupportedNode } from './unsupported.ts';
 
 /** Nodes that an import lowers at most, bodies of loops and functions counted each time: a file cannot ask for more work than that. */
-const mostNodes = 200_000;
+const mostNodes = 100_000;
 /** Functions and subgraphs inside each other. */
 const deepestCalls = 64;
 
