@@ -94,6 +94,30 @@ describe('fusion', () => {
     ).toBe(1);
   });
 
+  it('puts what reads the same values over the same shape into one kernel, though no operand is made there', () => {
+    expect(
+      kernels(`func @step(%x: f32[80,64], %d: f32[80,96], state %m: f32[96,64], state %v: f32[96,64]) {
+        %g = dot(%x, %d) {contract=[[0],[0]], batch=[[],[]]}
+        %h = transpose(%g) {permutation=[1,0]}
+        %0 = add(%m, %h)
+        %1 = mul(%h, %h)
+        %2 = add(%v, %1)
+        return update m = %0, update v = %2
+      }`),
+    ).toEqual(['[dot] -> 1', 'add mul add -> 2']);
+  });
+
+  it('computes small things of one shape together, large ones only where they read the same', () => {
+    const both = (size: number): string[] =>
+      kernels(`func @f(%x: f32[${size}], %y: f32[${size}]) {
+        %0 = exp(%x)
+        %1 = log(%y)
+        return a = %0, b = %1
+      }`);
+    expect(both(16)).toEqual(['exp log -> 2']);
+    expect(both(65536)).toEqual(['exp -> 1', 'log -> 1']);
+  });
+
   it('keeps an operation out of a kernel whose value it reads at another index', () => {
     expect(
       kernels(`func @f(%x: f32[4,4]) {

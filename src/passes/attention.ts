@@ -8,8 +8,9 @@ import { type Axis, axis, flatten, type IndexExpr, of, sameIndex } from '../ir/i
 import { type Expr, literal } from '../ir/kernel.ts';
 import type { ContractionForm, ElementContext, OpTable } from '../ir/optable.ts';
 import { isFloat, type Shape, sameShape } from '../ir/types.ts';
-import { type FusionPlan, type Group, type Uses, usesOf } from './fuse.ts';
+import type { FusionPlan, Group } from './fuse.ts';
 import { nodesOf } from './group.ts';
+import { type Uses, usesOf } from './inlining.ts';
 import type { Machine } from './machine.ts';
 import { rowElement } from './row-groups.ts';
 

@@ -11,7 +11,7 @@ import { lowerNest } from './lower-nest.ts';
 import { lowerReduction } from './lower-reduction.ts';
 import { lowerRows } from './lower-rows.ts';
 import type { Machine } from './machine.ts';
-import { attentionPays, type ScheduleTarget } from './schedule.ts';
+import { attentionPays, rowsPay, type ScheduleTarget } from './schedule.ts';
 import { type Choose, untuned } from './schedule-candidates.ts';
 import { shareAmongThreads } from './team.ts';
 
@@ -22,6 +22,7 @@ const alignment = 64;
 export function cpuMachine(target: ScheduleTarget, choose: Choose = untuned): Machine {
   return {
     splitsPhases: true,
+    rowsPay,
     attentionPays,
     windowPays: () => false,
     lowerGroup: (context) => lowerGroup({ ...context, target, choose }),

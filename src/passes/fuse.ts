@@ -7,10 +7,12 @@
 import type { Func, Node, Value } from '../ir/graph.ts';
 import { axis, of, sameIndex } from '../ir/index-expr.ts';
 import { literal } from '../ir/kernel.ts';
-import type { ContractionForm, ElementContext, OpTable } from '../ir/optable.ts';
+import type { ElementContext, OpTable } from '../ir/optable.ts';
 import { type Shape, sameShape, sizeOf } from '../ir/types.ts';
 import type { Attention } from './attention.ts';
-import { joinsRows, rowsOf, type Whereabouts } from './row-groups.ts';
+import { chooseInlined, isConstantBuffer, isFree, longestInlinedChain, type Uses, usesOf } from './inlining.ts';
+import { joinsRows, type RowsPay, rowsOf, type Whereabouts } from './row-groups.ts';
+import { rowsPay as rowsPayOnCpu } from './schedule.ts';
 import type { Source } from './windows.ts';
 
 /** One kernel to be: an optional anchor (reduction, contraction or own nest) and element operations over its domain. */
@@ -37,17 +39,14 @@ export interface FusionPlan {
   readonly inlined: ReadonlySet<Node>;
 }
 
-/** Longest chain of inlined operations, so that expressions stay readable and recursion bounded. */
-const longestInlinedChain = 48;
-/** Most cheap operations on indices that every reader computes for itself. */
-const mostIndexOperations = 4;
 /** Most element operations in one kernel: compilers take more than linear time on longer blocks. */
 const mostMembers = 192;
 
-export function fuse(func: Func, table: OpTable): FusionPlan {
+/** `rowsPay`: which rows are worth a group by rows, by their length and their number. */
+export function fuse(func: Func, table: OpTable, rowsPay: RowsPay = rowsPayOnCpu): FusionPlan {
   const uses = usesOf(func);
   const inlined = chooseInlined(func, table, uses);
-  return { groups: chooseGroups(func, table, inlined, uses), inlined };
+  return { groups: chooseGroups(func, table, inlined, uses, rowsPay), inlined };
 }
 
 /** One kernel per operation that moves or computes anything: the measure that fusion is compared with. */
@@ -74,161 +73,6 @@ export function withoutFusion(func: Func, table: OpTable): FusionPlan {
   return { groups, inlined };
 }
 
-/** A constant of several different elements lives in memory; one that fills its shape is a literal. */
-export function isConstantBuffer(node: Node): boolean {
-  return node.op === 'constant' && (node as Node<'constant'>).attrs.data.length !== 1;
-}
-
-function isFree(table: OpTable, node: Node): boolean {
-  const { lowering } = table[node.op];
-  return lowering.class === 'element' && lowering.cost === 'free' && !isConstantBuffer(node);
-}
-
-export interface Uses {
-  readonly readers: ReadonlyMap<Value, readonly Node[]>;
-  readonly results: ReadonlySet<Value>;
-}
-
-export function usesOf(func: Func): Uses {
-  const readers = new Map<Value, Node[]>();
-  for (const node of func.nodes) {
-    for (const operand of new Set(node.operands)) {
-      const list = readers.get(operand);
-      if (list === undefined) readers.set(operand, [node]);
-      else list.push(node);
-    }
-  }
-  return { readers, results: new Set(func.results.map((result) => result.value)) };
-}
-
-/** How an inlined value is finally read: by one kernel node, evaluating about `evaluations` elements; null: by several. */
-interface Reading {
-  readonly reader: Node;
-  readonly evaluations: number;
-  readonly chain: number;
-}
-
-function chooseInlined(func: Func, table: OpTable, uses: Uses): Set<Node> {
-  const inlined = new Set<Node>();
-  const readings = new Map<Node, Reading | null>();
-  const ofIndices = madeOfIndices(func, table);
-  for (let i = func.nodes.length - 1; i >= 0; i--) {
-    const node = func.nodes[i]!;
-    const { lowering } = table[node.op];
-    const value = node.results[0]!;
-    if (lowering.class !== 'element' || uses.results.has(value) || isConstantBuffer(node)) continue;
-    const reading = readingOf(node, table, uses, inlined, readings);
-    if (
-      lowering.cost === 'free' || ofIndices.has(node)
-        ? (reading?.chain ?? 0) < longestInlinedChain
-        : worthInlining(node, table, reading, uses, inlined)
-    ) {
-      inlined.add(node);
-      readings.set(node, reading);
-    }
-  }
-  return inlined;
-}
-
-/** A few cheap operations on indices and literals, such as a causal mask: computed again they cost less than a load. */
-function madeOfIndices(func: Func, table: OpTable): Set<Node> {
-  const operations = new Map<Node, number>();
-  for (const node of func.nodes) {
-    const { lowering } = table[node.op];
-    if (lowering.class !== 'element' || lowering.cost === 'expensive' || isConstantBuffer(node)) continue;
-    const counts = node.operands.map(
-      ({ producer }) => (producer && operations.get(producer)) ?? Number.POSITIVE_INFINITY,
-    );
-    const count = counts.reduce((sum, next) => sum + next, lowering.cost === 'free' ? 0 : 1);
-    if (count <= mostIndexOperations) operations.set(node, count);
-  }
-  return new Set(operations.keys());
-}
-
-function readingOf(
-  node: Node,
-  table: OpTable,
-  uses: Uses,
-  inlined: ReadonlySet<Node>,
-  readings: ReadonlyMap<Node, Reading | null>,
-): Reading | null {
-  let found: Reading | null = null;
-  for (const reader of uses.readers.get(node.results[0]!) ?? []) {
-    const reading = inlined.has(reader)
-      ? readings.get(reader)!
-      : { reader, evaluations: evaluationsOf(table, reader, node), chain: 0 };
-    if (reading === null || (found !== null && found.reader !== reading.reader)) return null;
-    const previous: number = found?.evaluations ?? 0;
-    found = { reader: reading.reader, evaluations: previous + reading.evaluations, chain: reading.chain + 1 };
-  }
-  return found;
-}
-
-/** How many elements of `operand` a kernel node computes when it reads it in place. */
-function evaluationsOf(table: OpTable, reader: Node, operand: Node): number {
-  const { lowering } = table[reader.op];
-  const domain = sizeOf(reader.results[0]!.type.shape);
-  switch (lowering.class) {
-    case 'element':
-      return domain;
-    case 'reduction':
-      return domain * sizeOf(lowering.extents(reader as never));
-    case 'contraction': {
-      const form = lowering.form(reader as never);
-      const product = (axes: readonly { extent: number }[]): number =>
-        axes.reduce((size, axis) => size * axis.extent, 1);
-      const free = readByLhs(form, reader, operand) ? form.rows : form.columns;
-      return product(form.batch) * product(free) * product(form.inner);
-    }
-    case 'nest':
-    case 'expanded':
-      return sizeOf(operand.results[0]!.type.shape) * 2;
-  }
-}
-
-function readByLhs(form: ContractionForm, reader: Node, operand: Node): boolean {
-  let found = false;
-  form.lhs({
-    operand(position) {
-      const value = reader.operands[position]!;
-      found ||= value.producer === operand;
-      return literal(value.type.dtype, 0);
-    },
-  });
-  return found;
-}
-
-function worthInlining(
-  node: Node,
-  table: OpTable,
-  reading: Reading | null,
-  uses: Uses,
-  inlined: ReadonlySet<Node>,
-): boolean {
-  if (reading === null || reading.chain >= longestInlinedChain) return false;
-  const { reader, evaluations } = reading;
-  const size = sizeOf(node.results[0]!.type.shape);
-  const readerClass = table[reader.op].lowering.class;
-  if (readerClass === 'nest' || readerClass === 'expanded') return false;
-  if (evaluations > size) return false;
-  if (readerClass === 'element') {
-    // Read at its own index it joins the reader's group as a named value; only a moved reading has to be inlined.
-    return (uses.readers.get(node.results[0]!) ?? []).every((direct) => inlined.has(direct));
-  }
-  if (readerClass === 'contraction') return !hasEpilogueHome(node, table);
-  return true;
-}
-
-/** True where some operand is made by an anchor of the same shape: joining it as an epilogue costs nothing at all. */
-function hasEpilogueHome(node: Node, table: OpTable): boolean {
-  return node.operands.some((operand) => {
-    const producer = operand.producer;
-    if (producer === null || !sameShape(operand.type.shape, node.results[0]!.type.shape)) return false;
-    const { lowering } = table[producer.op];
-    return lowering.class !== 'element' || lowering.cost !== 'free';
-  });
-}
-
 interface OpenGroup {
   readonly rank: number;
   readonly domain: Shape;
@@ -245,7 +89,7 @@ interface Joining {
   readonly byRows: boolean;
 }
 
-function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, uses: Uses): Group[] {
+function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, uses: Uses, rowsPay: RowsPay): Group[] {
   const groups: OpenGroup[] = [];
   const home = new Map<Node, OpenGroup>();
   const latest = new Map<Node, number>();
@@ -253,6 +97,8 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
   const isStored = storedAnyway(func, table, inlined, uses);
   // The latest group by the shape of its rows that begins with a reduction over them.
   const rowGroups = new Map<string, OpenGroup>();
+  // The latest group of element operations alone by its domain.
+  const siblings = new Map<string, OpenGroup>();
   const join = (group: OpenGroup, node: Node): void => {
     for (const { producer } of node.operands) {
       if (producer !== null && waiting.delete(producer)) join(group, producer);
@@ -282,11 +128,17 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
       latest.set(node, latestRank(node, home, latest));
       continue;
     }
-    const rows = rowsOf(node, isElement);
+    const rows = rowsOf(node, isElement, rowsPay);
     const beside = rows === null ? undefined : rowGroups.get(rows.join());
     if (beside !== undefined && joinsLater(node, beside, state)) {
       beside.byRows = true;
       join(beside, node);
+      continue;
+    }
+    const domain = node.results[0]!.type.shape.join();
+    const sibling = isElement ? siblings.get(domain) : undefined;
+    if (sibling !== undefined && joinsSibling(node, sibling, state)) {
+      join(sibling, node);
       continue;
     }
     const group: OpenGroup = {
@@ -298,8 +150,10 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
       byRows: false,
     };
     groups.push(group);
-    if (isElement) join(group, node);
-    else {
+    if (isElement) {
+      siblings.set(domain, group);
+      join(group, node);
+    } else {
       home.set(node, group);
       if (rows !== null) rowGroups.set(rows.join(), group);
     }
@@ -406,6 +260,30 @@ function joinable(node: Node, isElement: boolean, state: Grouping): Joining | nu
 function joinsLater(node: Node, group: OpenGroup, { home, latest, inlined, table }: Grouping): boolean {
   if (latestRank(node, home, latest) >= group.rank || group.members.length >= mostMembers) return false;
   return joinsRows(node, group.rows!, table, inlined, () => 'before');
+}
+
+/** Elements so few that starting another kernel takes longer than computing them. */
+const fewElements = 4096;
+
+/**
+ * True where a node whose operands are all earlier than a group over the same domain may as well be computed there: it reads
+ * what the group reads (both moments of a gradient), or is small.
+ */
+function joinsSibling(node: Node, group: OpenGroup, { home, latest, waiting, inlined }: Grouping): boolean {
+  const isEarlier = latestRank(node, home, latest) < group.rank;
+  if (!isEarlier || group.byRows || group.members.length >= mostMembers) return false;
+  if (sizeOf(group.domain) <= fewElements) return true;
+  const passes = (producer: Node): boolean => inlined.has(producer) || waiting.has(producer);
+  const reads = new Set(group.members.flatMap((member) => readsOf(member, passes)));
+  return readsOf(node, passes).some((value) => reads.has(value));
+}
+
+/** What a node reads, through producers that are computed wherever they are read. */
+function readsOf(node: Node, passes: (producer: Node) => boolean): Value[] {
+  return node.operands.flatMap((operand) => {
+    const { producer } = operand;
+    return producer !== null && passes(producer) ? readsOf(producer, passes) : [operand];
+  });
 }
 
 function joinsDomain(

@@ -9,8 +9,9 @@ import { type Buffer, type Expr, type Kernel, load } from '../ir/kernel.ts';
 import type { OpTable } from '../ir/optable.ts';
 import { bytesPerElement, type DType, sizeOf } from '../ir/types.ts';
 import { accessesOf, walkExpr } from './expr-rewrite.ts';
-import { type FusionPlan, type Group, isConstantBuffer } from './fuse.ts';
+import type { FusionPlan, Group } from './fuse.ts';
 import { elementOf, type KernelBody, type Known, type LoweringContext, nodesOf } from './group.ts';
+import { isConstantBuffer } from './inlining.ts';
 import { chooseLayouts, type Layouts, offsetIn } from './layout.ts';
 import type { Machine } from './machine.ts';
 

@@ -9,6 +9,8 @@ import type { KernelBody, LoweringContext } from './group.ts';
 export interface Machine {
   /** True where a convolution over a spread image is better as a graph of plain ones (phases.ts) than as one contraction. */
   readonly splitsPhases: boolean;
+  /** True where so many rows of a length are better one group by rows (row-groups.ts) than a group for each step. */
+  rowsPay(length: number, count: number): boolean;
   /** True where attention over so many elements is one group (attention.ts) instead of three. */
   attentionPays(queries: number, keys: number, depth: number, channels: number): boolean;
   /** True where a contraction is better computed by the group that reads its results `window` at a time (windows.ts). */

@@ -38,7 +38,7 @@ export function fuseGraph(func: Func, machine: Machine, { fusion = true, print }
   const { splitsPhases } = machine;
   const optimized = optimize(func, print === undefined ? { splitsPhases } : { splitsPhases, print });
   const separated = separateResults(optimized, builder);
-  const fused = fusion ? fuse(separated, opTable) : withoutFusion(separated, opTable);
+  const fused = fusion ? fuse(separated, opTable, machine.rowsPay) : withoutFusion(separated, opTable);
   const plan = fusion
     ? withWindows(withAttention(fused, separated, opTable, machine), separated, opTable, machine)
     : fused;

@@ -483,3 +483,16 @@ export function tileSize(count: number, most: number): number {
   for (let size = Math.min(count, most); size >= most * 0.6; size--) if (count % size === 0) return size;
   return Math.ceil(count / Math.ceil(count / most));
 }
+
+/**
+ * Along a row shorter than this the steps wait for each other longer than they compute, and kernels that run over all
+ * elements are as fast: 4096 rows of 32 took 0.119 ms as a softmax by rows and 0.095 ms without, rows of 64 less.
+ */
+const shortestRow = 48;
+/** A longer row is better spread over threads than given to one, unless there are many. */
+const [longestFewRows, longestRow, manyRows] = [8192, 65_536, 16];
+
+/** True where rows are better computed one by one than each step for all. */
+export function rowsPay(length: number, count: number): boolean {
+  return length >= shortestRow && length <= (count >= manyRows ? longestRow : longestFewRows);
+}

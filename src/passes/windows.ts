@@ -17,8 +17,9 @@ import {
 } from '../ir/index-expr.ts';
 import { type Expr, literal } from '../ir/kernel.ts';
 import type { ContractionForm, ElementContext, OpTable } from '../ir/optable.ts';
-import { type FusionPlan, type Group, type Uses, usesOf } from './fuse.ts';
+import type { FusionPlan, Group } from './fuse.ts';
 import { nodesOf } from './group.ts';
+import { type Uses, usesOf } from './inlining.ts';
 import type { Machine } from './machine.ts';
 
 /** A contraction that a group computes before its own nodes. */

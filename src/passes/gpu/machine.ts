@@ -12,11 +12,12 @@ import { lowerNest } from './lower-nest.ts';
 import { reductionKernels } from './lower-reduction.ts';
 import { lowerRows } from './lower-rows.ts';
 import { lowerWindows } from './lower-windows.ts';
-import { attentionPays, bindingAlignment, type GpuTarget, gpuBytes, windowPays } from './schedule.ts';
+import { attentionPays, bindingAlignment, type GpuTarget, gpuBytes, rowsPay, windowPays } from './schedule.ts';
 
 export function gpuMachine(target: GpuTarget): Machine {
   return {
     splitsPhases: false,
+    rowsPay,
     attentionPays,
     windowPays,
     lowerGroup: (context) => lowerGroup(context, target),

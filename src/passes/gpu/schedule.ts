@@ -90,6 +90,21 @@ export function rowInvocations(length: number, target: GpuTarget): number {
   return Math.min(target.invocations, Math.max(fewestRowInvocations, powerBelow(length / fewestOfRow)));
 }
 
+/** A row that would fill less than a quarter of its workgroup is worth it where there are few: a kernel is saved each time. */
+const shortestRow = 8;
+const shortestOfMany = 48;
+const manyRows = 4096;
+/** A longer row is better shared out to many workgroups, unless there are many rows. */
+const longestFewRows = 8192;
+const longestRow = 65_536;
+const fewRows = 16;
+
+/** True where so many rows are better computed by a workgroup each than each step for all. */
+export function rowsPay(length: number, count: number): boolean {
+  const shortest = count > manyRows ? shortestOfMany : shortestRow;
+  return length >= shortest && length <= (count >= fewRows ? longestRow : longestFewRows);
+}
+
 /** Bytes of rows that are kept between phases; the rest is for trees. */
 export function keptRowBytes(target: GpuTarget): number {
   return target.sharedBytes / 2;

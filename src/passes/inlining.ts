@@ -1,0 +1,167 @@
+// Which element operations have no kernel: they vanish into the index expression of what reads them. Views always; others
+// when one kernel reads them and each element is still computed about once.
+
+import type { Func, Node, Value } from '../ir/graph.ts';
+import { literal } from '../ir/kernel.ts';
+import type { ContractionForm, OpTable } from '../ir/optable.ts';
+import { sameShape, sizeOf } from '../ir/types.ts';
+
+/** Longest chain of inlined operations, so that expressions stay readable and recursion bounded. */
+export const longestInlinedChain = 48;
+/** Most cheap operations on indices that every reader computes for itself. */
+const mostIndexOperations = 4;
+
+/** A constant of several different elements lives in memory; one that fills its shape is a literal. */
+export function isConstantBuffer(node: Node): boolean {
+  return node.op === 'constant' && (node as Node<'constant'>).attrs.data.length !== 1;
+}
+
+export function isFree(table: OpTable, node: Node): boolean {
+  const { lowering } = table[node.op];
+  return lowering.class === 'element' && lowering.cost === 'free' && !isConstantBuffer(node);
+}
+
+export interface Uses {
+  readonly readers: ReadonlyMap<Value, readonly Node[]>;
+  readonly results: ReadonlySet<Value>;
+}
+
+export function usesOf(func: Func): Uses {
+  const readers = new Map<Value, Node[]>();
+  for (const node of func.nodes) {
+    for (const operand of new Set(node.operands)) {
+      const list = readers.get(operand);
+      if (list === undefined) readers.set(operand, [node]);
+      else list.push(node);
+    }
+  }
+  return { readers, results: new Set(func.results.map((result) => result.value)) };
+}
+
+/** How an inlined value is finally read: by one kernel node, evaluating about `evaluations` elements; null: by several. */
+interface Reading {
+  readonly reader: Node;
+  readonly evaluations: number;
+  readonly chain: number;
+}
+
+export function chooseInlined(func: Func, table: OpTable, uses: Uses): Set<Node> {
+  const inlined = new Set<Node>();
+  const readings = new Map<Node, Reading | null>();
+  const ofIndices = madeOfIndices(func, table);
+  for (let i = func.nodes.length - 1; i >= 0; i--) {
+    const node = func.nodes[i]!;
+    const { lowering } = table[node.op];
+    const value = node.results[0]!;
+    if (lowering.class !== 'element' || uses.results.has(value) || isConstantBuffer(node)) continue;
+    const reading = readingOf(node, table, uses, inlined, readings);
+    if (
+      lowering.cost === 'free' || ofIndices.has(node)
+        ? (reading?.chain ?? 0) < longestInlinedChain
+        : worthInlining(node, table, reading, uses, inlined)
+    ) {
+      inlined.add(node);
+      readings.set(node, reading);
+    }
+  }
+  return inlined;
+}
+
+/** A few cheap operations on indices and literals, such as a causal mask: computed again they cost less than a load. */
+function madeOfIndices(func: Func, table: OpTable): Set<Node> {
+  const operations = new Map<Node, number>();
+  for (const node of func.nodes) {
+    const { lowering } = table[node.op];
+    if (lowering.class !== 'element' || lowering.cost === 'expensive' || isConstantBuffer(node)) continue;
+    const counts = node.operands.map(
+      ({ producer }) => (producer && operations.get(producer)) ?? Number.POSITIVE_INFINITY,
+    );
+    const count = counts.reduce((sum, next) => sum + next, lowering.cost === 'free' ? 0 : 1);
+    if (count <= mostIndexOperations) operations.set(node, count);
+  }
+  return new Set(operations.keys());
+}
+
+function readingOf(
+  node: Node,
+  table: OpTable,
+  uses: Uses,
+  inlined: ReadonlySet<Node>,
+  readings: ReadonlyMap<Node, Reading | null>,
+): Reading | null {
+  let found: Reading | null = null;
+  for (const reader of uses.readers.get(node.results[0]!) ?? []) {
+    const reading = inlined.has(reader)
+      ? readings.get(reader)!
+      : { reader, evaluations: evaluationsOf(table, reader, node), chain: 0 };
+    if (reading === null || (found !== null && found.reader !== reading.reader)) return null;
+    const previous: number = found?.evaluations ?? 0;
+    found = { reader: reading.reader, evaluations: previous + reading.evaluations, chain: reading.chain + 1 };
+  }
+  return found;
+}
+
+/** How many elements of `operand` a kernel node computes when it reads it in place. */
+function evaluationsOf(table: OpTable, reader: Node, operand: Node): number {
+  const { lowering } = table[reader.op];
+  const domain = sizeOf(reader.results[0]!.type.shape);
+  switch (lowering.class) {
+    case 'element':
+      return domain;
+    case 'reduction':
+      return domain * sizeOf(lowering.extents(reader as never));
+    case 'contraction': {
+      const form = lowering.form(reader as never);
+      const product = (axes: readonly { extent: number }[]): number =>
+        axes.reduce((size, axis) => size * axis.extent, 1);
+      const free = readByLhs(form, reader, operand) ? form.rows : form.columns;
+      return product(form.batch) * product(free) * product(form.inner);
+    }
+    case 'nest':
+    case 'expanded':
+      return sizeOf(operand.results[0]!.type.shape) * 2;
+  }
+}
+
+function readByLhs(form: ContractionForm, reader: Node, operand: Node): boolean {
+  let found = false;
+  form.lhs({
+    operand(position) {
+      const value = reader.operands[position]!;
+      found ||= value.producer === operand;
+      return literal(value.type.dtype, 0);
+    },
+  });
+  return found;
+}
+
+function worthInlining(
+  node: Node,
+  table: OpTable,
+  reading: Reading | null,
+  uses: Uses,
+  inlined: ReadonlySet<Node>,
+): boolean {
+  if (reading === null || reading.chain >= longestInlinedChain) return false;
+  const { reader, evaluations } = reading;
+  const size = sizeOf(node.results[0]!.type.shape);
+  const readerClass = table[reader.op].lowering.class;
+  if (readerClass === 'nest' || readerClass === 'expanded') return false;
+  if (evaluations > size) return false;
+  if (readerClass === 'element') {
+    // Read at its own index it joins the reader's group as a named value; only a moved reading has to be inlined.
+    return (uses.readers.get(node.results[0]!) ?? []).every((direct) => inlined.has(direct));
+  }
+  if (readerClass === 'contraction') return !hasEpilogueHome(node, table);
+  return true;
+}
+
+/** True where some operand is made by an anchor of the same shape: joining it as an epilogue costs nothing at all. */
+function hasEpilogueHome(node: Node, table: OpTable): boolean {
+  return node.operands.some((operand) => {
+    const producer = operand.producer;
+    if (producer === null || !sameShape(operand.type.shape, node.results[0]!.type.shape)) return false;
+    const { lowering } = table[producer.op];
+    return lowering.class !== 'element' || lowering.cost !== 'free';
+  });
+}
