@@ -69,17 +69,20 @@ async function measure(
   const x = input('x', [1, inputs] as number[]);
   const w = variable('w', [inputs, outputs] as number[], { initial: () => values(inputs * outputs) });
   const definition = func({ name: 'dense', inputs: [x], outputs: { y: x.matmul(w) } });
-  const run = await compile(definition, { threads, freeze: weights === 'constant' });
+  const run = await compile(definition, { target: 'c', threads, freeze: weights === 'constant' });
   const given = { x: values(inputs) };
   const results = run(given);
   const small = input('x', [1]);
-  const empty = await compile(func({ name: 'empty', inputs: [small], outputs: { y: small.mul(2) } }), { threads: 1 });
+  const empty = await compile(func({ name: 'empty', inputs: [small], outputs: { y: small.mul(2) } }), {
+    target: 'c',
+    threads: 1,
+  });
   const one = { x: new Float32Array(1) };
   const nothing = empty(one);
   const bytes = 4 * inputs * outputs;
   const before = readBandwidth([bytes], threads)[0]!;
-  const milliseconds = best(() => void run(given, results), { seconds: 1 });
-  const call = best(() => void empty(one, nothing), { seconds: 0.2 });
+  const milliseconds = best(() => void run(given, { outputs: results }), { seconds: 1 });
+  const call = best(() => void empty(one, { outputs: nothing }), { seconds: 0.2 });
   return {
     layer,
     weights,

@@ -10,7 +10,7 @@ import { peakResidentBytes } from './resident.ts';
 const { model, file, inputShape } = JSON.parse(process.argv[2]!) as MemoryOrder;
 const loadedBytes = peakResidentBytes();
 const { definition } = ashlarModel(models[model]!, model);
-const run = await compile(definition, { threads: 1, weights: file });
+const run = await compile(definition, { target: 'c', threads: 1, weights: file });
 const inputs = { x: exampleInput(models[model]!, inputShape) };
 for (let i = 0; i < 2; i++) run(inputs as never);
 const { preparedBytes, arenaBytes } = run.program;

@@ -57,12 +57,12 @@ async function runner(shape: readonly number[], inputs: 1 | 2, result: RowCase['
   nn.resetNames();
   const given = ['x', 'c'].slice(0, inputs).map((name) => input(name, shape));
   const y = result(given[0]!, given[inputs - 1]!);
-  const run = await compile(func({ name: 'rows', inputs: given, outputs: { y } }), { threads: 1 });
+  const run = await compile(func({ name: 'rows', inputs: given, outputs: { y } }), { target: 'c', threads: 1 });
   const size = shape.reduce((product, dim) => product * dim, 1);
   const arrays = Object.fromEntries(given.map(({ name }) => [name, values(size)]));
   const outputs = run(arrays);
   const bytes = 4 * (inputs * size + outputs.y.length);
-  return { bytes, kernels: run.program.steps.length, once: () => void run(arrays, outputs) };
+  return { bytes, kernels: run.program.steps.length, once: () => void run(arrays, { outputs }) };
 }
 
 export async function rows(): Promise<string> {

@@ -10,9 +10,9 @@ export async function trainingSteps(): Promise<string> {
   const rows: (string | number)[][] = [];
   for (const step of steps) {
     progress(`training step of ${step.name}`);
-    const fused = await compile(trainingStep(step), { threads: 1 });
-    const parallel = await compile(trainingStep(step), { threads });
-    const plain = await compile(trainingStep(step), { threads: 1, fusion: false });
+    const fused = await compile(trainingStep(step), { target: 'c', threads: 1 });
+    const parallel = await compile(trainingStep(step), { target: 'c', threads });
+    const plain = await compile(trainingStep(step), { target: 'c', threads: 1, fusion: false });
     const batch = exampleBatch(step);
     const [{ loss }] = [fused(batch)];
     const [{ loss: plainLoss }] = [plain(batch)];

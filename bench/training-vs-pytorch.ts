@@ -48,7 +48,7 @@ async function ourSide(model: ComparedModel, threads: readonly number[]) {
   for (const count of threads) {
     const executable = await compile(step, { threads: count, state });
     const outputs = { loss: new Float32Array(1) };
-    steps.set(count, () => executable(given as never, outputs).loss[0]!);
+    steps.set(count, () => executable(given as never, { outputs }).loss[0]!);
   }
   return { state, layers, given, steps };
 }

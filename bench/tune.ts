@@ -58,7 +58,7 @@ async function row(name: string): Promise<(string | number)[]> {
   const began = performance.now();
   const { record, problems, kept } = await tune(definition, { threads: 1, freeze });
   const seconds = (performance.now() - began) / 1000;
-  const untuned = (await compile(definition, { threads: 1, freeze })) as unknown as Run;
+  const untuned = (await compile(definition, { target: 'c', threads: 1, freeze })) as unknown as Run;
   const tuned = (await compile(definition, { threads: 1, freeze, tuning: record })) as unknown as Run;
   const times = alternate({ untuned: () => void untuned(inputs), tuned: () => void tuned(inputs) }, { rounds: 31 });
   const fastest = ({ measured }: TunedProblem): number => Math.min(...measured.map(({ microseconds }) => microseconds));

@@ -58,7 +58,7 @@ async function main(): Promise<void> {
   for (let pass = 1; pass <= passes; pass++) {
     let total = 0;
     for (const example of examples) {
-      const { loss, difference } = step({
+      const { loss, difference } = await step({
         x1: Float32Array.of(example.x1),
         x2: Float32Array.of(example.x2),
         t: Float32Array.of(example.t),
@@ -67,7 +67,8 @@ async function main(): Promise<void> {
       greatestDifference = Math.max(greatestDifference, difference[0]!);
     }
     if (!reported.includes(pass)) continue;
-    const values = weights.map(({ name }) => Number(step.state.get(name)[0]).toFixed(3).padStart(8));
+    const found = await Promise.all(weights.map((weight) => step.state.get(weight.name)));
+    const values = found.map(([weight]) => Number(weight).toFixed(3).padStart(8));
     console.log(`${String(pass).padStart(6)}${(total / examples.length).toFixed(6).padStart(10)}${values.join('')}`);
   }
   console.log(`\nbetween the rule and the gradient of the loss: ${greatestDifference}`);

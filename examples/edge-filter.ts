@@ -48,7 +48,7 @@ function grid(numbers: ArrayLike<number>, width: number): string {
 async function main(): Promise<void> {
   const outputs = { image, filter, windows, products, sums, edges, rectified, pooled };
   const run = await compile(func({ name: 'edge_filter', outputs }));
-  const found = run({});
+  const found = await run({});
 
   console.log(`image\n${grid(found.image, 6)}`);
   console.log(`\nfilter\n${grid(found.filter, 3)}`);

@@ -35,9 +35,10 @@ async function fitCurve(): Promise<void> {
   const points = Float32Array.from({ length: 11 }, (_, i) => i / 5);
   const values = points.map((point) => 2 * Math.exp(-0.7 * point));
   for (let i = 1; i <= steps; i++) {
-    const { loss } = step({ x: points, t: values });
+    const { loss } = await step({ x: points, t: values });
     if (i === 1 || i === 100 || i === steps) {
-      const [first, second] = ['w1', 'w2'].map((name) => Number(step.state.get(name)[0]).toFixed(4));
+      const found = await Promise.all([step.state.get('w1'), step.state.get('w2')]);
+      const [first, second] = found.map(([weight]) => Number(weight).toFixed(4));
       console.log(`step ${String(i).padStart(4)}  loss ${loss[0]!.toFixed(6)}  y = ${second}·exp(${first}·x)`);
     }
   }

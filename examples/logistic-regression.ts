@@ -26,9 +26,10 @@ async function main(): Promise<void> {
   );
   console.log(' step    loss       w        b');
   for (let i = 1; i <= steps; i++) {
-    const { loss } = step({});
+    const { loss } = await step({});
     if (!reported.includes(i)) continue;
-    const [slope, bias] = ['w', 'b'].map((name) => Number(step.state.get(name)[0]).toFixed(4));
+    const found = await Promise.all([step.state.get('w'), step.state.get('b')]);
+    const [slope, bias] = found.map(([weight]) => Number(weight).toFixed(4));
     console.log(`${String(i).padStart(5)}  ${loss[0]!.toFixed(4)}  ${slope!.padStart(6)}  ${bias!.padStart(7)}`);
   }
 
@@ -38,8 +39,9 @@ async function main(): Promise<void> {
     { state: step.state },
   );
   console.log('');
-  predict({ studied: Float32Array.of(1, 2, 3, 4, 5) }).probability.forEach((probability, i) => {
-    console.log(`${i + 1} h  ${probability.toFixed(2)}`);
+  const { probability } = await predict({ studied: Float32Array.of(1, 2, 3, 4, 5) });
+  probability.forEach((found, i) => {
+    console.log(`${i + 1} h  ${found.toFixed(2)}`);
   });
 }
 

@@ -48,31 +48,32 @@ const answers = nn.step(
 const answer = await compile(func({ name: 'answer', outputs: { answers } }), { state: learn.state });
 
 /** Passes over the four cases until one goes without an error; null where none does. */
-function train(targets: readonly number[]): number | null {
+async function train(targets: readonly number[]): Promise<number | null> {
   learn.state.set('w', [0, 0]);
   learn.state.set('b', [0]);
   for (let pass = 1; pass <= mostPasses; pass++) {
     let mistakes = 0;
-    cases.forEach((example, i) => {
-      const { error } = learn({ x: Float32Array.from(example), t: Float32Array.of(targets[i]!) });
+    for (const [i, example] of cases.entries()) {
+      const { error } = await learn({ x: Float32Array.from(example), t: Float32Array.of(targets[i]!) });
       if (error[0] !== 0) mistakes++;
-    });
+    }
     if (mistakes === 0) return pass;
   }
   return null;
 }
 
-function main(): void {
+async function main(): Promise<void> {
   for (const [gate, targets] of Object.entries(gates)) {
-    const passes = train(targets);
-    const [w1, w2] = learn.state.get('w');
-    const bias = Number(learn.state.get('b')[0]);
+    const passes = await train(targets);
+    const [w1, w2] = await learn.state.get('w');
+    const [bias] = await learn.state.get('b');
     if (passes === null) console.log(`${gate}: still wrong after ${mostPasses} passes`);
-    else console.log(`${gate}: learned in ${passes} passes, y = step(${w1}·x1 + ${w2}·x2 − ${-bias})`);
-    answer({}).answers.forEach((found, i) => {
+    else console.log(`${gate}: learned in ${passes} passes, y = step(${w1}·x1 + ${w2}·x2 − ${-Number(bias)})`);
+    const { answers } = await answer({});
+    answers.forEach((found, i) => {
       console.log(`  ${cases[i]!.join(' ')} → ${found}${found === targets[i] ? '' : `, expected ${targets[i]}`}`);
     });
   }
 }
 
-main();
+await main();

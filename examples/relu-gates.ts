@@ -24,7 +24,7 @@ async function logicGates(): Promise<void> {
   const xor = sum.sub(and.mul(2));
   const gates = { AND: and, OR: or, NAND: nand, NOR: nor, XOR: xor };
   const run = await compile(func({ name: 'gates', inputs: [x], outputs: gates }));
-  const found = run({ x: Float32Array.from(bits.flat()) });
+  const found = await run({ x: Float32Array.from(bits.flat()) });
 
   console.log(`x1 x2  ${Object.keys(found).join('  ')}`);
   bits.forEach(([x1, x2], i) => {
@@ -84,7 +84,7 @@ async function cutFlow(): Promise<void> {
   const run = await compile(
     func({ name: 'cut_flow', inputs: [x], outputs: { counts: left.sum(0), selected: left.min(1) } }),
   );
-  const { counts, selected } = run({ x: Float32Array.from(events.flat()) });
+  const { counts, selected } = await run({ x: Float32Array.from(events.flat()) });
 
   console.log(`\n${'all events'.padEnd(16)}${String(events.length).padStart(3)}`);
   cuts.forEach(({ name }, k) => {

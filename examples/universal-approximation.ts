@@ -33,7 +33,7 @@ const outputs = {
 async function main(): Promise<void> {
   const run = await compile(func({ name: 'approximation', inputs: [x], outputs }));
   const points = Float32Array.from({ length: 21 }, (_, i) => i / 2);
-  const found = run({ x: points });
+  const found = await run({ x: points });
 
   console.log('first weights           ', firstWeights.join(' '));
   console.log('biases                  ', biases.join(' '));

@@ -30,10 +30,11 @@ async function main(): Promise<void> {
   const answer = await compile(func({ name: 'answer', outputs: { answers } }), { state: step.state });
 
   for (let i = 1; i <= steps; i++) {
-    const { loss } = step({});
+    const { loss } = await step({});
     if (reported.includes(i)) console.log(`step ${String(i).padStart(4)}  loss ${loss[0]!.toFixed(4)}`);
   }
-  answer({}).answers.forEach((found, i) => {
+  const { answers: found } = await answer({});
+  found.forEach((found, i) => {
     console.log(`${cases[i]!.join(' ')} → ${found.toFixed(2)}`);
   });
 }

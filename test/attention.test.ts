@@ -90,7 +90,10 @@ async function compiled(
   inputs: Inputs,
   options: { fusion?: boolean; threads?: number } = {},
 ): Promise<Float32Array> {
-  const run = await compile<Record<string, TypedArray>, { readonly y: Float32Array }>({ func, variables: [] }, options);
+  const run = await compile<Record<string, TypedArray>, { readonly y: Float32Array }>(
+    { func, variables: [] },
+    { target: 'c', ...options },
+  );
   return run(Object.fromEntries(func.parameters.map(({ name, value }) => [name, arrayFrom(value.type, inputs[name]!)])))
     .y;
 }

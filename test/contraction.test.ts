@@ -15,7 +15,7 @@ async function expectClose(text: string, threads: number): Promise<void> {
   const expected = evaluateFunc(func, inputs);
   const run = await compile<Record<string, TypedArray>, Record<string, TypedArray>>(
     { func, variables: [] },
-    { threads },
+    { target: 'c', threads },
   );
   const results = run(
     Object.fromEntries(func.parameters.map(({ name, value }, i) => [name, arrayFrom(value.type, inputs[i]!.data)])),

@@ -142,6 +142,7 @@ describe('convolutions', () => {
     const outputs = Object.fromEntries(convolutions.map(({ layer }, i) => [`y${i}`, layer()(inputs[i]!) as AnyTensor]));
     const run = await compile<Record<string, Float32Array>, Record<string, Float32Array>>(
       func({ name: 'convolutions', inputs, outputs }),
+      { target: 'c' },
     );
     const found = run(
       Object.fromEntries(convolutions.map(({ x }, i) => [`x${i}`, Float32Array.from(imageElements(x))])),
@@ -301,7 +302,9 @@ describe('transposed convolutions', () => {
   it('in compiled C agree with the reference, with a bias per channel', async () => {
     const x = input('x', [1, 4, 2, 2]);
     const layer = nn.convTranspose2d(4, 6, 2, { strides: 2, groups: 2, ...weights });
-    const run = await compile(func({ name: 'transposed', inputs: [x], outputs: { y: layer(x) as AnyTensor } }));
+    const run = await compile(func({ name: 'transposed', inputs: [x], outputs: { y: layer(x) as AnyTensor } }), {
+      target: 'c',
+    });
     const bias = [1, 2, 3, 4, 5, 6];
     run.state.set('convTranspose2d1.bias', Float32Array.from(bias));
     const elements = imageElements([1, 4, 2, 2]);

@@ -1,5 +1,5 @@
-// Every teaching example as a user runs it, in a process of its own: what it prints is what it is there to show, and what
-// docs/examples.md says of it.
+// Every teaching example as a user runs it, in a process of its own, on each target: what it prints is what it is there to
+// show, and what docs/examples.md says of it.
 
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { testDevice } from './helpers/webgpu.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const tsx = createRequire(import.meta.url).resolve('tsx/cli');
@@ -24,9 +25,13 @@ const names = [
 ] as const;
 type Name = (typeof names)[number];
 
-const outputs = new Map<Name, string>();
-/** The printed lines; a run that fails or writes to stderr never gets here. */
-const lines = (name: Name): string[] => outputs.get(name)!.trimEnd().split('\n');
+const device = await testDevice();
+if (typeof device === 'string') process.stderr.write(`examples on WebGPU are skipped: ${device}\n`);
+const targets = typeof device === 'string' ? (['c', 'js'] as const) : (['c', 'wgsl', 'js'] as const);
+
+const outputs = new Map<string, string>();
+/** The lines printed in C; a run that fails or writes to stderr never gets here. */
+const lines = (name: Name): string[] => outputs.get(`${name} c`)!.trimEnd().split('\n');
 /** The numbers of a line, in order. */
 const numbers = (line: string): number[] => Array.from(line.matchAll(/-?\d+(\.\d+)?/g), ([number]) => Number(number));
 /** The lines from the one that is `first` on. */
@@ -39,11 +44,15 @@ function from(name: Name, first: string, count: number): string[] {
 beforeAll(async () => {
   for (const name of names) {
     const path = join(root, 'examples', `${name}.ts`);
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [tsx, path], { cwd: root });
-    expect(stderr, name).toBe('');
-    outputs.set(name, stdout);
+    const runs = targets.map(async (target) => {
+      const options = { cwd: root, timeout: 60_000, env: { ...process.env, ASHLAR_TARGET: target } };
+      const { stdout, stderr } = await promisify(execFile)(process.execPath, [tsx, path], options);
+      expect(stderr, `${name} on ${target}`).toBe('');
+      outputs.set(`${name} ${target}`, stdout);
+    });
+    await Promise.all(runs);
   }
-});
+}, 180_000);
 
 describe('perceptron', () => {
   it('learns AND and OR by its rule', () => {
@@ -235,7 +244,7 @@ describe('docs/examples.md', () => {
   );
 
   it('lists every program in examples/ that is run by itself', () => {
-    const parts = ['data.ts', 'models.ts', 'terminal.ts'];
+    const parts = ['data.ts', 'models.ts', 'options.ts', 'terminal.ts'];
     const programs = readdirSync(join(root, 'examples')).filter(
       (file) => file.endsWith('.ts') && !parts.includes(file),
     );
@@ -243,9 +252,10 @@ describe('docs/examples.md', () => {
     expect([...shown.keys()]).toEqual([...names]);
   });
 
-  it.each(names)('shows what %s prints, numbers within a fiftieth', (name) => {
+  const runs = names.flatMap((name) => targets.map((target) => [name, target] as const));
+  it.each(runs)('shows what %s prints on %s, numbers within a fiftieth', (name, target) => {
     const number = /-?\d+(?:\.\d+)?/g;
-    const [expected, printed] = [shown.get(name)!, outputs.get(name)!];
+    const [expected, printed] = [shown.get(name)!, outputs.get(`${name} ${target}`)!];
     // Widths of columns may follow the numbers, so blanks count as one.
     const words = (text: string) => text.replaceAll(number, '#').replaceAll(/[ ]+/g, ' ').trim();
     expect(words(printed)).toBe(words(expected));

@@ -202,10 +202,13 @@ describe('f32 functions', () => {
   ] as const)('%s stays within its bound in units of the last place', async (op, reference, low, high, bound) => {
     const count = 200_000;
     const x = parameter('x', { dtype: 'f32', shape: [count] });
-    const run = await compile<{ x: Float32Array }, { y: Float32Array }>({
-      func: makeFunc(`sweep_${op}`, [x], [{ name: 'y', role: 'output', value: builder[op](x.value) }]),
-      variables: [],
-    });
+    const run = await compile<{ x: Float32Array }, { y: Float32Array }>(
+      {
+        func: makeFunc(`sweep_${op}`, [x], [{ name: 'y', role: 'output', value: builder[op](x.value) }]),
+        variables: [],
+      },
+      { target: 'c' },
+    );
     const at = (i: number): number =>
       op === 'log' ? low * (high / low) ** (i / (count - 1)) : low + ((high - low) * i) / (count - 1);
     const inputs = Float32Array.from({ length: count }, (_, i) => at(i));
@@ -225,10 +228,13 @@ describe('f32 functions', () => {
       role: 'output' as const,
       value: builder[op](x.value),
     }));
-    const run = await compile<{ x: Float32Array }, Record<string, Float32Array>>({
-      func: makeFunc('ends', [x], results),
-      variables: [],
-    });
+    const run = await compile<{ x: Float32Array }, Record<string, Float32Array>>(
+      {
+        func: makeFunc('ends', [x], results),
+        variables: [],
+      },
+      { target: 'c' },
+    );
     const found = run({
       x: Float32Array.from([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 0, 200, -200]),
     });

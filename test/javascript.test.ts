@@ -71,11 +71,11 @@ describe('choosing a target', () => {
 
   it('refuses options that do not go together', async () => {
     await expect(compile(doubled(), { target: 'js', threads: 2 })).rejects.toThrow(
-      'target js runs on one thread, 2 given',
+      'target js has no threads to set, 2 given',
     );
     await expect(compile(doubled(), { target: 'js', compiler: 'gcc' })).rejects.toThrow('target js takes no compiler');
     await expect(compile(doubled(), { target: 'fortran' as 'js' })).rejects.toThrow(
-      `target: 'c' or 'js' expected, "fortran" given`,
+      `target: 'c', 'wgsl' or 'js' expected, "fortran" given`,
     );
   });
 });

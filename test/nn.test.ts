@@ -150,7 +150,9 @@ describe('activations', () => {
     const x = input('x', [points.length]);
     const outputs = Object.fromEntries(activations.map(({ of }, i) => [`f${i}`, of(x) as AnyTensor]));
     const slopes = Object.fromEntries(activations.map(({ of }, i) => [`d${i}`, grad(of(x).sum(), x) as AnyTensor]));
-    const run = await compile(func({ name: 'activations', inputs: [x], outputs: { ...outputs, ...slopes } }));
+    const run = await compile(func({ name: 'activations', inputs: [x], outputs: { ...outputs, ...slopes } }), {
+      target: 'c',
+    });
     const found = run({ x: Float32Array.from(points) });
     activations.forEach(({ values, slopes }, i) => {
       expectClose(found[`f${i}`]!, values, 2e-6);
@@ -310,7 +312,7 @@ describe('binary cross-entropy', () => {
     const z = input('z', [4]);
     const loss = nn.binaryCrossEntropyWithLogits(z, vector(1, 1, 0, 0));
     const slope = grad(loss.sum(), z) as AnyTensor;
-    const run = await compile(func({ name: 'confident', inputs: [z], outputs: { loss, slope } }));
+    const run = await compile(func({ name: 'confident', inputs: [z], outputs: { loss, slope } }), { target: 'c' });
     const given = [20, 40, -20, -40];
     const [small, tiny] = [2.061153620314381e-9, 4.248354255291589e-18];
     const found = run({ z: Float32Array.from(given) });
@@ -382,6 +384,7 @@ describe('categorical cross-entropy', () => {
     const loss = nn.crossEntropy(x, y);
     const run = await compile(
       func({ name: 'extreme', inputs: [x, y], outputs: { loss, slope: grad(loss.sum(), x) as AnyTensor } }),
+      { target: 'c' },
     );
     const found = run({ x: Float32Array.of(1000, -1000, 999, 1000, -1000, 999), y: Int32Array.of(0, 1) });
     expectClose(found.loss, [0.31326168751822286, 2000.3132616875182], 1e-6);
@@ -462,7 +465,7 @@ describe('metrics', () => {
     const y = input('y', [4], 'i32');
     const counts = nn.confusionMatrix(x.argmax(-1), y, 3);
     const outputs = { first: nn.accuracy(x, y), two: nn.topKAccuracy(x, y, 2), counts };
-    const run = await compile(func({ name: 'metrics', inputs: [x, y], outputs }));
+    const run = await compile(func({ name: 'metrics', inputs: [x, y], outputs }), { target: 'c' });
     const elements = Float32Array.of(0.1, 0.7, 0.2, 0.5, 0.2, 0.3, 0.3, 0.3, 0.4, 0.4, 0.4, 0.2);
     const found = run({ x: elements, y: Int32Array.of(1, 2, 2, 1) });
     expectClose(found.first, [1, 0, 1, 0]);

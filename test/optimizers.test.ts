@@ -175,7 +175,7 @@ describe.each(cases)('$name', (which) => {
     const { loss, parameters } = model(dtype);
     const options = { lr: 0.05, weightDecay: 0.1, clipNorm: 1 };
     const updates = which.optimizer(loss, parameters, options);
-    const run = await compile(func({ name: `${which.name}_${dtype}`, outputs: { loss }, updates }));
+    const run = await compile(func({ name: `${which.name}_${dtype}`, outputs: { loss }, updates }), { target: 'c' });
     for (const values of expected(which, options, () => 0.05)) {
       run({});
       const found = [run.state.get('p'), run.state.get('q')].flatMap((array) => Array.from(array as Float64Array));
@@ -297,6 +297,7 @@ describe('schedules', () => {
     const step = input('step', [200]);
     const run = await compile(
       func({ name: 'schedule', inputs: [step], outputs: { rate: schedules.stepDecay(1, 7, 0.5)(step) } }),
+      { target: 'c' },
     );
     const { rate } = run({ step: Float32Array.from({ length: 200 }, (_, i) => i) });
     expectClose(

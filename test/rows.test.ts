@@ -193,7 +193,7 @@ describe('kernels by rows', () => {
     const inputs = sampleInputs(func, 11);
     const run = await compile<Record<string, TypedArray>, Record<string, TypedArray>>(
       { func, variables: [] },
-      { threads },
+      { target: 'c', threads },
     );
     expect(run.program.steps.map(({ kernel }) => kernel.summary)).toEqual([
       'reduce, sub, exp, reduce, div, reduce, sub, mul',
@@ -223,7 +223,7 @@ describe('long reductions over an outer axis', () => {
     expect(program.steps.map(({ kernel }) => kernel.name)).toEqual(['reduce_partial', 'reduce']);
     const run = await compile<Record<string, TypedArray>, Record<string, TypedArray>>(
       { func, variables: [] },
-      { threads: 2 },
+      { target: 'c', threads: 2 },
     );
     const { y } = run({ x: arrayFrom(inputs[0]!.type, inputs[0]!.data) });
     evaluateFunc(func, inputs)[0]!.data.forEach((wanted, at) => {

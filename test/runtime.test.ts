@@ -25,21 +25,21 @@ const twice = func({ name: 'twice', inputs: [x], outputs: { y: x.mul(2) } });
 
 describe('a call', () => {
   it('returns new arrays, or fills those given', async () => {
-    const run = await compile(twice);
+    const run = await compile(twice, { target: 'c' });
     const given = { x: Float32Array.of(1, 2, 3, 4, 5, 6) };
     const first = run(given);
     const second = run(given);
     expect([...first.y]).toEqual([2, 4, 6, 8, 10, 12]);
     expect(second.y).not.toBe(first.y);
     const y = new Float32Array(6);
-    expect(run(given, { y }).y).toBe(y);
+    expect(run(given, { outputs: { y } }).y).toBe(y);
     expect([...y]).toEqual([2, 4, 6, 8, 10, 12]);
   });
 
   it('reads and writes parts of larger arrays in place', async () => {
-    const run = await compile(twice);
+    const run = await compile(twice, { target: 'c' });
     const memory = Float32Array.from({ length: 12 }, (_, i) => i);
-    run({ x: memory.subarray(0, 6) }, { y: memory.subarray(6) });
+    run({ x: memory.subarray(0, 6) }, { outputs: { y: memory.subarray(6) } });
     expect([...memory]).toEqual([0, 1, 2, 3, 4, 5, 0, 2, 4, 6, 8, 10]);
   });
 
@@ -55,27 +55,31 @@ describe('a call', () => {
   ];
   for (const [what, inputs, outputs, message] of mistakes) {
     it(`refuses ${what}`, async () => {
-      const run = await compile(twice);
-      expect(() => run(inputs as never, outputs)).toThrow(UserError);
-      expect(() => run(inputs as never, outputs)).toThrow(message);
+      const run = await compile(twice, { target: 'c' });
+      expect(() => run(inputs as never, { outputs })).toThrow(UserError);
+      expect(() => run(inputs as never, { outputs })).toThrow(message);
     });
   }
 
   it('refuses an output that shares memory with an input or another output', async () => {
-    const run = await compile(func({ name: 'two', inputs: [x], outputs: { y: x.mul(2), z: x.add(1) } }));
+    const run = await compile(func({ name: 'two', inputs: [x], outputs: { y: x.mul(2), z: x.add(1) } }), {
+      target: 'c',
+    });
     const memory = new Float32Array(18);
-    expect(() => run({ x: memory.subarray(0, 6) }, { y: memory.subarray(3, 9) })).toThrow(
+    expect(() => run({ x: memory.subarray(0, 6) }, { outputs: { y: memory.subarray(3, 9) } })).toThrow(
       'output "y" shares memory with input "x"',
     );
-    expect(() => run({ x: memory.subarray(0, 6) }, { y: memory.subarray(6, 12), z: memory.subarray(6, 12) })).toThrow(
-      'output "y" shares memory with output "z"',
-    );
+    expect(() =>
+      run({ x: memory.subarray(0, 6) }, { outputs: { y: memory.subarray(6, 12), z: memory.subarray(6, 12) } }),
+    ).toThrow('output "y" shares memory with output "z"');
   });
 
   it('refuses labels out of range before any kernel runs', async () => {
     const w = variable('w', [4], { initial: 1 });
     const picked = gather(w, labels);
-    const run = await compile(func({ name: 'pick', inputs: [labels], outputs: { picked }, updates: [[w, w.add(1)]] }));
+    const run = await compile(func({ name: 'pick', inputs: [labels], outputs: { picked }, updates: [[w, w.add(1)]] }), {
+      target: 'c',
+    });
     expect(() => run({ labels: Int32Array.of(1, 4) })).toThrow(
       /input "labels": indices from 0 to 3 expected, 4 given at element 1/,
     );
@@ -87,7 +91,9 @@ describe('a call', () => {
 
   it('clamps indices that the function computes itself', async () => {
     const w = variable('table', [4], { initial: [10, 20, 30, 40] });
-    const run = await compile(func({ name: 'clamp', inputs: [labels], outputs: { y: gather(w, labels.mul(100)) } }));
+    const run = await compile(func({ name: 'clamp', inputs: [labels], outputs: { y: gather(w, labels.mul(100)) } }), {
+      target: 'c',
+    });
     expect([...run({ labels: Int32Array.of(-5, 7) }).y]).toEqual([10, 40]);
   });
 
@@ -100,8 +106,8 @@ describe('a call', () => {
   it('computes with two threads what it computes with one', async () => {
     const big = input('big', [200_000]);
     const definition = func({ name: 'sum', inputs: [big], outputs: { sum: big.sum(), y: big.exp() } });
-    const one = await compile(definition, { threads: 1 });
-    const two = await compile(definition, { threads: 2 });
+    const one = await compile(definition, { target: 'c', threads: 1 });
+    const two = await compile(definition, { target: 'c', threads: 2 });
     const given = { big: Float32Array.from({ length: 200_000 }, (_, i) => (i % 100) / 100) };
     expect(two(given)).toEqual(one(given));
   });
@@ -122,7 +128,7 @@ describe('state', () => {
   const read = func({ name: 'read', inputs: [], outputs: { w: w.add(0) } });
 
   it('is read, written and shared by name', async () => {
-    const run = await compile(step);
+    const run = await compile(step, { target: 'c' });
     const look = await compile(read, { state: run.state });
     run({});
     run({});
@@ -140,13 +146,13 @@ describe('state', () => {
   });
 
   it('given out is a copy', async () => {
-    const run = await compile(step);
+    const run = await compile(step, { target: 'c' });
     run.state.get(w).fill(0);
     expect([...run.state.get('w')]).toEqual([1, 2, 3]);
   });
 
   it('says what is wrong with a name, a length or a type', async () => {
-    const { state } = await compile(step);
+    const { state } = await compile(step, { target: 'c' });
     expect(() => state.get('v')).toThrow('state "v" does not exist; there are w, count');
     expect(() => state.set('w', [1])).toThrow('state "w" is f32[3]: 3 elements expected, 1 given');
     expect(() => state.set('w', new Float64Array(3))).toThrow('a Float32Array expected, Float64Array given');
@@ -158,7 +164,7 @@ describe('state', () => {
 
   it('is not shared between two compilations that do not ask for it', async () => {
     const first = await compile(step, { state: new StateStore() });
-    const second = await compile(step);
+    const second = await compile(step, { target: 'c' });
     first({});
     expect([...second.state.get('w')]).toEqual([1, 2, 3]);
   });
@@ -172,7 +178,7 @@ describe('frozen states', () => {
   const given = { images: Float32Array.from({ length: 243 }, (_, i) => Math.sin(i)) };
 
   it('give the same results, with their weights packed once and not in the C text', async () => {
-    const plain = await compile(definition);
+    const plain = await compile(definition, { target: 'c' });
     const run = await compile(definition, { state: plain.state, freeze: true });
     const packs = (launches: typeof run.program.steps): number =>
       launches.filter(({ kernel }) => kernel.name.endsWith('_pack')).length;
@@ -199,6 +205,7 @@ describe('frozen states', () => {
   it('that the function updates stay states', async () => {
     const count = variable('count', []);
     const run = await compile(func({ name: 'counting', inputs: [], outputs: {}, updates: [[count, count.add(1)]] }), {
+      target: 'c',
       freeze: true,
     });
     run({});
@@ -227,8 +234,8 @@ describe('weights from a file', () => {
   };
 
   it('give the results of the states that they were', async () => {
-    const plain = await compile(definition);
-    const run = await compile(definition, { weights: fileOf(plain.state, 'whole') });
+    const plain = await compile(definition, { target: 'c' });
+    const run = await compile(definition, { target: 'c', weights: fileOf(plain.state, 'whole') });
     const expected = plain(given).y;
     run(given).y.forEach((value, i) => {
       expect(value).toBeCloseTo(expected[i]!, 5);
@@ -237,7 +244,7 @@ describe('weights from a file', () => {
   });
 
   it('must be there, of their type, in a file of the format', async () => {
-    const { state } = await compile(definition);
+    const { state } = await compile(definition, { target: 'c' });
     const [kernel] = state.names() as [string];
     const lacking = fileOf(state, 'lacking', (tensors) => tensors.delete(kernel));
     await expect(compile(definition, { weights: lacking })).rejects.toThrow(
@@ -333,7 +340,9 @@ describe('the compiler', () => {
   it('that is not there: programs run in JavaScript, and a note says so once', () => {
     const { stdout, stderr } = inProcess(`${program(2)}\n{${program(3).replaceAll(/^ *import.*$/gm, '')}}`, none);
     expect(stdout).toBe('2 4 6 8\n3 6 9 12\n');
-    expect(stderr.match(/no C compiler was found, so programs run in JavaScript/g)).toHaveLength(1);
+    expect(stderr.match(/no C compiler and no graphics card was found, so programs run in JavaScript/g)).toHaveLength(
+      1,
+    );
   });
 
   it('that was named and cannot be run', async () => {

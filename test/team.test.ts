@@ -153,11 +153,11 @@ const sequence = (length: number): Float32Array => Float32Array.from({ length },
 describe('compiled C', () => {
   it.each([2, 3, 8])('computes with %d threads what it computes with one', async (threads) => {
     const net = { x: sequence(2 * 3 * 32 * 32) };
-    const apply = async (count: number) => (await compile(convNet(), { threads: count }))(net).y;
+    const apply = async (count: number) => (await compile(convNet(), { target: 'c', threads: count }))(net).y;
     expect(await apply(threads)).toEqual(await apply(1));
     const batch = { x: sequence(64 * 64), y: Int32Array.from({ length: 64 }, (_, k) => k % 10) };
     const train = async (count: number) => {
-      const step = await compile(trainingStep(64), { threads: count });
+      const step = await compile(trainingStep(64), { target: 'c', threads: count });
       const losses = Array.from({ length: 5 }, () => step(batch).loss[0]);
       return { losses, states: step.state.names().map((name) => step.state.get(name)) };
     };

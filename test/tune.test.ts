@@ -166,7 +166,7 @@ describe('a tuning record', () => {
   it('decides what is compiled, the same each time', async () => {
     const record = recordOf(func, reduction);
     const [plain, tuned, again] = [
-      await compile(definition(func)),
+      await compile(definition(func), { target: 'c' }),
       await compile(definition(func), { tuning: record }),
       await compile(definition(func), { tuning: parseRecord(printRecord(record), 'r') }),
     ];
@@ -189,7 +189,7 @@ describe('a tuning record', () => {
     const print = (stage: string, text: string): void => void (stage === 'tuning' && notes.push(text));
     const run = await compile(definition(func), { tuning: record, print });
     expect(notes.join()).toContain(`1 entries fit no contraction:\n${record.entries[0]!.problem}`);
-    expect(run.source).toBe((await compile(definition(func))).source);
+    expect(run.source).toBe((await compile(definition(func), { target: 'c' })).source);
   });
 
   it('of another processor or other vectors is refused', async () => {

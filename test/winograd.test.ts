@@ -50,7 +50,10 @@ describe('Winograd convolution', () => {
       const given = Object.fromEntries(
         func.parameters.map(({ name, value }, i) => [name, arrayFrom(value.type, inputs[i]!.data)]),
       );
-      const run = await compile<Record<string, TypedArray>, Record<string, TypedArray>>({ func, variables: [] });
+      const run = await compile<Record<string, TypedArray>, Record<string, TypedArray>>(
+        { func, variables: [] },
+        { target: 'c' },
+      );
       const { y } = run(given);
       // A sum of n products of numbers up to 1 has some √n · 2⁻²⁴ of rounding; the transforms bring its worst to 24 to 36 times that.
       const products = func.parameters[1]!.value.type.shape.slice(1).reduce((count, dim) => count * dim, 1);

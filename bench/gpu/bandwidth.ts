@@ -130,7 +130,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   const across = Math.min(32_768, vectors / invocations);
   const times: number[] = [];
   for (let i = 0; i < 30; i++) {
-    const [time] = await timedSteps(gpu, ['copy'], (pass) => {
+    const [time] = await timedSteps(gpu, [{ kernel: 'copy', source: null }], (pass) => {
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindGroup);
       pass.dispatchWorkgroups(across, vectors / invocations / across);

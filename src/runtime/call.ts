@@ -5,6 +5,7 @@ import type { RangeCheck } from '../ir/program.ts';
 import type { TensorType } from '../ir/types.ts';
 import { allocate, type TypedArray } from './arrays.ts';
 import { expectArray, expectKnown, expectRange } from './call-checks.ts';
+import type { CallOptions } from './definition.ts';
 import type { StateStore } from './state.ts';
 
 type Boundaries = readonly { readonly name: string; readonly type: TensorType }[];
@@ -24,27 +25,38 @@ export type ProgramCall = (
   outputs: readonly TypedArray[],
 ) => void;
 
-export type Run = (
-  inputs: Readonly<Record<string, TypedArray>>,
-  outputs?: Readonly<Record<string, TypedArray>>,
-) => Record<string, TypedArray>;
+type Named = Readonly<Record<string, TypedArray>>;
+
+export type Run = (inputs: Named, options?: CallOptions<Named, string>) => Record<string, TypedArray>;
+
+/** Which outputs a call returns, and the arrays that some of them go to. Throws UserError for an unknown one. */
+export function expectOutputs(
+  { outputs }: CallOptions<Named, string>,
+  names: ReadonlySet<string>,
+): { readonly wanted: ReadonlySet<string>; readonly into: Named } {
+  const listed = Array.isArray(outputs);
+  const [wanted, into] = listed ? [outputs as string[], {}] : [names, (outputs ?? {}) as Named];
+  expectKnown('output', listed ? wanted : Object.keys(into), names);
+  return { wanted: new Set(wanted), into };
+}
 
 /** The call by names, over the states of a store. */
 export function runner(program: Callable, call: ProgramCall, state: StateStore): Run {
   const states = program.states.map(({ name }) => state.memory(name));
   const names = new Set(program.inputs.map(({ name }) => name));
   const outputNames = new Set(program.outputs.map(({ name }) => name));
-  return (inputs, outputs = {}) => {
+  return (inputs, options = {}) => {
     expectKnown('input', Object.keys(inputs), names);
-    expectKnown('output', Object.keys(outputs), outputNames);
+    const { wanted, into } = expectOutputs(options, outputNames);
     const given = program.inputs.map((buffer) => expectArray('input', buffer, inputs[buffer.name]));
     for (const check of program.checks) expectRange(inputs[check.input]!, check);
     const results = program.outputs.map((buffer) =>
-      outputs[buffer.name] === undefined ? allocate(buffer.type) : expectArray('output', buffer, outputs[buffer.name]),
+      into[buffer.name] === undefined ? allocate(buffer.type) : expectArray('output', buffer, into[buffer.name]),
     );
-    refuseOverlap(program, given, results, outputs);
+    refuseOverlap(program, given, results, into);
     call(states, given, results);
-    return Object.fromEntries(program.outputs.map(({ name }, i) => [name, results[i]!]));
+    const named = program.outputs.map(({ name }, i) => [name, results[i]!] as const);
+    return Object.fromEntries(named.filter(([name]) => wanted.has(name)));
   };
 }
 
@@ -53,7 +65,7 @@ function refuseOverlap(
   program: Callable,
   inputs: readonly TypedArray[],
   results: readonly TypedArray[],
-  given: Readonly<Record<string, TypedArray>>,
+  given: Named,
 ): void {
   program.outputs.forEach(({ name }, i) => {
     if (given[name] === undefined) return;

@@ -8,7 +8,7 @@ import type { TensorType } from '../ir/types.ts';
 import { bindStates } from '../passes/bind-states.ts';
 import { largestOperand } from '../passes/fold.ts';
 import { allocate, type TypedArray } from './arrays.ts';
-import { StateStore } from './state.ts';
+import { type AnyStateStore, StateStore } from './state.ts';
 import type { Weights } from './weights.ts';
 
 /** What can be compiled: a graph function and the first values of its states. */
@@ -19,19 +19,49 @@ export interface Definition<Inputs = unknown, Outputs = unknown> {
   readonly signature?: { readonly inputs: Inputs; readonly outputs: Outputs };
 }
 
-type Arrays<Types> = { readonly [Name in keyof Types]: Types[Name] };
+export type Arrays<Types> = { readonly [Name in keyof Types]: Types[Name] };
 
-/** A compiled function. Calling it runs every kernel before it returns. */
-export interface Executable<Inputs = Record<string, TypedArray>, Outputs = Record<string, TypedArray>> {
+export interface CallOptions<Outputs, Name extends keyof Outputs = keyof Outputs> {
   /**
-   * Runs the function. Outputs are new arrays, or those given. Throws UserError for a missing or unknown input, another
-   * array type or length, or an index out of its range.
+   * The outputs that are wanted, by name; nothing else is returned, or read from a device. Or arrays by name that
+   * results are written to; the other outputs are new arrays. Default: all, in new arrays.
    */
-  (inputs: Arrays<Inputs>, outputs?: Partial<Arrays<Outputs>>): Arrays<Outputs>;
+  readonly outputs?: readonly Name[] | Partial<Arrays<Outputs>>;
+}
+
+/** What compiled functions of all targets have. */
+interface Compiled {
+  readonly target: 'c' | 'wgsl' | 'js';
+  /** The text that runs. */
+  readonly source: string;
+}
+
+/** A compiled function, whatever its target: `await` a call and what its states hold. */
+export interface AnyExecutable<Inputs = Record<string, TypedArray>, Outputs = Record<string, TypedArray>>
+  extends Compiled {
+  <Name extends keyof Outputs = keyof Outputs>(
+    inputs: Arrays<Inputs>,
+    options?: CallOptions<Outputs, Name>,
+  ): Arrays<Pick<Outputs, Name>> | Promise<Arrays<Pick<Outputs, Name>>>;
+  readonly state: AnyStateStore;
+  /** `steps` has an entry for each kernel of a call. */
+  readonly program: {
+    readonly outputs: readonly { readonly name: string; readonly type: TensorType }[];
+    readonly steps: readonly unknown[];
+  };
+}
+
+/** A function compiled to C or JavaScript. Calling it runs every kernel before it returns. */
+export interface Executable<Inputs = Record<string, TypedArray>, Outputs = Record<string, TypedArray>>
+  extends Compiled {
+  /** Runs the function. Throws UserError for a missing or unknown input, another array type or length, or an index out of its range. */
+  <Name extends keyof Outputs = keyof Outputs>(
+    inputs: Arrays<Inputs>,
+    options?: CallOptions<Outputs, Name>,
+  ): Arrays<Pick<Outputs, Name>>;
+  readonly target: 'c' | 'js';
   readonly state: StateStore;
   readonly program: Program;
-  /** The C or JavaScript text that runs. */
-  readonly source: string;
 }
 
 /** A function whose weights, if there are any, became constants, and the store with the states that it has left. */

@@ -10,8 +10,33 @@ interface Entry {
   readonly data: TypedArray;
 }
 
-export class StateStore {
+/** The states of compiled functions by name, wherever they lie: on a device what they hold is answered later. */
+export interface AnyStateStore {
+  /** The names in order of first declaration. */
+  names(): string[];
+  has(name: string): boolean;
+  type(name: string): TensorType;
+  /** A copy of the state, row-major, by its variable or by name. Throws UserError for an unknown name. */
+  get<D extends Exclude<DType, 'f16'>>(variable: {
+    readonly name: string;
+    readonly dtype: D;
+  }): ArrayOf[D] | Promise<ArrayOf[D]>;
+  get(name: string): TypedArray | Promise<TypedArray>;
+  /** Overwrites a state. Throws UserError for an unknown name, another array type or another length. */
+  set(key: string | { readonly name: string }, value: TypedArray | readonly number[]): void;
+}
+
+/** States in this process's memory. */
+export class StateStore implements AnyStateStore {
   readonly #entries = new Map<string, Entry>();
+
+  /** A new store with what another one holds now, such as the states of a device for `exportC`. */
+  static async copyOf(other: AnyStateStore): Promise<StateStore> {
+    const store = new StateStore();
+    const values = await Promise.all(other.names().map(async (name) => [name, await other.get(name)] as const));
+    for (const [name, data] of values) store.#entries.set(name, { type: other.type(name), data });
+    return store;
+  }
 
   /** The names in order of first declaration. */
   names(): string[] {

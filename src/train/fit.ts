@@ -2,6 +2,7 @@
 // log and checkpoint. All that decides how a run goes on is one immutable position, so a resumed run is the same run.
 
 import { UserError } from '../ir/errors.ts';
+import { sizeOf } from '../ir/types.ts';
 import { batchCount, batches } from './batches.ts';
 import { checkValues, type Dataset, exampleCount, splitDataset, type ValueRules } from './dataset.ts';
 import { type Best, checkRule, considerEpoch, type EarlyStopping, hasRunOut } from './early-stopping.ts';
@@ -85,6 +86,8 @@ interface Run {
   readonly validation: Dataset | null;
   readonly batchesPerEpoch: number;
   readonly loss: string;
+  /** The outputs of a step that are asked for: nothing else need leave a device. Undefined for all. */
+  readonly scalars: readonly string[] | undefined;
 }
 
 /** What changes: the position and the weights of the best epoch. */
@@ -135,7 +138,21 @@ function prepare(options: FitOptions): Run {
   }
   const parts = typeof validation === 'number' ? splitDataset(data, validation, seed) : { training: data, validation };
   const batchesPerEpoch = batchCount(exampleCount(parts.training), batchSize);
-  return { options, training: parts.training, validation: parts.validation ?? null, batchesPerEpoch, loss };
+  const scalars = scalarOutputs(options.step, loss);
+  return { options, training: parts.training, validation: parts.validation ?? null, batchesPerEpoch, loss, scalars };
+}
+
+/** The names of the step's outputs of one element, where they are known. Throws UserError where the loss is none of them. */
+function scalarOutputs({ program }: StepFunction, loss: string): string[] | undefined {
+  if (program === undefined) return undefined;
+  const sizes = program.outputs.map(({ name, type }) => [name, sizeOf(type.shape)] as const);
+  if (!sizes.some(([name, size]) => name === loss && size === 1)) throw noLoss(loss, sizes);
+  return sizes.filter(([, size]) => size === 1).map(([name]) => name);
+}
+
+function noLoss(loss: string, outputs: readonly (readonly [name: string, size: number])[]): UserError {
+  const given = outputs.map(([name, size]) => `'${name}' (${size} values)`).join(', ') || 'no outputs';
+  return new UserError(`the training step should have the scalar output '${loss}'; it has ${given}`);
 }
 
 /** The beginning, or with `resume` the checkpoint, whose state is then that of the step. */
@@ -173,7 +190,10 @@ async function trainEpoch(run: Run, start: Progression): Promise<Progression> {
   progress?.epochStart(epoch + 1, options.epochs, batchesPerEpoch, start.position.batch);
   let now = start;
   for (const batch of batches(training, { batchSize, seed, epoch, from: start.position.batch })) {
-    now = { ...now, position: afterBatch(run, now.position, await callWith(options.step, batch), elapsed()) };
+    now = {
+      ...now,
+      position: afterBatch(run, now.position, await callWith(options.step, batch, run.scalars), elapsed()),
+    };
     const { step, batch: done, sums } = now.position;
     progress?.batch(done, means(sums, done));
     if (checkpointSteps !== undefined && step % checkpointSteps === 0 && done < batchesPerEpoch) await save(run, now);
@@ -189,9 +209,9 @@ function afterBatch(run: Run, position: LoopPosition, outputs: Batch, seconds: n
   }
   const loss = outputs[run.loss];
   if (loss === undefined || loss.length !== 1) {
-    const given = Object.entries(outputs).map(([name, values]) => `'${name}' (${values.length} values)`);
-    throw new UserError(
-      `the training step should have the scalar output '${run.loss}'; it has ${given.join(', ') || 'no outputs'}`,
+    throw noLoss(
+      run.loss,
+      Object.entries(outputs).map(([name, values]) => [name, values.length]),
     );
   }
   if (!Number.isFinite(loss[0]!)) {

@@ -22,15 +22,21 @@ export interface StateAccess {
  * A compiled function without state of interest: evaluation, prediction. A dataset must hold an array for each of its
  * inputs; the function itself checks that they are of the right type and length.
  */
-export type BatchFunction = (inputs: never) => object | Promise<object>;
+export type BatchFunction = (inputs: never, options?: never) => object | Promise<object>;
 
 /** A compiled training step: forward, loss, gradients and the optimizer's updates, over its own state. */
 export interface StepFunction {
-  (inputs: never): object | Promise<object>;
+  (inputs: never, options?: never): object | Promise<object>;
   readonly state: StateAccess;
+  /** What it computes; where it is known, no output but scalars is asked for. */
+  readonly program?: { readonly outputs: readonly { readonly name: string; readonly type: TensorType }[] };
 }
 
-/** Calls a compiled function; the one place where its own input and output types are left behind. */
-export async function callWith(run: BatchFunction, batch: Batch): Promise<Batch> {
-  return (await run(batch as never)) as Batch;
+/**
+ * Calls a compiled function, for all its outputs or those named; the one place where its own input and output types are
+ * left behind.
+ */
+export async function callWith(run: BatchFunction, batch: Batch, outputs?: readonly string[]): Promise<Batch> {
+  const options = outputs === undefined ? undefined : { outputs };
+  return (await run(batch as never, options as never)) as Batch;
 }

@@ -4,7 +4,7 @@ import { UserError } from '../../ir/errors.ts';
 import { type DType, formatType } from '../../ir/types.ts';
 import { toComment } from '../names.ts';
 import type { Place } from '../wgsl/bindings.ts';
-import { type Boundary, type Dispatch, defaultLimits, type WgslProgram } from '../wgsl/program.ts';
+import { type Boundary, type Dispatch, defaultLimits, type WgslLimits, type WgslProgram } from '../wgsl/program.ts';
 import { webRunner } from './web-runner.ts';
 
 export interface WebModuleParts {
@@ -109,13 +109,13 @@ const templateLiteral = (text: string): string =>
 function limitsOf(programs: readonly WgslProgram[], blocks: Readonly<Record<string, number>>): Record<string, number> {
   const bindings = programs.flatMap(({ steps, preparation }) => [...steps, ...preparation]);
   const most = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b), 0);
-  const needed: Record<keyof typeof defaultLimits, number> = {
+  const needed = {
     maxBufferSize: most(Object.values(blocks)),
     maxStorageBufferBindingSize: most(bindings.flatMap((step) => step.bindings.map(({ bytes }) => bytes))),
     maxStorageBuffersPerShaderStage: most(bindings.map((step) => step.bindings.length)),
-  };
+  } satisfies Partial<WgslLimits>;
   return Object.fromEntries(
-    Object.entries(needed).filter(([limit, value]) => value > defaultLimits[limit as keyof typeof defaultLimits]),
+    Object.entries(needed).filter(([limit, value]) => value > defaultLimits[limit as keyof typeof needed]),
   );
 }
 

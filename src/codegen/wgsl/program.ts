@@ -1,7 +1,7 @@
 // A program as WGSL: one shader module for each kernel that differs, and what a runtime needs to run them without knowing
 // anything else: blocks of memory, where values lie in them, and dispatches in order.
 
-import { LimitationError } from '../../ir/errors.ts';
+import { LimitationError, type SourcePosition } from '../../ir/errors.ts';
 import type { Buffer, Kernel } from '../../ir/kernel.ts';
 import type { Launch, Program, ProgramBuffer, RangeCheck } from '../../ir/program.ts';
 import { sizeOf, type TensorType } from '../../ir/types.ts';
@@ -9,7 +9,7 @@ import { isNarrow, legalize } from '../../passes/gpu/legalize.ts';
 import { bindingAlignment, gpuBytes } from '../../passes/gpu/schedule.ts';
 import { toComment } from '../names.ts';
 import { bindLaunch, type Place } from './bindings.ts';
-import { dispatchOf, gridOf, printShader, type ShaderBinding } from './statements.ts';
+import { dispatchOf, type Grid, gridOf, printShader, type ShaderBinding } from './statements.ts';
 
 /** What of a device's limits programs depend on. */
 export interface WgslLimits {
@@ -19,6 +19,10 @@ export interface WgslLimits {
   readonly maxStorageBufferBindingSize: number;
   /** Bytes of a block. */
   readonly maxBufferSize: number;
+  /** Bytes that the invocations of a workgroup share. */
+  readonly maxComputeWorkgroupStorageSize: number;
+  readonly maxComputeInvocationsPerWorkgroup: number;
+  readonly maxComputeWorkgroupSizeX: number;
 }
 
 /** What every WebGPU device offers. */
@@ -26,6 +30,9 @@ export const defaultLimits: WgslLimits = {
   maxStorageBuffersPerShaderStage: 8,
   maxStorageBufferBindingSize: 134_217_728,
   maxBufferSize: 268_435_456,
+  maxComputeWorkgroupStorageSize: 16_384,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupSizeX: 256,
 };
 
 export interface WgslModule {
@@ -36,6 +43,9 @@ export interface WgslModule {
 
 /** One kernel on its way to the device: its module, the parts of blocks that it is bound to, its workgroups. */
 export interface Dispatch {
+  readonly kernel: string;
+  /** The first of the user's lines that made it. */
+  readonly source: SourcePosition | null;
   readonly module: number;
   readonly bindings: readonly Place[];
   readonly workgroups: readonly [number, number];
@@ -193,7 +203,28 @@ function dispatchFor(
   });
   const legal = legalize(kernel, packed);
   const { bindings, locations, places } = bindLaunch(legal, args.map(placeOf), limits);
+  const grid = gridOf(legal);
+  expectWorkgroup(kernel.name, grid, limits);
   const { code, key } = printShader(legal, bindings, locations);
   const module = modules.add(kernel, bindings, code, key);
-  return { module, bindings: places, workgroups: dispatchOf(gridOf(kernel).group.extent) };
+  const source = kernel.sources[0] ?? null;
+  return { kernel: kernel.name, source, module, bindings: places, workgroups: dispatchOf(grid.group.extent) };
+}
+
+/** Throws LimitationError where a device's workgroups are too small; those of WebGPU's default limits suffice. */
+function expectWorkgroup(kernel: string, { lane, shared }: Grid, limits: WgslLimits): void {
+  // Arrays in workgroup memory begin at multiples of 16 bytes.
+  const bytes = shared.reduce((sum, { dtype, size }) => sum + Math.ceil((size * gpuBytes[dtype]) / 16) * 16, 0);
+  const needs = {
+    maxComputeWorkgroupStorageSize: [bytes, 'bytes that a workgroup shares'],
+    maxComputeInvocationsPerWorkgroup: [lane.extent, 'invocations in a workgroup'],
+    maxComputeWorkgroupSizeX: [lane.extent, 'invocations side by side in a workgroup'],
+  } as const;
+  for (const [limit, [needed, what]] of Object.entries(needs)) {
+    const offered = limits[limit as keyof typeof needs];
+    if (needed > offered)
+      throw new LimitationError(
+        `kernel ${kernel} needs ${needed} ${what}; this device has ${offered} (limit ${limit})`,
+      );
+  }
 }

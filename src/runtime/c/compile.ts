@@ -43,7 +43,7 @@ export function compileToC(
   const call = bindLibrary(loadCached(source, compiler), source, program, weights);
   const light = withoutData(program);
   const run = runner(light, (states, inputs, outputs) => call(states, inputs, outputs, threads), state);
-  return Object.assign(run, { state, program: light, source: source.code });
+  return Object.assign(run, { target: 'c', state, program: light, source: source.code });
 }
 
 /** A library in the cache that cannot be loaded (damaged, or of another system) is compiled again. */

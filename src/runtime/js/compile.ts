@@ -29,7 +29,7 @@ export function compileToJs({ func, state }: Prepared, weights: Weights | null, 
   );
   const light = withoutData(program);
   const call = runner(light, (_states, inputs, outputs) => run(inputs, outputs), state);
-  return Object.assign(call, { state, program: light, source });
+  return Object.assign(call, { target: 'js', state, program: light, source });
 }
 
 /** A copy, since the source may change. */

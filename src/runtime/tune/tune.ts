@@ -26,8 +26,9 @@ import { StateStore } from '../state.ts';
 import { duel, race } from './race.ts';
 import { filled, type Trial, TrialGround, type Workshop } from './trial.ts';
 
-export interface TuneOptions
-  extends Pick<CompileTargetOptions, 'threads' | 'compiler' | 'state' | 'freeze' | 'weights'> {
+export interface TuneOptions extends Pick<CompileTargetOptions, 'threads' | 'compiler' | 'freeze' | 'weights'> {
+  /** With `freeze`, where the states' values are. */
+  readonly state?: StateStore;
   /** Where the record is written, as JSON. Default: nowhere. */
   readonly path?: string;
   /** Seconds after which no further problem is begun. Default 300. */
@@ -212,12 +213,13 @@ async function compareWhole(definition: Definition, options: TuneOptions, tuning
     const executable = await compile(definition as Definition<Record<string, never>, Record<string, never>>, {
       ...set,
       ...more,
+      target: 'c',
       state: new StateStore(),
     });
     const { inputs, outputs } = executable.program;
     const arrays = Object.fromEntries(inputs.map(({ name, type }) => [name, filled(type)])) as Record<string, never>;
     const results = Object.fromEntries(outputs.map(({ name, type }) => [name, filled(type)])) as Record<string, never>;
-    return { run: () => void executable(arrays, results) };
+    return { run: () => void executable(arrays, { outputs: results }) };
   };
   return duel(await compiled({}), await compiled({ tuning }), () => {});
 }

@@ -1,21 +1,22 @@
-// From a function to something that runs on a WebGPU device: compile, make pipelines, place memory, prepare, run.
+// From a function to something that runs on a WebGPU device.
 
-import { type Boundary, type Dispatch, printWgsl, type WgslProgram } from '../../codegen/wgsl/program.ts';
+import { printWgsl, type WgslProgram } from '../../codegen/wgsl/program.ts';
 import { UserError } from '../../ir/errors.ts';
-import type { Func } from '../../ir/graph.ts';
+import type { Func, Parameter } from '../../ir/graph.ts';
 import { builder } from '../../ir/ops/index.ts';
-import { bindStates } from '../../passes/bind-states.ts';
+import { bindStates, updatedStates } from '../../passes/bind-states.ts';
 import { expectWgslTypes } from '../../passes/gpu/legalize.ts';
 import { gpuMachine } from '../../passes/gpu/machine.ts';
 import { narrowIntegers } from '../../passes/gpu/narrow.ts';
 import { defaultGpu } from '../../passes/gpu/schedule.ts';
-import { compileToProgram } from '../../passes/pipeline.ts';
-import type { TypedArray } from '../arrays.ts';
-import { expectArray, expectKnown, expectRange } from '../call-checks.ts';
+import { type CompileOptions, compileToProgram } from '../../passes/pipeline.ts';
+import { allocate, type TypedArray } from '../arrays.ts';
+import type { AnyExecutable, Arrays, CallOptions, Definition } from '../definition.ts';
+import { type Weights, type WeightTensors, weightsOfTensors } from '../weights.ts';
 import type { WebGpuDevice } from './device.ts';
-import { type KernelTime, timedSteps } from './profile.ts';
-import { type Declaration, WebGpuStateStore } from './state.ts';
-import { constantArray, fromDevice, toDevice } from './transfer.ts';
+import { LoadedProgram } from './loaded.ts';
+import type { KernelTime } from './profile.ts';
+import { WebGpuStateStore } from './state.ts';
 import { WideInterface } from './wide.ts';
 
 export interface WebGpuOptions {
@@ -28,30 +29,35 @@ export interface WebGpuOptions {
    * in one. Default false.
    */
   readonly freeze?: boolean;
+  /**
+   * Tensors with the values of the states that the function does not update, such as `io.readSafetensors(bytes).tensors`: as
+   * with `freeze` they become constants.
+   */
+  readonly weights?: WeightTensors;
   /** Receives every stage in text form. */
   readonly print?: (stage: string, text: string) => void;
   /** False: one kernel per operation, for comparison. */
   readonly fusion?: boolean;
 }
 
-type Arrays<Types> = { readonly [Name in keyof Types]: Types[Name] };
-
 /** A function on a device. */
-export interface WebGpuExecutable<Inputs = Record<string, TypedArray>, Outputs = Record<string, TypedArray>> {
+export interface WebGpuExecutable<Inputs = Record<string, TypedArray>, Outputs = Record<string, TypedArray>>
+  extends AnyExecutable<Inputs, Outputs> {
   /**
-   * Runs the function; all its kernels are one command buffer. Resolves to the outputs asked for (default: all) as new
-   * arrays. Throws UserError for a missing or unknown input, another array type or length, an index out of its range, or a
-   * lost device, LimitationError where the device is out of memory.
+   * Runs the function; all its kernels are one command buffer, and calls take effect in the order in which they are made.
+   * Refuses with UserError for a missing or unknown input, another array type or length, an index out of its range, or a
+   * lost device, with LimitationError where the device is out of memory.
    */
-  (
+  <Name extends keyof Outputs = keyof Outputs>(
     inputs: Arrays<Inputs>,
-    options?: { readonly outputs?: readonly (keyof Outputs & string)[] },
-  ): Promise<Arrays<Outputs>>;
+    options?: CallOptions<Outputs, Name>,
+  ): Promise<Arrays<Pick<Outputs, Name>>>;
+  readonly target: 'wgsl';
   readonly state: WebGpuStateStore;
   readonly program: WgslProgram;
   /**
    * Runs the function once on what its memory holds, kernel by kernel, and resolves to the time of each; states change as
-   * in any call. Throws LimitationError where the device has no timestamps.
+   * in any call. Refuses with LimitationError where the device has no timestamps.
    */
   profile(): Promise<readonly KernelTime[]>;
   /** Frees the memory that belongs to this function; its states stay. */
@@ -60,206 +66,86 @@ export interface WebGpuExecutable<Inputs = Record<string, TypedArray>, Outputs =
 
 /**
  * Compiles a function for a WebGPU device. Throws LimitationError for dtypes that WGSL lacks and for values beyond the
- * device's limits.
+ * device's limits, UserError for a state of another device and for weights that are missing or of another type.
  */
-export async function compileForWebGpu<Inputs, Outputs>(
-  definition: {
-    readonly func: Func;
-    readonly variables: readonly Declaration[];
-    readonly signature?: { readonly inputs: Inputs; readonly outputs: Outputs };
-  },
-  options: WebGpuOptions,
+export function compileForWebGpu<Inputs, Outputs>(
+  definition: Definition<Inputs, Outputs>,
+  { device, state, freeze = false, weights, print, fusion }: WebGpuOptions,
 ): Promise<WebGpuExecutable<Inputs, Outputs>> {
-  const { device, print, fusion } = options;
-  const bound = await frozen(definition, options.state, options.freeze === true);
-  const func = narrowIntegers(bound);
+  const passes = { ...(fusion === undefined ? {} : { fusion }), ...(print === undefined ? {} : { print }) };
+  const given = weights === undefined ? null : weightsOfTensors(weights);
+  const compiled: Promise<unknown> = compileToWgsl(definition, { device, state, freeze }, given, passes);
+  return compiled as Promise<WebGpuExecutable<Inputs, Outputs>>;
+}
+
+export interface WgslTargetOptions {
+  readonly device: WebGpuDevice;
+  readonly state: WebGpuStateStore | undefined;
+  readonly freeze: boolean;
+}
+
+export async function compileToWgsl(
+  definition: Definition,
+  { device, state: given, freeze }: WgslTargetOptions,
+  weights: Weights | null,
+  passes: CompileOptions,
+): Promise<WebGpuExecutable> {
+  if (given !== undefined && given.device !== device)
+    throw new UserError(
+      `the state given lies on another device (${given.device.description}) than this function's (${device.description}); compile both for one device`,
+    );
+  const wide = bound(definition.func, weights ?? (await weightsOfStore(definition, given, freeze)));
+  const func = narrowIntegers(wide);
   expectWgslTypes(func);
-  const state = options.state ?? new WebGpuStateStore(device);
+  device.expectAlive();
+  const state = given ?? new WebGpuStateStore(device);
   const used = new Set(func.parameters.filter(({ role }) => role === 'state').map(({ name }) => name));
   await state.declare(definition.variables.filter(({ name }) => used.has(name)));
-  const program = compileToProgram(func, {
-    machine: gpuMachine(defaultGpu),
-    ...(fusion === undefined ? {} : { fusion }),
-    ...(print === undefined ? {} : { print }),
-  });
+  const program = compileToProgram(func, { ...passes, machine: gpuMachine(defaultGpu) });
   const printed = printWgsl(program, (name) => state.place(name), device.limits);
-  print?.('wgsl', printed.modules.map(({ code }) => code).join('\n'));
+  const source = printed.modules.map(({ code }) => code).join('\n');
+  passes.print?.('wgsl', source);
   const loaded = await LoadedProgram.load(printed, device, state);
-  const wide = new WideInterface(bound);
-  const run = async (inputs: Record<string, TypedArray>, call?: { readonly outputs?: readonly string[] }) =>
-    wide.widened(await loaded.run(wide.narrowed(inputs), call?.outputs));
   const light = { ...printed, constants: printed.constants.map((constant) => ({ ...constant, data: null })) };
+  const border = new WideInterface(wide);
+  const run: LoadedProgram['run'] = async (inputs, options = {}) =>
+    border.widened(await loaded.run(border.narrowed(inputs), border.narrowedOptions(options)), options);
   return Object.assign(run, {
+    target: 'wgsl',
     state,
+    source,
     program: light,
     profile: () => loaded.profile(),
     destroy: () => loaded.destroy(),
-  }) as unknown as WebGpuExecutable<Inputs, Outputs>;
+  }) as unknown as WebGpuExecutable;
 }
 
-/** The function with its weights, and if asked the states that it only reads, as constants: what the store holds, or their first values. */
-async function frozen(
-  { func, variables }: { readonly func: Func; readonly variables: readonly Declaration[] },
+/** The function with its weights, and if asked the states that it only reads, as constants. */
+function bound(func: Func, weights: Weights): Func {
+  const types = new Map(func.parameters.map(({ name, value }) => [name, value.type]));
+  const elements = (name: string): ArrayLike<number> => {
+    const type = types.get(name)!;
+    return weights.elements(name, type, () => allocate(type)) as ArrayLike<number>;
+  };
+  const kept = func.parameters.flatMap(({ role, name }) => (role === 'state' && !weights.freezes ? [name] : []));
+  return bindStates(func, builder, elements, Number.POSITIVE_INFINITY, new Set(kept));
+}
+
+/** States as a store holds them now, others and weights by their first values. */
+async function weightsOfStore(
+  { func, variables }: Definition,
   state: WebGpuStateStore | undefined,
-  freezesStates: boolean,
-): Promise<Func> {
-  const bound = func.parameters.filter(({ role }) => role === 'weight' || (role === 'state' && freezesStates));
-  const names = new Set(bound.map(({ name }) => name));
-  const values = new Map<string, ArrayLike<number>>();
+  freezes: boolean,
+): Promise<Weights> {
+  const updated = new Set(updatedStates(func));
+  const isBound = ({ role, name }: Parameter): boolean =>
+    role === 'weight' || (role === 'state' && freezes && !updated.has(name));
+  const names = new Set(func.parameters.filter(isBound).map(({ name }) => name));
+  const known = new Map<string, ArrayLike<number>>();
   for (const variable of variables) {
     const { name } = variable;
     if (!names.has(name)) continue;
-    const elements = state?.has(name) === true ? await state.get(name) : variable.initial();
-    values.set(name, elements as ArrayLike<number>);
+    known.set(name, (state?.has(name) === true ? await state.get(name) : variable.initial()) as ArrayLike<number>);
   }
-  const kept = func.parameters.flatMap(({ role, name }) => (role === 'state' && !freezesStates ? [name] : []));
-  return bindStates(func, builder, (name) => values.get(name)!, Number.POSITIVE_INFINITY, new Set(kept));
-}
-
-/** A dispatch with everything that encoding it needs. */
-interface Ready {
-  readonly pipeline: GPUComputePipeline;
-  readonly bindGroup: GPUBindGroup;
-  readonly workgroups: readonly [number, number];
-}
-
-/** A program on its device: pipelines, memory, and the prepared block filled. */
-class LoadedProgram {
-  readonly #program: WgslProgram;
-  readonly #gpu: WebGpuDevice;
-  readonly #blocks: ReadonlyMap<string, GPUBuffer>;
-  readonly #steps: readonly Ready[];
-  readonly #inputNames: ReadonlySet<string>;
-  readonly #outputNames: ReadonlySet<string>;
-  /** Readback buffers by their size, which no call uses at the moment. */
-  readonly #idle = new Map<number, GPUBuffer[]>();
-  #destroyed = false;
-
-  private constructor(
-    program: WgslProgram,
-    gpu: WebGpuDevice,
-    blocks: ReadonlyMap<string, GPUBuffer>,
-    steps: readonly Ready[],
-  ) {
-    this.#program = program;
-    this.#gpu = gpu;
-    this.#blocks = blocks;
-    this.#steps = steps;
-    this.#inputNames = new Set(program.inputs.map(({ name }) => name));
-    this.#outputNames = new Set(program.outputs.map(({ name }) => name));
-  }
-
-  static async load(program: WgslProgram, gpu: WebGpuDevice, state: WebGpuStateStore): Promise<LoadedProgram> {
-    const pipelines = await Promise.all(program.modules.map((module) => gpu.pipeline(module)));
-    const blocks = new Map<string, GPUBuffer>();
-    for (const [name, bytes] of Object.entries(program.blocks)) blocks.set(name, await gpu.allocate(name, bytes));
-    const bufferOf = (block: string): GPUBuffer => (blocks.get(block) ?? state.block(block))!;
-    const ready = (dispatch: Dispatch): Ready => {
-      const pipeline = pipelines[dispatch.module]!;
-      const entries = dispatch.bindings.map(({ block, offset, bytes }, binding) => ({
-        binding,
-        resource: { buffer: bufferOf(block), offset, size: bytes },
-      }));
-      const bindGroup = gpu.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
-      return { pipeline, bindGroup, workgroups: dispatch.workgroups };
-    };
-    const loaded = await gpu.guarded(program.name, () => {
-      for (const constant of program.constants) {
-        const bytes = toDevice(constant, constantArray(constant.type, constant.data!));
-        if (bytes.length > 0) gpu.device.queue.writeBuffer(bufferOf(constant.block), constant.offset, bytes);
-      }
-      return { preparation: program.preparation.map(ready), steps: program.steps.map(ready) };
-    });
-    const result = new LoadedProgram(program, gpu, blocks, loaded.steps);
-    if (loaded.preparation.length > 0)
-      await gpu.guarded(program.name, () => {
-        const encoder = gpu.device.createCommandEncoder();
-        encode(encoder, loaded.preparation);
-        gpu.device.queue.submit([encoder.finish()]);
-      });
-    return result;
-  }
-
-  async run(inputs: Record<string, TypedArray>, asked?: readonly string[]): Promise<Record<string, TypedArray>> {
-    if (this.#destroyed) throw new UserError('this function was destroyed; compile it again');
-    this.#gpu.expectAlive();
-    const { inputs: expected, checks, outputs, name } = this.#program;
-    expectKnown('input', Object.keys(inputs), this.#inputNames);
-    if (asked !== undefined) expectKnown('output', asked, this.#outputNames);
-    const given = expected.map((input) => expectArray('input', input, inputs[input.name]));
-    for (const check of checks) expectRange(inputs[check.input]!, check);
-    const wanted = outputs.filter((output) => asked?.includes(output.name) ?? true);
-    const bytes = wanted.reduce((sum, output) => sum + output.bytes, 0);
-    const readback = bytes === 0 ? null : (this.#idle.get(bytes)?.pop() ?? (await this.#gpu.allocateReadback(bytes)));
-    const submitted = this.#gpu.guarded(name, () => this.#submit(given, wanted, readback));
-    // Reading is asked for at once, so that both answers arrive together.
-    const results = readback === null ? {} : this.#read(wanted, readback, bytes);
-    const [, read] = await Promise.all([submitted, results]);
-    return read;
-  }
-
-  /** Inputs, kernels and the copies of results, in one submission. */
-  #submit(given: readonly TypedArray[], wanted: readonly Boundary[], readback: GPUBuffer | null): void {
-    const { device } = this.#gpu;
-    this.#program.inputs.forEach((input, i) => {
-      const bytes = toDevice(input, given[i]!);
-      if (bytes.length > 0) device.queue.writeBuffer(this.#blocks.get(input.block)!, input.offset, bytes);
-    });
-    const encoder = device.createCommandEncoder();
-    encode(encoder, this.#steps);
-    let offset = 0;
-    for (const output of wanted) {
-      encoder.copyBufferToBuffer(this.#blocks.get(output.block)!, output.offset, readback!, offset, output.bytes);
-      offset += output.bytes;
-    }
-    device.queue.submit([encoder.finish()]);
-  }
-
-  async #read(wanted: readonly Boundary[], readback: GPUBuffer, bytes: number): Promise<Record<string, TypedArray>> {
-    try {
-      await readback.mapAsync(1);
-    } catch (error) {
-      // The device's own promise is settled by the time that this one is refused.
-      await Promise.resolve();
-      this.#gpu.expectAlive();
-      throw new UserError(`results could not be read: ${(error as Error).message}`);
-    }
-    const memory = readback.getMappedRange();
-    let offset = 0;
-    const results = wanted.map(({ name, type, bytes: size }) => {
-      const array = fromDevice(type, memory, offset);
-      offset += size;
-      return [name, array] as const;
-    });
-    readback.unmap();
-    this.#idle.set(bytes, [...(this.#idle.get(bytes) ?? []), readback]);
-    return Object.fromEntries(results);
-  }
-
-  profile(): Promise<KernelTime[]> {
-    const { modules, steps } = this.#program;
-    return timedSteps(
-      this.#gpu,
-      steps.map(({ module }) => modules[module]!.name),
-      (pass, step) => encodeStep(pass, this.#steps[step]!),
-    );
-  }
-
-  destroy(): void {
-    this.#destroyed = true;
-    for (const buffer of this.#blocks.values()) buffer.destroy();
-    for (const buffers of this.#idle.values()) for (const buffer of buffers) buffer.destroy();
-  }
-}
-
-function encode(encoder: GPUCommandEncoder, steps: readonly Ready[]): void {
-  const pass = encoder.beginComputePass();
-  for (const step of steps) encodeStep(pass, step);
-  pass.end();
-}
-
-function encodeStep(pass: GPUComputePassEncoder, { pipeline, bindGroup, workgroups }: Ready): void {
-  pass.setPipeline(pipeline);
-  pass.setBindGroup(0, bindGroup);
-  pass.dispatchWorkgroups(...workgroups);
+  return { freezes, elements: (name) => known.get(name)!, close: () => {} };
 }

@@ -10,6 +10,16 @@ import { InternalError, LimitationError, UserError } from '../../ir/errors.ts';
 const usage = { mapRead: 0x1, copySource: 0x4, copyTarget: 0x8, storage: 0x80 } as const;
 const computeStage = 0x4;
 
+/** What of a device's limits programs depend on. */
+const limitsOf = (limits: WgslLimits): WgslLimits => ({
+  maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
+  maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+  maxBufferSize: limits.maxBufferSize,
+  maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+  maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+  maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
+});
+
 export interface DeviceOptions {
   /** Which of several adapters. Default: the faster one. */
   readonly powerPreference?: 'low-power' | 'high-performance';
@@ -27,14 +37,18 @@ export class WebGpuDevice {
   constructor(device: GPUDevice, description: string) {
     this.device = device;
     this.description = description;
-    const { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize, maxBufferSize } = device.limits;
-    this.limits = { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize, maxBufferSize };
+    this.limits = limitsOf(device.limits);
     void device.lost.then(({ reason, message }) => {
       const what = reason === 'destroyed' ? 'was destroyed' : `was lost: ${message || 'no reason is given'}`;
       this.#lost = new UserError(
         `the GPU device ${what}. Open a new device and compile again; state on the old one is gone`,
       );
     });
+  }
+
+  /** Whether the device is lost or destroyed, as far as is known. */
+  get isLost(): boolean {
+    return this.#lost !== null;
   }
 
   /** Throws UserError once the device is lost or destroyed. */
@@ -49,22 +63,43 @@ export class WebGpuDevice {
 
   /** Memory for kernels, in bytes (a multiple of four), zero-filled. Throws LimitationError where the device has none. */
   async allocate(what: string, bytes: number): Promise<GPUBuffer> {
-    return this.#buffer(what, bytes, usage.storage | usage.copySource | usage.copyTarget);
+    this.expectBuffer(what, bytes);
+    const flags = usage.storage | usage.copySource | usage.copyTarget;
+    return this.guarded(`${what} of ${bytes} bytes`, () =>
+      this.device.createBuffer({ label: what, size: Math.max(4, bytes), usage: flags }),
+    );
   }
 
-  /** Memory that results are copied to and read from. */
-  async allocateReadback(bytes: number): Promise<GPUBuffer> {
-    return this.#buffer('results', bytes, usage.mapRead | usage.copyTarget);
-  }
-
-  async #buffer(what: string, bytes: number, flags: number): Promise<GPUBuffer> {
-    this.expectAlive();
+  /** Throws LimitationError for more bytes than a buffer can have. */
+  expectBuffer(what: string, bytes: number): void {
     const { maxBufferSize } = this.limits;
     if (bytes > maxBufferSize)
       throw new LimitationError(
         `${what}: ${bytes} bytes needed, a buffer of this device holds ${maxBufferSize} (limit maxBufferSize)`,
       );
-    return this.guarded(what, () => this.device.createBuffer({ label: what, size: Math.max(4, bytes), usage: flags }));
+  }
+
+  /** Memory that results are copied to and read from; to be made within `guarded`. */
+  readbackBuffer(bytes: number): GPUBuffer {
+    return this.device.createBuffer({ label: 'readback', size: bytes, usage: usage.mapRead | usage.copyTarget });
+  }
+
+  /** What a readback buffer holds when all that was sent before is done. */
+  async mapped(readback: GPUBuffer, what: string): Promise<ArrayBuffer> {
+    try {
+      await readback.mapAsync(1);
+    } catch (error) {
+      readback.destroy();
+      await this.#expectAliveSoon();
+      throw new UserError(`${what} could not be read: ${(error as Error).message}`);
+    }
+    return readback.getMappedRange();
+  }
+
+  /** As expectAlive, after the device had a moment to say that it is lost: calls may fail before its promise is settled. */
+  async #expectAliveSoon(): Promise<void> {
+    await Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, 0))]);
+    this.expectAlive();
   }
 
   /**
@@ -134,9 +169,8 @@ export async function openDevice(
     throw new UserError(
       'WebGPU finds no adapter here: the browser or the driver offers none. Compile for target js or c instead',
     );
-  const { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
   const device = await adapter.requestDevice({
-    requiredLimits: { maxStorageBuffersPerShaderStage, maxStorageBufferBindingSize, maxBufferSize },
+    requiredLimits: { ...limitsOf(adapter.limits) },
     requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
   });
   const { vendor, architecture, description } = adapter.info;

@@ -7,6 +7,7 @@ import type { ArrayOf, DType, TensorType } from '../../ir/types.ts';
 import { bindingAlignment } from '../../passes/gpu/schedule.ts';
 import { arrayFrom, type TypedArray } from '../arrays.ts';
 import { expectSameState, expectState, expectStateElements } from '../call-checks.ts';
+import type { AnyStateStore } from '../state.ts';
 import type { WebGpuDevice } from './device.ts';
 import { fromDevice, toDevice } from './transfer.ts';
 
@@ -22,13 +23,14 @@ export interface Declaration {
   initial(): ArrayLike<number>;
 }
 
-export class WebGpuStateStore {
-  readonly #gpu: WebGpuDevice;
+export class WebGpuStateStore implements AnyStateStore {
+  /** The device that the states lie on. */
+  readonly device: WebGpuDevice;
   readonly #entries = new Map<string, Entry>();
   readonly #blocks = new Map<string, GPUBuffer>();
 
-  constructor(gpu: WebGpuDevice) {
-    this.#gpu = gpu;
+  constructor(device: WebGpuDevice) {
+    this.device = device;
   }
 
   /** The names in order of first declaration. */
@@ -58,23 +60,28 @@ export class WebGpuStateStore {
   get<D extends Exclude<DType, 'f16'>>(variable: { readonly name: string; readonly dtype: D }): Promise<ArrayOf[D]>;
   get(name: string): Promise<TypedArray>;
   async get(key: string | { readonly name: string }): Promise<TypedArray> {
-    const { type, place } = this.#entry(typeof key === 'string' ? key : key.name);
-    const { device } = this.#gpu;
-    const readback = await this.#gpu.allocateReadback(place.bytes);
-    await this.#gpu.guarded('reading a state', () => {
+    const name = typeof key === 'string' ? key : key.name;
+    const { type, place } = this.#entry(name);
+    const { device } = this.device;
+    const what = `state ${JSON.stringify(name)}`;
+    this.device.expectBuffer(what, place.bytes);
+    let readback: GPUBuffer | undefined;
+    // Sent at once: what is read is the state after the calls made before.
+    await this.device.guarded(what, () => {
+      readback = this.device.readbackBuffer(place.bytes);
       const encoder = device.createCommandEncoder();
       encoder.copyBufferToBuffer(this.#blocks.get(place.block)!, place.offset, readback, 0, place.bytes);
       device.queue.submit([encoder.finish()]);
     });
-    await readback.mapAsync(1);
-    const array = fromDevice(type, readback.getMappedRange(), 0);
-    readback.destroy();
+    const array = fromDevice(type, await this.device.mapped(readback!, what), 0);
+    readback!.destroy();
     return array;
   }
 
-  /** Overwrites a state. Throws UserError for an unknown name, another array type or another length. */
+  /** Overwrites a state. Throws UserError for an unknown name, another array type or length, or a lost device. */
   set(key: string | { readonly name: string }, value: TypedArray | readonly number[]): void {
     const name = typeof key === 'string' ? key : key.name;
+    this.device.expectAlive();
     this.#write(name, expectStateElements(name, this.#entry(name).type, value));
   }
 
@@ -85,7 +92,7 @@ export class WebGpuStateStore {
   #write(name: string, array: TypedArray): void {
     const { type, place } = this.#entry(name);
     const bytes = toDevice({ type, packed: false }, array);
-    if (bytes.length > 0) this.#gpu.device.queue.writeBuffer(this.#blocks.get(place.block)!, place.offset, bytes);
+    if (bytes.length > 0) this.device.device.queue.writeBuffer(this.#blocks.get(place.block)!, place.offset, bytes);
   }
 
   /** Adds states that are new, in blocks of their own, or checks that those of the same names have the same types. */
@@ -96,7 +103,7 @@ export class WebGpuStateStore {
       if (known === undefined) fresh.push(declaration);
       else expectSameState(declaration.name, known.type, declaration.type);
     }
-    const { maxBufferSize } = this.#gpu.limits;
+    const { maxBufferSize } = this.device.limits;
     let open: Declaration[] = [];
     let bytes = 0;
     for (const declaration of fresh) {
@@ -113,7 +120,7 @@ export class WebGpuStateStore {
 
   async #allocate(declarations: readonly Declaration[], bytes: number): Promise<void> {
     const block = `states_${this.#blocks.size}`;
-    const buffer = await this.#gpu.allocate('states', bytes);
+    const buffer = await this.device.allocate('states', bytes);
     this.#blocks.set(block, buffer);
     let offset = 0;
     for (const declaration of declarations) {

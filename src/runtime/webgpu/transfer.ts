@@ -22,13 +22,20 @@ export function toDevice(
   return padded;
 }
 
-/** A new array of a type from what a device wrote. */
-export function fromDevice(type: TensorType, memory: ArrayBuffer, offset: number): TypedArray {
-  const result = allocate(type);
+/** What a device wrote, in an array of its type: a new one, or that of the caller. */
+export function fromDevice(
+  type: TensorType,
+  memory: ArrayBuffer,
+  offset: number,
+  into: TypedArray = allocate(type),
+): TypedArray {
   const count = sizeOf(type.shape);
-  if (isNarrow(type.dtype)) (result as Uint8Array).set(new Int32Array(memory, offset, count));
-  else new Uint8Array(result.buffer as ArrayBuffer).set(new Uint8Array(memory, offset, count * 4));
-  return result;
+  if (isNarrow(type.dtype)) (into as Uint8Array).set(new Int32Array(memory, offset, count));
+  else {
+    const bytes = new Uint8Array(into.buffer as ArrayBuffer, into.byteOffset, into.byteLength);
+    bytes.set(new Uint8Array(memory, offset, count * 4));
+  }
+  return into;
 }
 
 /** The elements of a constant as an array of its type. */
