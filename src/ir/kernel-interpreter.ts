@@ -13,6 +13,7 @@ import {
   type Monoid,
   type ScalarOp,
   type Stmt,
+  subgroupPlace,
 } from './kernel.ts';
 import { wrapToDType } from './ndarray.ts';
 import type { BinaryOp, UnaryOp } from './opattrs.ts';
@@ -32,13 +33,17 @@ interface Frame {
   readonly races: RaceDetector;
   /** Of the memory that the workgroup shares, where there is one. */
   readonly sharedRaces: RaceDetector | null;
+  readonly subgroupSize: number;
 }
+
+/** What an invocation waits for: all of its workgroup, or its subgroup, with the value that it brings. */
+type Wait = 'barrier' | { readonly stmt: Extract<Stmt, { kind: 'subgroup' }>; readonly value: number };
 
 /**
  * Runs a kernel on buffers that hold float64 whatever their dtype. Throws InternalError for an access out of range or of
  * unset memory, and where a task touches what another one writes that may run at the same time.
  */
-export function interpretKernel(kernel: Kernel, buffers: ReadonlyMap<Buffer, Float64Array>): void {
+export function interpretKernel(kernel: Kernel, buffers: ReadonlyMap<Buffer, Float64Array>, subgroupSize = 32): void {
   const memory: Memory = new Map();
   for (const { buffer } of kernel.parameters) {
     const data = buffers.get(buffer);
@@ -47,14 +52,14 @@ export function interpretKernel(kernel: Kernel, buffers: ReadonlyMap<Buffer, Flo
     memory.set(buffer, data);
   }
   const races = new RaceDetector(kernel.name);
-  const frame: Frame = { axes: new Map(), locals: new Map(), memory, races, sharedRaces: null };
+  const frame: Frame = { axes: new Map(), locals: new Map(), memory, races, sharedRaces: null, subgroupSize };
   for (const stmt of kernel.body) {
     if (stmt.kind === 'barrier') races.barrier();
     else finish(runStmt(stmt, frame));
   }
 }
 
-type Steps = Generator<'barrier', void, void>;
+type Steps = Generator<Wait, void, void>;
 
 function finish(steps: Steps): void {
   for (const _ of steps) throw new InternalError('a barrier outside a workgroup');
@@ -120,6 +125,9 @@ function* runStmt(stmt: Stmt, frame: Frame): Steps {
     case 'if':
       yield* runBlock(valuesOf(stmt.condition, 1, frame)[0] !== 0 ? stmt.then : stmt.otherwise, frame);
       return;
+    case 'subgroup':
+      yield { stmt, value: valuesOf(stmt.value, 1, frame)[0]! };
+      return;
     case 'barrier':
       yield 'barrier';
   }
@@ -139,33 +147,55 @@ function* runTasks(axes: readonly Axis[], body: readonly Stmt[], frame: Frame): 
   }
 }
 
-/** Every invocation runs to its next barrier before any runs on; all must reach the same number of them. */
+/** Every invocation runs to its next barrier or subgroup operation before any runs on; all must reach the same ones. */
 function lockstep(axis: Axis, body: readonly Stmt[], frame: Frame): void {
-  const { races } = frame;
+  const { races, subgroupSize } = frame;
   const sharedRaces = races.ofWorkgroup();
   const tasks = Array.from({ length: axis.extent }, () => ({
     own: races.beginTask(),
     shared: sharedRaces.beginTask(),
   }));
-  const invocations = tasks.map((_, i) =>
-    // What an invocation allocates is its own; what was there before is shared.
-    runBlock(body, {
-      ...frame,
-      sharedRaces,
-      axes: new Map(frame.axes).set(axis, i),
-      locals: new Map(frame.locals),
-      memory: new Map(frame.memory),
-    }),
-  );
+  // What an invocation allocates is its own; what was there before is shared.
+  const frames = tasks.map((_, i) => ({
+    ...frame,
+    sharedRaces,
+    axes: new Map(frame.axes).set(axis, i),
+    locals: new Map(frame.locals)
+      .set(subgroupPlace.id, [Math.floor(i / subgroupSize)])
+      .set(subgroupPlace.count, [Math.ceil(axis.extent / subgroupSize)])
+      .set(subgroupPlace.lane, [i % subgroupSize])
+      .set(subgroupPlace.size, [subgroupSize]),
+    memory: new Map(frame.memory),
+  }));
+  const invocations = frames.map((own) => runBlock(body, own));
   for (;;) {
-    const done = invocations.map((steps, i) => {
+    const waits = invocations.map((steps, i) => {
       races.resume(tasks[i]!.own);
       sharedRaces.resume(tasks[i]!.shared);
-      return steps.next().done === true;
+      const next = steps.next();
+      return next.done === true ? 'end' : next.value;
     });
-    sharedRaces.barrier();
-    if (done.every((finished) => finished)) return;
-    if (done.some((finished) => finished)) throw new InternalError('a barrier that not every invocation reaches');
+    const [first] = waits;
+    const all = waits.every((wait) => kindOf(wait) === kindOf(first!));
+    if (!all) throw new InternalError('a barrier or subgroup operation that not every invocation reaches');
+    if (first === 'end') return;
+    if (first === 'barrier') sharedRaces.barrier();
+    else combineSubgroups(waits as Exclude<Wait, 'barrier'>[], frames);
+  }
+}
+
+/** What has to be the same for all that wait together. */
+function kindOf(wait: Wait | 'end'): unknown {
+  return typeof wait === 'string' ? wait : wait.stmt;
+}
+
+function combineSubgroups(waits: readonly Exclude<Wait, 'barrier'>[], frames: readonly Frame[]): void {
+  const { subgroupSize } = frames[0]!;
+  const { local, monoid } = waits[0]!.stmt;
+  for (let start = 0; start < waits.length; start += subgroupSize) {
+    const values = waits.slice(start, start + subgroupSize).map(({ value }) => value);
+    const result = values.reduce((a, b) => combine(monoid, a, b, local.dtype));
+    for (const { locals } of frames.slice(start, start + subgroupSize)) locals.set(local, [result]);
   }
 }
 

@@ -53,6 +53,8 @@ function printBlock(body: readonly Stmt[], depth: number): string[] {
           ...printBlock(stmt.body, depth + 1),
           `${pad}}`,
         ];
+      case 'subgroup':
+        return [`${pad}${stmt.local.name} = subgroup ${stmt.monoid}(${printScalar(stmt.value)})`];
       case 'barrier':
         return [`${pad}barrier`];
     }

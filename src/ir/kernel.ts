@@ -156,7 +156,20 @@ export type Stmt =
    * All invocations of a workgroup meet here. At the top of a kernel's body: what stands before is over. Statements at the
    * top that no barrier separates do not depend on one another, unless one names a local or stack buffer of the other.
    */
-  | { readonly kind: 'barrier' };
+  | { readonly kind: 'barrier' }
+  /** `local` = the values of all invocations of a subgroup, combined; all of them come here together. Names the result. */
+  | { readonly kind: 'subgroup'; readonly local: Local; readonly monoid: Monoid; readonly value: Expr };
+
+/**
+ * Where an invocation stands: among the subgroups of its workgroup (some number of invocations, 4 to 128 of them, that a device
+ * runs together and that combine values without memory), and in its own. They have values in every kernel for a GPU.
+ */
+export const subgroupPlace = {
+  id: { name: 'subgroup', dtype: 'i32', lanes: 1 },
+  count: { name: 'subgroups', dtype: 'i32', lanes: 1 },
+  lane: { name: 'subgroup_lane', dtype: 'i32', lanes: 1 },
+  size: { name: 'subgroup_size', dtype: 'i32', lanes: 1 },
+} as const satisfies Readonly<Record<string, Local>>;
 
 export interface KernelParameter {
   readonly buffer: Buffer;

@@ -76,6 +76,7 @@ function rewriteStmt(stmt: Stmt, replacement: Replacement): Stmt {
     case 'let':
     case 'accumulate':
     case 'assign':
+    case 'subgroup':
       return {
         ...stmt,
         local: rewriteLocal(stmt.local, replacement),
@@ -164,6 +165,7 @@ export function exprsOf(stmt: Stmt): readonly Expr[] {
     case 'let':
     case 'accumulate':
     case 'assign':
+    case 'subgroup':
       return [stmt.value];
     case 'store':
     case 'update':

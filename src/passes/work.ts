@@ -28,6 +28,7 @@ function cyclesOfStmt(stmt: Stmt): number {
     case 'accumulator':
     case 'accumulate':
     case 'assign':
+    case 'subgroup':
     case 'store':
     case 'update':
       return 1 + cyclesOfExprs(stmt);

@@ -11,6 +11,7 @@ import { bytesPerElement } from '../../src/ir/types.ts';
 export function interpretProgram(
   program: Program,
   inputs: ReadonlyMap<string, Float64Array>,
+  subgroupSize?: number,
 ): Map<string, Float64Array> {
   const outputs = new Map(
     program.outputs.map((buffer) => [buffer.name, new Float64Array(buffer.type.shape.reduce((n, d) => n * d, 1))]),
@@ -40,6 +41,7 @@ export function interpretProgram(
     interpretKernel(
       kernel,
       new Map(kernel.parameters.map(({ buffer }, i) => [buffer, memoryOf(args[i]!, buffer.size)])),
+      subgroupSize,
     );
   }
   return outputs;

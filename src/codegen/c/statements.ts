@@ -102,6 +102,8 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
     }
     case 'barrier':
       return line('ash_wait(worker);');
+    case 'subgroup':
+      throw new InternalError('a subgroup in a C kernel');
   }
 }
 

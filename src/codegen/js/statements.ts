@@ -80,6 +80,8 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number, scratch: string[]): 
     }
     case 'barrier':
       return [];
+    case 'subgroup':
+      throw new InternalError('a subgroup in a JavaScript kernel');
   }
 }
 

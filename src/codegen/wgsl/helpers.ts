@@ -32,6 +32,8 @@ fn ash_special(bits: u32) -> f32 { return bitcast<f32>(bits); }`,
   },
   ash_max_f32: extreme('max', '>'),
   ash_min_f32: extreme('min', '<'),
+  ash_subgroup_max: subgroupExtreme('max', 'Max'),
+  ash_subgroup_min: subgroupExtreme('min', 'Min'),
   ash_sign_f32: {
     needs: [],
     text: 'fn ash_sign_f32(x: f32) -> f32 { return select(select(x, -1.0f, x < 0.0f), 1.0f, x > 0.0f); }',
@@ -108,6 +110,16 @@ function extreme(name: string, better: '<' | '>'): Helpers[string] {
   return {
     needs: ['ash_is_nan'],
     text: `fn ash_${name}_f32(a: f32, b: f32) -> f32 { return select(select(a, b, b ${better} a), b, ash_is_nan(b)); }`,
+  };
+}
+
+/** A subgroup's extreme passes over NaN, or does not. */
+function subgroupExtreme(name: string, builtin: string): Helpers[string] {
+  return {
+    needs: ['ash_is_nan', 'ash_special'],
+    text: `fn ash_subgroup_${name}(x: f32) -> f32 {
+  return select(subgroup${builtin}(x), ash_special(ash_nan_bits), subgroupAny(ash_is_nan(x)));
+}`,
   };
 }
 

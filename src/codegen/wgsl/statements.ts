@@ -2,7 +2,16 @@
 
 import { InternalError } from '../../ir/errors.ts';
 import { type Axis, add, fixed } from '../../ir/index-expr.ts';
-import { type Buffer, type Kernel, type Local, lanesOf, type Monoid, type Stmt } from '../../ir/kernel.ts';
+import {
+  type Buffer,
+  type Kernel,
+  type Local,
+  lanesOf,
+  type Monoid,
+  type Stmt,
+  subgroupPlace,
+} from '../../ir/kernel.ts';
+import { walkStmts } from '../../passes/expr-rewrite.ts';
 import { vectorBuffers } from '../../passes/gpu/vector-buffers.ts';
 import { describeKernel } from '../names.ts';
 import {
@@ -91,14 +100,40 @@ function shaderText(
   });
   const head = printHead(group, lane, scope);
   const lines = printBlock(body, scope, 1);
+  const subgroups = usesSubgroups(body);
+  const places = subgroups ? subgroupPlaces(scope) : [];
+  const parameters = [
+    '@builtin(workgroup_id) workgroup: vec3<u32>',
+    '@builtin(local_invocation_index) invocation: u32',
+    ...places.map(({ builtin }) => `@builtin(${builtin}) at_${builtin}: u32`),
+  ];
   const main = [
     `@compute @workgroup_size(${lane.extent})`,
-    'fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) invocation: u32) {',
+    `fn main(${parameters.join(', ')}) {`,
     ...head,
+    ...places.map(({ name, builtin }) => `  let ${name} = i32(at_${builtin});`),
     ...lines,
     '}',
   ];
-  return `${[[...declarations, ...sharing].join('\n'), ...helpersInOrder(scope.helpers), main.join('\n')].join('\n\n')}\n`;
+  const needed = subgroups ? ['enable subgroups;\nrequires subgroup_id;'] : [];
+  return `${[...needed, [...declarations, ...sharing].join('\n'), ...helpersInOrder(scope.helpers), main.join('\n')].join('\n\n')}\n`;
+}
+
+function usesSubgroups(body: readonly Stmt[]): boolean {
+  let found = false;
+  walkStmts(body, ({ kind }) => {
+    if (kind === 'subgroup') found = true;
+  });
+  return found;
+}
+
+/** The places of an invocation among subgroups by their names and WGSL's. */
+function subgroupPlaces({ names }: Scope): { name: string; builtin: string }[] {
+  const builtins = { id: 'subgroup_id', count: 'num_subgroups', lane: 'subgroup_invocation_id', size: 'subgroup_size' };
+  return Object.entries(builtins).map(([key, builtin]) => {
+    const local = subgroupPlace[key as keyof typeof builtins];
+    return { name: names.nameOf(local, local.name), builtin };
+  });
 }
 
 function printHead(group: Axis, lane: Axis, scope: Scope): string[] {
@@ -163,6 +198,16 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
     }
     case 'barrier':
       return [`${pad}workgroupBarrier();`];
+    case 'subgroup': {
+      const value = printExpr(stmt.value, scope);
+      const { dtype } = stmt.local;
+      // The extremes of a subgroup pass over NaN.
+      const call =
+        dtype === 'f32' && extremes.has(stmt.monoid)
+          ? `${helper(`ash_subgroup_${stmt.monoid}`, scope)}(${value})`
+          : `${(dtype === 'bool' ? ofTruths : ofNumbers)[stmt.monoid]}(${value})`;
+      return [`${pad}let ${name(stmt.local)} = ${call};`];
+    }
     case 'tasks':
       throw new InternalError('tasks of threads in a WGSL kernel');
   }
@@ -194,6 +239,18 @@ function asWord(buffer: Buffer, value: string, scope: Scope): string {
   const type = wordType(buffer, scope);
   return type === buffer.dtype ? value : `bitcast<${typeName(type)}>(${value})`;
 }
+
+const extremes: ReadonlySet<Monoid> = new Set(['max', 'min']);
+
+const ofNumbers: Readonly<Record<Monoid, string>> = {
+  sum: 'subgroupAdd',
+  prod: 'subgroupMul',
+  max: 'subgroupMax',
+  min: 'subgroupMin',
+  and: 'subgroupAnd',
+  or: 'subgroupOr',
+};
+const ofTruths: Readonly<Record<Monoid, string>> = { ...ofNumbers, and: 'subgroupAll', or: 'subgroupAny' };
 
 const operators: Readonly<Record<Monoid, string | null>> = {
   sum: '+',

@@ -167,6 +167,7 @@ class Legalizer {
         return { ...stmt, body: this.block(stmt.body) };
       case 'let':
       case 'assign':
+      case 'subgroup':
         return { ...stmt, local: this.local(stmt.local), value: this.value(stmt.value) };
       case 'accumulator':
         return { ...stmt, local: this.local(stmt.local), initial: this.value(stmt.initial) };

@@ -25,7 +25,7 @@ export function lowerAttention(
   const { query, key, depth, channel, batch } = attention;
   const candidates = attentionSchedules(query.extent, key.extent, target);
   const tiles = candidates.map(
-    ({ queries, invocations }) => new AttentionTile(context, anchor, attention, queries, invocations),
+    ({ queries, invocations }) => new AttentionTile(context, anchor, attention, queries, invocations, target.subgroups),
   );
   const fits = (tile: AttentionTile): boolean => tile.sharedBytes <= target.sharedBytes;
   const tile = tiles.find(fits) ?? tiles[tiles.length - 1]!;
@@ -54,7 +54,14 @@ class AttentionTile {
   readonly #rows: ReturnType<typeof rowStmts>;
   readonly #shared: readonly Buffer[];
 
-  constructor(context: LoweringContext, anchor: Node, attention: Attention, count: number, invocations: number) {
+  constructor(
+    context: LoweringContext,
+    anchor: Node,
+    attention: Attention,
+    count: number,
+    invocations: number,
+    subgroups: boolean,
+  ) {
     const { query, key, depth, weights, scores } = attention;
     const { dtype } = weights.type;
     this.#context = context;
@@ -70,7 +77,7 @@ class AttentionTile {
     this.#scores = rows('scores', key.extent);
     this.#weights = rows('weights', key.extent);
     this.#tree = { name: 'sums', dtype, size: invocations, space: 'shared' };
-    const lanes = new RowWorkgroup(invocations, of(this.#lane), gpuBytes[dtype] * key.extent);
+    const lanes = new RowWorkgroup(invocations, of(this.#lane), gpuBytes[dtype] * key.extent, subgroups);
     this.#rows = this.#rowsOf(lanes, scores.results[0]!);
     const kept = this.#rows.allocations.flatMap((stmt) => (stmt.kind === 'allocate' ? [stmt.buffer] : []));
     this.#shared = [this.#queries, this.#scores, this.#weights, this.#tree, ...lanes.trees, ...kept];

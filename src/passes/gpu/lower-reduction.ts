@@ -26,7 +26,7 @@ import { workOf } from '../lower-element.ts';
 import { isBetter, type Reduction, type Running, running } from '../lower-reduction.ts';
 import { clamped, isLess, limited, named, namedIndices, within, workgroups } from './grid.ts';
 import { type GpuTarget, type ReductionSchedule, reductionSchedule } from './schedule.ts';
-import { treeStmts } from './tree.ts';
+import { combineAll, treeStmts } from './tree.ts';
 
 /** One kernel, or two where the reduction is long and its results are few. */
 export function reductionKernels(context: LoweringContext, reduction: Reduction, target: GpuTarget): KernelBody[] {
@@ -41,11 +41,11 @@ export function reductionKernels(context: LoweringContext, reduction: Reduction,
   const contiguous = contiguousAxis([reduction.element], [...reduction.domain, ...reduction.reduced]);
   const columnsContiguous = contiguous !== null && reduction.domain.includes(contiguous);
   const schedule = reductionSchedule(results, length, { columnsContiguous, position: reduction.position }, target);
-  if (schedule.chunks === 1) return [{ suffix: '', body: reductionGrid(reduction, schedule), flops }];
+  if (schedule.chunks === 1) return [{ suffix: '', body: reductionGrid(reduction, schedule, target), flops }];
   const { partial, first } = partialReduction(context, reduction, schedule.chunks);
   const second = combining(reduction, partial, schedule.chunks);
   return [
-    { suffix: '_partial', body: reductionGrid(first, { ...schedule, chunks: 1 }), flops },
+    { suffix: '_partial', body: reductionGrid(first, { ...schedule, chunks: 1 }, target), flops },
     { suffix: '', body: second, flops: schedule.chunks * results },
   ];
 }
@@ -90,13 +90,15 @@ export function combining(reduction: Reduction, partial: Buffer, chunks: number)
   const chunk = axis('chunk', chunks);
   const { domain } = reduction;
   const offset = flatten([of(chunk), ...domain.map(of)], [chunks, ...domain.map(({ extent }) => extent)]);
-  const schedule = { columns: 64, rows: 1, rowsFirst: false, chunks: 1 };
-  return reductionGrid({ ...reduction, reduced: [chunk], element: load(partial, offset) }, schedule);
+  return alone({ ...reduction, reduced: [chunk], element: load(partial, offset) }, extentOf(domain), 64);
 }
 
-function reductionGrid(reduction: Reduction, schedule: ReductionSchedule): Stmt[] {
+function reductionGrid(reduction: Reduction, schedule: ReductionSchedule, target: GpuTarget): Stmt[] {
   const results = extentOf(reduction.domain);
-  return schedule.rows === 1 ? alone(reduction, results, schedule.columns) : together(reduction, results, schedule);
+  if (schedule.rows === 1) return alone(reduction, results, schedule.columns);
+  return schedule.columns === 1 && !reduction.position
+    ? single(reduction, results, schedule.rows, target.subgroups)
+    : together(reduction, results, schedule);
 }
 
 /** An invocation for each result. */
@@ -115,6 +117,21 @@ function alone(reduction: Reduction, results: number, columns: number): Stmt[] {
     const at = named('at', flat);
     const { stmts, map: indices } = namedIndices(reduction.domain, limited(at.index, results - 1));
     return [...at.stmts, ...within(at.index, results, [...stmts, ...substituteStmts(body, indices)])];
+  });
+}
+
+/** A workgroup for each result: an invocation takes every rows-th element, and all combine what they have. */
+function single(reduction: Reduction, results: number, rows: number, subgroups: boolean): Stmt[] {
+  const state = running(reduction);
+  const { dtype } = reduction.element;
+  const values: Buffer = { name: 'values', dtype, size: rows, space: 'shared' };
+  return workgroups(results, rows, [{ kind: 'allocate', buffer: values }], (group, lane) => {
+    const { stmts, map } = namedIndices(reduction.domain, group);
+    const steps = substituteStmts([...state.begin(), ...stepsOver(reduction, state, lane, rows)], map);
+    const all = combineAll([{ buffer: values, monoid: reduction.monoid }], [state.value], lane, rows, subgroups);
+    const finish = substituteStmts(reduction.finish(all.results[0]!), map);
+    const last: Stmt = { kind: 'if', condition: isLess(lane, 1), then: finish, otherwise: [] };
+    return [...stmts, ...steps, ...all.stmts, last];
   });
 }
 

@@ -1,8 +1,8 @@
 // Groups by rows on a GPU: a workgroup for each row. Every phase runs over the row in steps of the workgroup; an element
 // is always the business of the same invocation, so rows kept in shared memory need no barriers, only reductions do.
 
-import { type Axis, add, axis, boundsOf, fixed, type IndexExpr, multiply, of } from '../../ir/index-expr.ts';
-import { type Buffer, type Expr, type Local, literal, load, type Stmt } from '../../ir/kernel.ts';
+import { type Axis, add, axis, boundsOf, type IndexExpr, multiply, of } from '../../ir/index-expr.ts';
+import { type Buffer, type Expr, type Local, literal, localValue, type Stmt } from '../../ir/kernel.ts';
 import { identityOf } from '../../ir/ops/monoid.ts';
 import { sizeOf } from '../../ir/types.ts';
 import type { KernelBody, LoweringContext } from '../group.ts';
@@ -12,7 +12,7 @@ import { workOf } from '../lower-element.ts';
 import { type RowBody, type RowLoops, rowKernel } from '../lower-rows.ts';
 import { isLess, within, workgroups } from './grid.ts';
 import { fewestRowInvocations, type GpuTarget, gpuBytes, keptRowBytes, rowInvocations } from './schedule.ts';
-import { treeStmts } from './tree.ts';
+import { combineAll } from './tree.ts';
 
 export function lowerRows(context: LoweringContext, target: GpuTarget): KernelBody[] {
   const { domain } = context.group;
@@ -39,7 +39,7 @@ interface RowGrid {
 /** With fewer invocations, and then without rows kept between phases, where the trees of many reductions would not fit. */
 function fitting(context: LoweringContext, invocations: number, rowBytes: number, target: GpuTarget): RowGrid {
   const lane = axis('lane', invocations);
-  const workgroup = new RowWorkgroup(invocations, of(lane), rowBytes);
+  const workgroup = new RowWorkgroup(invocations, of(lane), rowBytes, target.subgroups);
   const { rows, allocations, stmts } = rowKernel(context, workgroup);
   const shared = [
     ...allocations.flatMap((stmt) => (stmt.kind === 'allocate' ? [stmt.buffer] : [])),
@@ -60,10 +60,12 @@ export class RowWorkgroup implements RowLoops {
   readonly invocations: number;
   readonly lane: IndexExpr;
   readonly rowBytes: number;
-  constructor(invocations: number, lane: IndexExpr, rowBytes: number) {
+  readonly subgroups: boolean;
+  constructor(invocations: number, lane: IndexExpr, rowBytes: number, subgroups: boolean) {
     this.invocations = invocations;
     this.lane = lane;
     this.rowBytes = rowBytes;
+    this.subgroups = subgroups;
   }
 
   each(length: number, body: (at: IndexExpr) => Stmt[]): Stmt[] {
@@ -87,30 +89,8 @@ export class RowWorkgroup implements RowLoops {
     });
     const steps = this.each(length, (at) => body(at, take));
     const trees = this.#treesFor(reductions);
-    const put = trees.map(({ buffer }, i): Stmt => {
-      const value: Expr = { kind: 'local', dtype: own[i]!.dtype, local: own[i]! };
-      return { kind: 'store', buffer, offset: this.lane, value };
-    });
-    const results = trees.map(
-      ({ buffer }, i): Local => ({ name: reductions[i]!.monoid, dtype: buffer.dtype, lanes: 1 }),
-    );
-    const taken = trees.map(
-      ({ buffer }, i): Stmt => ({ kind: 'let', local: results[i]!, value: load(buffer, fixed(0)) }),
-    );
-    const barrier: Stmt = { kind: 'barrier' };
-    return {
-      // The last barrier lets the next phase use the trees again.
-      stmts: [
-        ...start,
-        ...steps,
-        ...put,
-        barrier,
-        ...treeStmts(trees, this.lane, 1, this.invocations),
-        ...taken,
-        barrier,
-      ],
-      results: results.map((local) => ({ kind: 'local', dtype: local.dtype, local })),
-    };
+    const { stmts, results } = combineAll(trees, own.map(localValue), this.lane, this.invocations, this.subgroups);
+    return { stmts: [...start, ...steps, ...stmts], results };
   }
 
   once(stmts: Stmt[]): Stmt[] {

@@ -12,16 +12,21 @@ export interface GpuTarget {
   readonly sharedBytes: number;
   /** Invocations that fill the machine: fewer leave it idle. */
   readonly wanted: number;
+  /** True: invocations that run together can combine values without shared memory. */
+  readonly subgroups: boolean;
 }
 
 /** WebGPU's default limits; 16,384 invocations are eight per lane of a small GPU and a sixteenth of the largest. */
-export const defaultGpu: GpuTarget = { invocations: 256, sharedBytes: 16_384, wanted: 16_384 };
+export const defaultGpu: GpuTarget = { invocations: 256, sharedBytes: 16_384, wanted: 16_384, subgroups: false };
 
 /** Offsets of buffer bindings are multiples of this (minStorageBufferOffsetAlignment of every adapter). */
 export const bindingAlignment = 256;
 
 /** i8, u8 and bool take four bytes in memory that kernels write: two invocations cannot write bytes of one word. */
 export const gpuBytes: Readonly<Record<DType, number>> = { ...bytesPerElement, i8: 4, u8: 4, bool: 4 };
+
+/** Invocations of a subgroup at least, on any device. */
+export const fewestOfSubgroup = 4;
 
 /** Invocations of a workgroup that runs over elements: four times the widest subgroup of 64. */
 export const elementInvocations = 256;

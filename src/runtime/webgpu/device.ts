@@ -23,6 +23,14 @@ const limitsOf = (limits: WgslLimits): WgslLimits => ({
 export interface DeviceOptions {
   /** Which of several adapters. Default: the faster one. */
   readonly powerPreference?: 'low-power' | 'high-performance';
+  /** `none`: the device offers no more than WebGPU promises everywhere. Default: all of the adapter's features that help. */
+  readonly features?: 'all' | 'none';
+}
+
+/** What kernels may use beyond what WebGPU promises. */
+export interface GpuFeatures {
+  /** Invocations that run together combine values. */
+  readonly subgroups: boolean;
 }
 
 /** A device and everything that compiled functions share on it. */
@@ -31,11 +39,13 @@ export class WebGpuDevice {
   /** Vendor, architecture and description of the adapter, for messages and reports. */
   readonly description: string;
   readonly limits: WgslLimits;
+  readonly features: GpuFeatures;
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   #lost: UserError | null = null;
 
-  constructor(device: GPUDevice, description: string) {
+  constructor(device: GPUDevice, description: string, features: GpuFeatures) {
     this.device = device;
+    this.features = features;
     this.description = description;
     this.limits = limitsOf(device.limits);
     void device.lost.then(({ reason, message }) => {
@@ -159,20 +169,27 @@ export class WebGpuDevice {
   }
 }
 
+const optionalFeatures = ['timestamp-query', 'subgroups'] as const;
+
 /** Opens a device with the adapter's own limits. Throws UserError where there is no adapter. */
 export async function openDevice(
   gpu: GPU,
-  { powerPreference = 'high-performance' }: DeviceOptions = {},
+  { powerPreference = 'high-performance', features = 'all' }: DeviceOptions = {},
 ): Promise<WebGpuDevice> {
   const adapter = await gpu.requestAdapter({ powerPreference });
   if (adapter === null)
     throw new UserError(
       'WebGPU finds no adapter here: the browser or the driver offers none. Compile for target js or c instead',
     );
+  const wanted = optionalFeatures.filter((name) => adapter.features.has(name));
   const device = await adapter.requestDevice({
     requiredLimits: { ...limitsOf(adapter.limits) },
-    requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
+    requiredFeatures: wanted.filter((name) => name === 'timestamp-query' || features === 'all'),
   });
+  // A shader has to know which subgroup it is in, which came to the language after the feature.
+  const subgroups = device.features.has('subgroups') && gpu.wgslLanguageFeatures.has('subgroup_id');
   const { vendor, architecture, description } = adapter.info;
-  return new WebGpuDevice(device, [vendor, architecture, description].filter((part) => part !== '').join(' '));
+  return new WebGpuDevice(device, [vendor, architecture, description].filter((part) => part !== '').join(' '), {
+    subgroups,
+  });
 }
