@@ -2,13 +2,14 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { FileArray } from '../io/array.ts';
+import type { FileArray, FileDType } from '../io/array.ts';
 import { readNpyFile } from '../io/files.ts';
 import { writeNpy } from '../io/npy.ts';
 import { writeAllAside } from '../io/write-aside.ts';
 import type { RangeCheck } from '../ir/program.ts';
-import { formatType, isFloat, sameShape, sizeOf, type TensorType } from '../ir/types.ts';
+import { isFloat, sameShape, sizeOf, type TensorType } from '../ir/types.ts';
 import { arrayConstructor, arrayFrom, type TypedArray } from '../runtime/arrays.ts';
+import { fromCarrier, toCarrier } from './element-types.ts';
 import { Failure, Misuse } from './failure.ts';
 import type { Arrays, Boundary } from './runnable.ts';
 
@@ -41,7 +42,7 @@ function inputGiven(inputs: readonly Boundary[], text: string): Boundary {
 export function expectAll(inputs: readonly Boundary[], given: Arrays): void {
   const missing = inputs.filter(({ name }) => given[name] === undefined);
   if (missing.length === 0) return;
-  const list = missing.map(({ name, type }) => `  --input ${quoted(name)}=FILE.npy   ${formatType(type)}`).join('\n');
+  const list = missing.map((input) => `  --input ${quoted(input.name)}=FILE.npy   ${formatBoundary(input)}`).join('\n');
   throw new Misuse(`${missing.length === 1 ? 'an input is' : `${missing.length} inputs are`} missing:\n${list}`);
 }
 
@@ -50,18 +51,21 @@ const quoted = (name: string): string => (/^[\w.:/-]+$/.test(name) ? name : `'${
 const listed = (inputs: readonly Boundary[]): string =>
   inputs.length === 0
     ? 'the function has none'
-    : `the function has ${inputs.map(({ name, type }) => `${name}: ${formatType(type)}`).join(', ')}`;
+    : `the function has ${inputs.map((input) => `${input.name}: ${formatBoundary(input)}`).join(', ')}`;
 
-function readInput({ name, type }: Boundary, file: string): TypedArray {
+/** The type of an input's or output's file. */
+export const formatBoundary = ({ type, file = type.dtype }: Boundary): string => `${file}[${type.shape}]`;
+
+function readInput({ name, type, file: dtype = type.dtype }: Boundary, file: string): TypedArray {
   const array = readNpyFile(file);
-  if (array.dtype !== type.dtype || !sameShape(array.shape, type.shape))
+  if (array.dtype !== dtype || !sameShape(array.shape, type.shape))
     throw new Failure(
-      `--input ${name}: ${formatType(type)} expected, ${file} holds ${array.dtype}[${array.shape}]${wayOut(array, type)}`,
+      `--input ${name}: ${dtype}[${type.shape}] expected, ${file} holds ${array.dtype}[${array.shape}]${wayOut(array, dtype, type)}`,
     );
   return elementsFor(type, array);
 }
 
-const numpyNames: Readonly<Record<string, string>> = {
+const numpyNames: Readonly<Record<FileDType, string>> = {
   f32: 'float32',
   f64: 'float64',
   f16: 'float16',
@@ -71,21 +75,25 @@ const numpyNames: Readonly<Record<string, string>> = {
   u32: 'uint32',
   i64: 'int64',
   bool: 'bool',
+  i16: 'int16',
+  u16: 'uint16',
+  u64: 'uint64',
 };
 
 /** How NumPy makes the one of the other. */
-function wayOut(array: FileArray, type: TensorType): string {
-  const cast = array.dtype === type.dtype ? '' : `.astype('${numpyNames[type.dtype]}')`;
+function wayOut(array: FileArray, dtype: FileDType, type: TensorType): string {
+  const cast = array.dtype === dtype ? '' : `.astype('${numpyNames[dtype]}')`;
   const shaped = sameShape(array.shape, type.shape) ? '' : `.reshape(${type.shape.join(', ')})`;
   if (shaped !== '' && sizeOf(array.shape) !== sizeOf(type.shape)) return '';
   return ` (in NumPy: array${cast}${shaped})`;
 }
 
 /** Elements as the runtime takes them. A file may call any byte a truth value; kernels know 0 and 1. */
-function elementsFor(type: TensorType, { data }: FileArray): TypedArray {
-  if (type.dtype === 'bool') return (data as Uint8Array).map((value) => (value === 0 ? 0 : 1));
-  const Elements = arrayConstructor(type.dtype);
-  return new Elements(data.buffer as ArrayBuffer);
+function elementsFor(type: TensorType, array: FileArray): TypedArray {
+  const elements = toCarrier(array);
+  // Refuses what no runtime takes.
+  arrayConstructor(type.dtype);
+  return type.dtype === 'bool' ? (elements as Uint8Array).map((value) => (value === 0 ? 0 : 1)) : elements;
 }
 
 /** A generator of numbers in [0, 1): a 32-bit mixed counter (Steele, Lea, Flood, OOPSLA 2014). */
@@ -118,9 +126,9 @@ export function randomInput({ name, type }: Boundary, checks: readonly RangeChec
 export function writeOutputs(directory: string, outputs: readonly Boundary[], arrays: Arrays): Map<string, string> {
   const names = fileNames(outputs.map(({ name }) => name));
   const files = new Map(outputs.map(({ name }) => [name, join(directory, `${names.get(name)}.npy`)]));
-  const contents = outputs.map(({ name, type }): [string, Uint8Array] => [
+  const contents = outputs.map(({ name, type, file = type.dtype }): [string, Uint8Array] => [
     files.get(name)!,
-    writeNpy({ dtype: type.dtype, shape: type.shape, data: arrays[name]! }),
+    writeNpy({ dtype: file, shape: type.shape, data: fromCarrier(file, arrays[name]!) }),
   ]);
   try {
     writeAllAside(contents);

@@ -30,7 +30,8 @@ export function describeFailure(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const debug = (process.env.ASHLAR_DEBUG ?? '') !== '';
   const system = 'syscall' in error;
-  if (!debug && (plainNames.has(error.name) || system)) return error.message;
+  const known = plainNames.has(error.name) || plain.some((kind) => error instanceof kind);
+  if (!debug && (known || system)) return error.message;
   return error.stack ?? `${error.name}: ${error.message}`;
 }
 

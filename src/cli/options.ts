@@ -1,5 +1,6 @@
 // The values of options: each is checked where the line is parsed, so that a wrong one is misuse and nothing has begun.
 
+import { existsSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 
 /** A whole number of at least 1. */
@@ -37,13 +38,23 @@ export const assignment =
     return [...before, text];
   };
 
-/** `NAME=N`, added to those given before. */
-export const size =
-  (what: string) =>
-  (text: string, before: ReadonlyMap<string, number> = new Map()): ReadonlyMap<string, number> => {
+/** `NAME=VALUE`, added to those given before; the last `=` divides. */
+export const named =
+  <T>(what: string, parse: (value: string) => T) =>
+  (text: string, before: ReadonlyMap<string, T> = new Map()): ReadonlyMap<string, T> => {
     const at = text.lastIndexOf('=');
-    if (at < 1) throw new InvalidArgumentError(`${what} expected.`);
+    if (at < 1 || at === text.length - 1) throw new InvalidArgumentError(`${what} expected.`);
     const name = text.slice(0, at);
     if (before.has(name)) throw new InvalidArgumentError(`${JSON.stringify(name)} is given twice.`);
-    return new Map([...before, [name, count(text.slice(at + 1))]]);
+    return new Map([...before, [name, parse(text.slice(at + 1))]]);
   };
+
+/** `1,3,224,224`, or `scalar`. */
+export const shape = (text: string): number[] =>
+  text === 'scalar' ? [] : text.split(',').map((dim) => count(dim.trim()));
+
+/** A file that there is. */
+export function existing(path: string): string {
+  if (!existsSync(path)) throw new InvalidArgumentError(`${path} does not exist.`);
+  return path;
+}

@@ -2,7 +2,7 @@
 
 import { Command, Option } from 'commander';
 import type { OwnModules } from './model/module.ts';
-import { assignment, count, listOf, seconds, size } from './options.ts';
+import { assignment, count, existing, listOf, named, seconds, shape } from './options.ts';
 import { hasColours } from './terminal.ts';
 import { version } from './version.ts';
 
@@ -53,7 +53,17 @@ function onModel(program: Command, name: string, description: string): Command {
     .argument('<model>', "a module, an .onnx file or an artifact's folder")
     .option('--export <name>', 'which function of a module (default: the only one)')
     .option('--state <file>', 'safetensors file with trained values of the variables')
-    .option('--dim <name=size>', 'size of a dimension that an .onnx file names (default: 1)', size('NAME=SIZE'));
+    .option(
+      '--dim <name=size>',
+      '.onnx: size of a dimension that the file names (default: 1)',
+      named('NAME=SIZE', count),
+    )
+    .option('--shape <name=sizes>', '.onnx: shape of an input, as x=1,3,224,224', named('NAME=SIZE,SIZE,…', shape))
+    .option(
+      '--constant <name=file>',
+      '.onnx: .npy file of an input that never changes',
+      named('NAME=FILE.npy', existing),
+    );
 }
 
 const target = (description: string): Option => new Option('-t, --target <target>', description).choices(targets);

@@ -1,9 +1,12 @@
 // What `run` and `bench` run: a function compiled for a target, or an artifact.
 
+import type { FileDType } from '../io/array.ts';
 import type { RangeCheck } from '../ir/program.ts';
 import type { TensorType } from '../ir/types.ts';
 import { inputChecks } from '../passes/input-checks.ts';
 import type { TypedArray } from '../runtime/arrays.ts';
+import { loadArtifact } from '../runtime/artifact/load.ts';
+import type { LoadedArtifact, LoadedFunction } from '../runtime/artifact/loaded.ts';
 import { threadCount } from '../runtime/c/compile.ts';
 import { hasCompiler } from '../runtime/c/compiler.ts';
 import { compile } from '../runtime/compile.ts';
@@ -12,14 +15,17 @@ import { compileForWebGpu } from '../runtime/webgpu/compile.ts';
 import { openDevice } from '../runtime/webgpu/device.ts';
 import { nodeGpu } from '../runtime/webgpu/node-gpu.ts';
 import { Misuse } from './failure.ts';
-import { loadDefinition, type ModelOptions } from './model/load.ts';
+import { isArtifact, loadDefinition, type ModelOptions } from './model/load.ts';
 import type { OwnModules } from './model/module.ts';
+import type { ModelDefinition } from './model/onnx.ts';
 import type { Target } from './stages.ts';
 import { note } from './terminal.ts';
 
 export interface Boundary {
   readonly name: string;
   readonly type: TensorType;
+  /** The element type of its file, where that is no dtype. Default: the dtype. */
+  readonly file?: FileDType;
 }
 
 export type Arrays = Readonly<Record<string, TypedArray>>;
@@ -48,13 +54,49 @@ export interface RunnableOptions extends ModelOptions {
 }
 
 export async function openRunnable(path: string, options: RunnableOptions, own: OwnModules): Promise<Runnable> {
+  if (isArtifact(path)) return openArtifact(path, options);
   const target = options.target ?? defaultTarget();
   if (target !== 'c' && options.threads !== undefined)
     throw new Misuse(`--threads is for target c; leave it out for ${target}`);
   if (target !== 'c' && options.tuning !== undefined)
     throw new Misuse(`--tuning is for target c; leave it out for ${target}`);
-  const definition = await loadDefinition(path, options, own);
-  return compiled(definition as Definition<Arrays, Arrays>, target, options);
+  return compiled(await loadDefinition(path, options, own), target, options);
+}
+
+/** Options that say how a model is compiled: an artifact is compiled already. */
+const ofModels = ['name', 'state', 'dim', 'shape', 'constant', 'tuning'] as const;
+
+async function openArtifact(path: string, options: RunnableOptions): Promise<Runnable> {
+  for (const option of ofModels)
+    if (options[option] !== undefined)
+      throw new Misuse(`--${option} is for models, ${path} is an artifact; give it to "ashlar compile"`);
+  const { threads, target } = options;
+  const artifact = await loadArtifact(path, threads === undefined ? {} : { threads });
+  if (target !== undefined && target !== artifact.target)
+    throw new Misuse(`${path} is an artifact of target ${artifact.target}; leave --target out`);
+  if (threads !== undefined && artifact.target !== 'c')
+    throw new Misuse(`--threads is for target c; leave it out for ${artifact.target}`);
+  const run = functionOf(path, artifact, options.export);
+  return {
+    target: artifact.target,
+    threads: artifact.target === 'c' ? threadCount(threads) : 1,
+    inputs: run.inputs,
+    outputs: run.outputs,
+    checks: run.checks,
+    run,
+    state: artifact.state,
+    close: () => artifact.close(),
+  };
+}
+
+function functionOf(path: string, { functions }: LoadedArtifact, wanted: string | undefined): LoadedFunction {
+  const names = Object.keys(functions);
+  if (wanted === undefined && names.length > 1)
+    throw new Misuse(`${path} has several functions; choose one with --export NAME: ${names.join(', ')}`);
+  const name = wanted ?? names[0]!;
+  if (!Object.hasOwn(functions, name))
+    throw new Misuse(`${path} has no function ${name}; there are ${names.join(', ')}`);
+  return functions[name]!;
 }
 
 /** C, or JavaScript where there is no C compiler; $ASHLAR_TARGET may name another. */
@@ -72,20 +114,12 @@ function defaultTarget(): Target {
 
 /** A function on a target, its weights packed for it. */
 export async function compiled(
-  definition: Definition<Arrays, Arrays>,
+  model: ModelDefinition,
   target: Target,
   options: Pick<RunnableOptions, 'threads' | 'tuning'>,
 ): Promise<Runnable> {
-  const { func } = definition;
-  const boundaries = {
-    inputs: func.parameters
-      .filter(({ role }) => role === 'input')
-      .map(({ name, value }) => ({ name, type: value.type })),
-    outputs: func.results
-      .filter(({ role }) => role === 'output')
-      .map(({ name, value }) => ({ name, type: value.type })),
-    checks: inputChecks(func),
-  };
+  const definition = model as Definition<Arrays, Arrays>;
+  const boundaries = boundariesOf(model);
   if (target === 'wgsl') {
     const device = await openDevice(await nodeGpu());
     const run = await compileForWebGpu(definition, { device, freeze: true });
@@ -112,5 +146,19 @@ export async function compiled(
     state: run.state,
     run: (inputs) => run(inputs),
     close: () => {},
+  };
+}
+
+function boundariesOf({ func, fileDTypes }: ModelDefinition): Pick<Runnable, 'inputs' | 'outputs' | 'checks'> {
+  const boundary = (name: string, type: TensorType, file: FileDType | undefined): Boundary =>
+    file === undefined ? { name, type } : { name, type, file };
+  return {
+    inputs: func.parameters
+      .filter(({ role }) => role === 'input')
+      .map(({ name, value }) => boundary(name, value.type, fileDTypes?.inputs.get(name))),
+    outputs: func.results
+      .filter(({ role }) => role === 'output')
+      .map(({ name, value }) => boundary(name, value.type, fileDTypes?.outputs.get(name))),
+    checks: inputChecks(func),
   };
 }

@@ -2,11 +2,12 @@
 
 import type { Cpu } from '../../runtime/c/compiler.ts';
 import { Misuse } from '../failure.ts';
-import { loadDefinition, type ModelOptions } from '../model/load.ts';
+import { isArtifact, loadDefinition, type ModelOptions } from '../model/load.ts';
 import type { Context } from '../program.ts';
 import { boundFunc, graphAfter, programFor, stageText, type Target, type TextStage } from '../stages.ts';
 import { printSummary, summarize } from '../summary.ts';
 import { print, printJson } from '../terminal.ts';
+import { inspectArtifact } from './inspect-artifact.ts';
 
 interface InspectOptions extends ModelOptions {
   readonly stage: 'summary' | TextStage;
@@ -27,6 +28,12 @@ export async function inspectModel(path: string, options: InspectOptions, { own 
   const target = options.target ?? ofStage ?? 'c';
   const [cpu] = options.cpu ?? [];
   if (cpu !== undefined && target !== 'c') throw new Misuse(`--cpu is for target c; leave it out for ${target}`);
+  if (isArtifact(path)) {
+    if (pass !== undefined || stage !== 'summary')
+      throw new Misuse(`${path} is an artifact: it has a summary, other stages are the model's`);
+    inspectArtifact(path, json);
+    return;
+  }
   const definition = await loadDefinition(path, options, own);
   if (pass === undefined && stage === 'summary') {
     const summary = summarize(programFor(boundFunc(definition), target, cpu), target);

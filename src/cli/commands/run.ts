@@ -1,7 +1,6 @@
 // `ashlar run`: one call on inputs from files, its outputs as files.
 
-import { formatType } from '../../ir/types.ts';
-import { expectAll, readInputs, writeOutputs } from '../arrays.ts';
+import { expectAll, formatBoundary, readInputs, writeOutputs } from '../arrays.ts';
 import type { Context } from '../program.ts';
 import { openRunnable, type RunnableOptions } from '../runnable.ts';
 import { print, printJson, table } from '../terminal.ts';
@@ -21,10 +20,13 @@ export async function runModel(path: string, options: RunOptions, { own }: Conte
     const results = await runnable.run(inputs);
     const files = writeOutputs(options.out, runnable.outputs, results);
     if (options.json === true) {
-      const described = runnable.outputs.map(({ name, type }) => [name, { file: files.get(name), ...type }]);
+      const described = runnable.outputs.map(({ name, type, file = type.dtype }) => [
+        name,
+        { file: files.get(name), dtype: file, shape: type.shape },
+      ]);
       printJson({ target: runnable.target, outputs: Object.fromEntries(described) });
     } else {
-      const rows = runnable.outputs.map(({ name, type }) => [name, formatType(type), files.get(name)!]);
+      const rows = runnable.outputs.map((output) => [output.name, formatBoundary(output), files.get(output.name)!]);
       print(table([{ title: 'output' }, { title: 'type' }, { title: 'file' }], rows));
     }
   } finally {

@@ -8,8 +8,9 @@ import { arrayFrom } from '../../runtime/arrays.ts';
 import { hasCompiler } from '../../runtime/c/compiler.ts';
 import type { Definition } from '../../runtime/definition.ts';
 import { loadDefinition, type ModelOptions } from '../model/load.ts';
+import type { ModelDefinition } from '../model/onnx.ts';
 import type { Context } from '../program.ts';
-import { type Arrays, compiled, type Runnable } from '../runnable.ts';
+import { compiled, type Runnable } from '../runnable.ts';
 import type { Target } from '../stages.ts';
 import { note, print, printJson, progress, styled, table } from '../terminal.ts';
 import { type Judged, judge } from '../verify/bounds.ts';
@@ -28,7 +29,7 @@ interface TargetReport {
 }
 
 export async function verifyModel(path: string, options: VerifyOptions, { own, finish }: Context): Promise<void> {
-  const definition = (await loadDefinition(path, options, own)) as Definition<Arrays, Arrays>;
+  const definition = await loadDefinition(path, options, own);
   const runnables = await targetsOf(definition, options.targets);
   try {
     const func = inlineCalls.run(definition.func);
@@ -59,10 +60,7 @@ export async function verifyModel(path: string, options: VerifyOptions, { own, f
 }
 
 /** The targets asked for, or all that this machine and the model have. */
-async function targetsOf(
-  definition: Definition<Arrays, Arrays>,
-  asked: readonly Target[] | undefined,
-): Promise<Runnable[]> {
+async function targetsOf(definition: ModelDefinition, asked: readonly Target[] | undefined): Promise<Runnable[]> {
   const targets = asked ?? (['c', 'wgsl', 'js'] as const);
   const runnables: Runnable[] = [];
   for (const target of targets) {

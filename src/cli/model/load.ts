@@ -7,6 +7,7 @@ import { formatType } from '../../ir/types.ts';
 import type { Definition } from '../../runtime/definition.ts';
 import { Failure, Misuse } from '../failure.ts';
 import { loadModule, moduleExtensions, type OwnModules } from './module.ts';
+import type { ModelDefinition } from './onnx.ts';
 import { withState } from './state.ts';
 
 export interface ModelOptions {
@@ -18,32 +19,38 @@ export interface ModelOptions {
   readonly state?: string;
   /** Sizes of dimensions that an ONNX file only names. */
   readonly dim?: ReadonlyMap<string, number>;
+  /** Shapes of an ONNX file's inputs, and .npy files of those that become constants. */
+  readonly shape?: ReadonlyMap<string, readonly number[]>;
+  readonly constant?: ReadonlyMap<string, string>;
 }
 
 export const kinds = "a .ts, .mts, .js or .mjs module, an .onnx file, or an artifact's folder";
 
+/** Whether a path is that of an artifact: its folder, or its manifest. */
+export const isArtifact = (path: string): boolean =>
+  existsSync(path) && (statSync(path).isDirectory() || extname(path) === '.json');
+
 /** The function that a path names. Throws Misuse for a path or name that there is not, Failure for a model that does not load. */
-export async function loadDefinition(path: string, options: ModelOptions, own: OwnModules): Promise<Definition> {
+export async function loadDefinition(path: string, options: ModelOptions, own: OwnModules): Promise<ModelDefinition> {
   if (!existsSync(path)) throw new Misuse(`${path} does not exist; a model is ${kinds}`);
-  if (statSync(path).isDirectory())
-    throw new Misuse(`${path} is a folder, from which artifacts run; this command needs the model itself: ${kinds}`);
+  if (isArtifact(path))
+    throw new Misuse(`${path}: this command needs the model itself, a module or an .onnx file; artifacts can be run`);
   const found = await definitionOfFile(path, options, own);
   const definition = options.state === undefined ? found : withState(found, options.state);
   return options.name === undefined ? definition : renamed(definition, options.name);
 }
 
-async function definitionOfFile(path: string, options: ModelOptions, own: OwnModules): Promise<Definition> {
+async function definitionOfFile(path: string, options: ModelOptions, own: OwnModules): Promise<ModelDefinition> {
   const extension = extname(path).toLowerCase();
   if (extension === '.onnx') {
     if (options.export !== undefined)
       throw new Misuse('--export chooses a function of a module; an .onnx file has one');
     const { loadOnnx } = await import('./onnx.ts');
-    return loadOnnx(path, {
-      ...(options.dim === undefined ? {} : { dim: options.dim }),
-      name: options.name ?? stem(path),
-    });
+    return loadOnnx(path, { ...options, name: options.name ?? stem(path) });
   }
-  if (options.dim !== undefined) throw new Misuse('--dim is for .onnx files; a module says its sizes itself');
+  for (const option of ['dim', 'shape', 'constant'] as const)
+    if (options[option] !== undefined)
+      throw new Misuse(`--${option} is for .onnx files; a module says its sizes and constants itself`);
   if (moduleExtensions.includes(extension)) return definitionOf(path, await loadModule(path, own), options.export);
   throw new Misuse(
     `${path}: ${extension === '' ? 'no extension' : extension} is none that models have; a model is ${kinds}`,
@@ -93,7 +100,7 @@ function isDefinition(value: unknown): value is Definition {
   return Array.isArray(variables) && Array.isArray(func?.nodes) && Array.isArray(func.results);
 }
 
-const renamed = (definition: Definition, name: string): Definition => ({
+const renamed = (definition: ModelDefinition, name: string): ModelDefinition => ({
   ...definition,
   func: { ...definition.func, name },
 });

@@ -10,7 +10,7 @@ import { Misuse } from '../failure.ts';
  * The definition with the file's tensors as first values of its variables, each read when it is needed. Throws Misuse where
  * there is no such file; a tensor that is missing or of another type is a UserError where it is read.
  */
-export function withState(definition: Definition, file: string): Definition {
+export function withState<Model extends Definition>(definition: Model, file: string): Model {
   if (!existsSync(file)) throw new Misuse(`--state ${file} does not exist; a safetensors file is expected`);
   const weights = weightsOfFile(file);
   const variables = definition.variables.map(({ name, type }) => ({
