@@ -51,6 +51,7 @@ const cases: readonly Case[] = [
   scalars('constant-right', [constant(2), 'add(%0, %x)'], [constant(2), 'add(%x, %0)']),
   scalars('add-zero', [constant(0), 'add(%x, %0)'], ['%x']),
   scalars('sub-zero', [constant(0), 'sub(%x, %0)'], ['%x']),
+  scalars('sub-same', ['sub(%x, %x)'], [constant(0, '3', 'i32')], 'i32'),
   scalars('zero-sub', [constant(0), 'sub(%0, %x)'], ['neg(%x)']),
   scalars('sub-constant', [constant(3), 'sub(%x, %0)'], [constant(-3), 'add(%x, %0)']),
   scalars('sub-neg', ['neg(%y)', 'sub(%x, %0)'], ['add(%x, %y)']),

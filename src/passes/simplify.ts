@@ -31,6 +31,7 @@ const arithmetic: readonly Rule[] = [
   rule('add-zero', 'add', ({ operands: [x, y] }) => (isSplat(y, 0) ? x! : null)),
   rule('sub-zero', 'sub', ({ operands: [x, y] }) => (isSplat(y, 0) ? x! : null)),
   rule('zero-sub', 'sub', ({ operands: [x, y] }, b) => (isSplat(x, 0) ? b.neg(y!) : null)),
+  rule('sub-same', 'sub', ({ operands: [x, y] }, b) => (x === y && !isFloat(x!.type.dtype) ? b.like(x!, 0) : null)),
   rule('sub-constant', 'sub', ({ operands: [x, y] }, b) => {
     const constant = splatOf(y);
     return constant === null || !isFloat(x!.type.dtype) ? null : b.add(x!, b.like(x!, -constant));

@@ -8,6 +8,7 @@ import { builder } from '../../ir/ops/index.ts';
 import { type DType, formatType, sizeOf } from '../../ir/types.ts';
 import { foldConstants } from '../fold.ts';
 import { inlineCalls } from '../inline.ts';
+import { simplify } from '../simplify.ts';
 
 /** The least and the greatest value that elements may have. */
 interface Bounds {
@@ -33,7 +34,7 @@ export function narrowIntegers(func: Func): Func {
   const isWide = ({ type }: Value): boolean => type.dtype === 'i64';
   if (!func.parameters.some(({ value }) => isWide(value)) && !func.nodes.some(({ results }) => results.some(isWide)))
     return func;
-  const { name, parameters, nodes, results } = foldConstants.run(inlineCalls.run(func));
+  const { name, parameters, nodes, results } = simplify.run(foldConstants.run(inlineCalls.run(func)));
   const bounds = new Map<Value, Bounds>();
   const narrowed = new Map<Value, Value>();
   const made = parameters.map((parameter): Parameter => {
