@@ -98,6 +98,17 @@ describe('kernels for GPUs, interpreted', () => {
     ['long sums of few columns', 'reduce(%x) {kind=sum, axes=[0]}', '9000,3'],
     ['positions in rows', 'argreduce(%x) {kind=max, axis=1}', '5,300'],
     ['a running sum of one row', 'cumulative(%x) {kind=sum, axis=0, reverse=false, exclusive=true}', '9'],
+    ['a running sum of a long row', 'cumulative(%x) {kind=sum, axis=0, reverse=false, exclusive=false}', '1000'],
+    [
+      'a running maximum of chunks of a row',
+      'cumulative(%x) {kind=max, axis=0, reverse=true, exclusive=false}',
+      '9001',
+    ],
+    [
+      'an exclusive running sum of columns',
+      'cumulative(%x) {kind=sum, axis=0, reverse=true, exclusive=true}',
+      '5000,2',
+    ],
     ['positions in columns', 'argreduce(%x) {kind=min, axis=0}', '300,37'],
   ])('%s', (_what, operation, shape) => {
     expectAgreement(parseFunc(`func @f(%x: f32[${shape}]) {\n  %0 = ${operation}\n  return y = %0\n}`));
@@ -261,6 +272,14 @@ describe('kernels for GPUs, interpreted', () => {
     const kernels = kernelsOf(text);
     expect(kernels).toHaveLength(1);
     expect(count(kernels[0]!.body, 'barrier')).toBeGreaterThan(0);
+  });
+
+  it('a running result of one long row is the business of whole workgroups', () => {
+    const text =
+      'func @f(%x: f32[100000]) {\n%0 = cumulative(%x) {kind=sum, axis=0, reverse=false, exclusive=false}\nreturn y = %0\n}';
+    const [totals, results] = kernelsOf(text).map((kernel) => gridOf(kernel));
+    expect(totals!.group.extent * totals!.lane.extent).toBeGreaterThanOrEqual(100_000 / 64);
+    expect(results!.group.extent * results!.lane.extent).toBeGreaterThanOrEqual(100_000 / 16);
   });
 
   it('many reductions of a row share what a workgroup has', () => {

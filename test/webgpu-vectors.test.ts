@@ -106,6 +106,21 @@ describe('element kernels of large arrays', () => {
 describe.skipIf(typeof device === 'string')(titleOf('vectors in WGSL', device), () => {
   afterAll(() => gpu.destroy());
 
+  it('running sums and maxima of a long row, in chunks', async () => {
+    const func = parseFunc(`func @f(%x: f32[4200], %i: i32[4200]) {
+      %0 = cumulative(%x) {kind=sum, axis=0, reverse=false, exclusive=true}
+      %1 = cumulative(%i) {kind=max, axis=0, reverse=true, exclusive=false}
+      return y = %0, z = %1
+    }`);
+    const inputs = sampleInputs(func, 3);
+    const run = await compileForWebGpu<Record<string, TypedArray>, Record<string, TypedArray>>(
+      { func, variables: [] },
+      { device: gpu },
+    );
+    expectReference({ func, inputs }, await run(arraysOf({ func, inputs })));
+    run.destroy();
+  });
+
   it.each(['f32', 'i32', 'u32'] as const)('every elementwise operation of %s', async (dtype) => {
     const func = parseFunc(everyOperation(dtype));
     const [x, y] = sampleInputs(func, 7);

@@ -1,6 +1,7 @@
 // A GPU as a machine, by WebGPU's rules: workgroups of invocations that share memory and meet at barriers.
 
 import { InternalError } from '../../ir/errors.ts';
+import type { Node } from '../../ir/graph.ts';
 import type { KernelBody, LoweringContext } from '../group.ts';
 import { reductionOf } from '../lower-reduction.ts';
 import type { Machine } from '../machine.ts';
@@ -11,6 +12,7 @@ import { lowerElement } from './lower-element.ts';
 import { lowerNest } from './lower-nest.ts';
 import { reductionKernels } from './lower-reduction.ts';
 import { lowerRows } from './lower-rows.ts';
+import { lowerScan } from './lower-scan.ts';
 import { lowerWindows } from './lower-windows.ts';
 import { attentionPays, bindingAlignment, type GpuTarget, gpuBytes, rowsPay, windowPays } from './schedule.ts';
 
@@ -39,8 +41,10 @@ function lowerGroup(context: LoweringContext, target: GpuTarget): KernelBody[] {
       return reductionKernels(context, reductionOf(context, anchor), target);
     case 'contraction':
       return lowerContraction(context, anchor, target);
-    case 'nest':
-      return lowerNest(context, anchor, target);
+    case 'nest': {
+      const scan = anchor.op === 'cumulative' ? lowerScan(context, anchor as Node<'cumulative'>, target) : null;
+      return scan ?? lowerNest(context, anchor, target);
+    }
     case 'element':
     case 'expanded':
       throw new InternalError(`${anchor.op} cannot anchor a kernel`);

@@ -82,6 +82,22 @@ export function reductionSchedule(
   };
 }
 
+/** Elements along which an invocation walks alone; with longer lines, only where there are lines for a quarter of the machine. */
+const shortScan = 256;
+/** Elements of an invocation's run: two walks of sixteen take as long as what they wait for, sixteen barriers. */
+const longestRun = 16;
+
+/** How a running result along a line is cut: invocations of a workgroup and elements of each. Null: one invocation for each line. */
+export function scanSchedule(
+  lines: number,
+  length: number,
+  target: GpuTarget,
+): { readonly invocations: number; readonly run: number } | null {
+  if (length <= shortScan || lines >= target.wanted / 4) return null;
+  const { invocations } = target;
+  return { invocations, run: Math.min(longestRun, Math.ceil(length / invocations)) };
+}
+
 /** The greatest power of two that is not above a number of at least 1. */
 export function powerBelow(value: number): number {
   return 2 ** Math.floor(Math.log2(Math.max(1, value)));
