@@ -202,7 +202,7 @@ describe('ashlar inspect', () => {
   it('prints the stage alone without --json', () => {
     const { code, stdout } = ashlar.run(['inspect', net, '--stage', 'program']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^program net \{\n {2}arena: \d+ bytes\n[^]*\n\}\n$/);
+    expect(stdout).toMatch(/^program net \{\n {2}arena: \d+ bytes\n.*\n\}\n$/s);
   });
 
   it('--pass shows the graph after a pass, or lists the passes', () => {

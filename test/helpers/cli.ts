@@ -18,11 +18,11 @@ export interface Ran {
 export class CommandLine {
   /** Where commands run: within the project, so that models find its packages and its tsconfig.json. */
   readonly folder: string;
-  readonly #command: string;
+  readonly command: string;
 
   private constructor(folder: string) {
     this.folder = join(folder, 'work');
-    this.#command = join(folder, 'dist/cli.js');
+    this.command = join(folder, 'dist/cli.js');
   }
 
   static async build(): Promise<CommandLine> {
@@ -43,7 +43,7 @@ export class CommandLine {
   }
 
   run(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Ran {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [this.#command, ...args], {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [this.command, ...args], {
       cwd: this.folder,
       encoding: 'utf8',
       timeout: 120_000,
