@@ -8,18 +8,14 @@ import type { TypedArray } from '../runtime/arrays.ts';
 import { loadArtifact } from '../runtime/artifact/load.ts';
 import type { LoadedArtifact, LoadedFunction } from '../runtime/artifact/loaded.ts';
 import { threadCount } from '../runtime/c/compile.ts';
-import { hasCompiler } from '../runtime/c/compiler.ts';
 import { compile } from '../runtime/compile.ts';
-import type { Definition, Executable } from '../runtime/definition.ts';
-import { compileForWebGpu } from '../runtime/webgpu/compile.ts';
-import { openDevice } from '../runtime/webgpu/device.ts';
-import { nodeGpu } from '../runtime/webgpu/node-gpu.ts';
+import type { AnyExecutable, Definition } from '../runtime/definition.ts';
+import { WebGpuStateStore } from '../runtime/webgpu/state.ts';
 import { Misuse } from './failure.ts';
 import { isArtifact, loadDefinition, type ModelOptions } from './model/load.ts';
 import type { OwnModules } from './model/module.ts';
 import type { ModelDefinition } from './model/onnx.ts';
 import type { Target } from './stages.ts';
-import { note } from './terminal.ts';
 
 export interface Boundary {
   readonly name: string;
@@ -55,11 +51,10 @@ export interface RunnableOptions extends ModelOptions {
 
 export async function openRunnable(path: string, options: RunnableOptions, own: OwnModules): Promise<Runnable> {
   if (isArtifact(path)) return openArtifact(path, options);
-  const target = options.target ?? defaultTarget();
-  if (target !== 'c' && options.threads !== undefined)
-    throw new Misuse(`--threads is for target c; leave it out for ${target}`);
-  if (target !== 'c' && options.tuning !== undefined)
-    throw new Misuse(`--tuning is for target c; leave it out for ${target}`);
+  const { target } = options;
+  for (const option of ['threads', 'tuning'] as const)
+    if (target !== undefined && target !== 'c' && options[option] !== undefined)
+      throw new Misuse(`--${option} is for target c; leave it out for ${target}`);
   return compiled(await loadDefinition(path, options, own), target, options);
 }
 
@@ -99,53 +94,27 @@ function functionOf(path: string, { functions }: LoadedArtifact, wanted: string 
   return functions[name]!;
 }
 
-/** C, or JavaScript where there is no C compiler; $ASHLAR_TARGET may name another. */
-function defaultTarget(): Target {
-  const named = process.env.ASHLAR_TARGET;
-  if (named === 'c' || named === 'wgsl' || named === 'js') return named;
-  if (named !== undefined && named !== '')
-    throw new Misuse(`$ASHLAR_TARGET is ${JSON.stringify(named)}; c, wgsl or js expected`);
-  if (hasCompiler()) return 'c';
-  note(
-    'ashlar: no C compiler was found, so the model runs in JavaScript, some 20 times slower; --target js asks for that without this note',
-  );
-  return 'js';
-}
-
-/** A function on a target, its weights packed for it. */
+/** A function on a target, or on the one that this machine has, its weights packed for it. */
 export async function compiled(
   model: ModelDefinition,
-  target: Target,
-  options: Pick<RunnableOptions, 'threads' | 'tuning'>,
+  target: Target | undefined,
+  { threads, tuning }: Pick<RunnableOptions, 'threads' | 'tuning'>,
 ): Promise<Runnable> {
-  const definition = model as Definition<Arrays, Arrays>;
-  const boundaries = boundariesOf(model);
-  if (target === 'wgsl') {
-    const device = await openDevice(await nodeGpu());
-    const run = await compileForWebGpu(definition, { device, freeze: true });
-    return {
-      ...boundaries,
-      target,
-      threads: 1,
-      state: run.state,
-      run: (inputs) => run(inputs),
-      close: () => device.destroy(),
-    };
-  }
-  const { threads, tuning } = options;
-  const run: Executable<Arrays, Arrays> = await compile(definition, {
-    target,
+  const run: AnyExecutable<Arrays, Arrays> = await compile(model as Definition<Arrays, Arrays>, {
     freeze: true,
+    ...(target === undefined ? {} : { target }),
     ...(threads === undefined ? {} : { threads }),
     ...(tuning === undefined ? {} : { tuning }),
   });
+  const { state } = run;
   return {
-    ...boundaries,
-    target,
-    threads: target === 'c' ? threadCount(threads) : 1,
-    state: run.state,
+    ...boundariesOf(model),
+    target: run.target,
+    threads: run.target === 'c' ? threadCount(threads) : 1,
+    state,
     run: (inputs) => run(inputs),
-    close: () => {},
+    // A device would keep the process alive.
+    close: () => (state instanceof WebGpuStateStore ? state.device.destroy() : undefined),
   };
 }
 
