@@ -120,6 +120,8 @@ describe('.onnx files', () => {
     ashlar.write('shape.npy', writeNpy({ shape: [1], dtype: 'i64', data: BigInt64Array.of(-1n) }));
     expect(ashlar.run(['inspect', 'reshape.onnx']).stderr).toContain('must be known at import');
     expect(ashlar.json(['inspect', 'reshape.onnx', '--constant', 'shape=shape.npy']).outputs).toEqual({ y: 'f32[6]' });
+    const given = ['-i', 'x=x.npy', '-i', 'shape=shape.npy', '-o', 'reshaped'];
+    expect(ashlar.json(['run', 'reshape.onnx', ...given]).outputs).toMatchObject({ y: { shape: [6] } });
   });
 });
 
