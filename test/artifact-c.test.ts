@@ -399,7 +399,7 @@ await exportC(digits(), { directory: '.', weights: 'file', cpu: 'plain' });
     expect(stderr).toBe('');
     for (const file of readdirSync(other))
       expect(readFileSync(join(other, file)).equals(readFileSync(join(mapped, file))), file).toBe(true);
-    expect(readdirSync(other).length).toBe(7);
+    expect(readdirSync(other).length).toBe(10);
   });
 
   it('builds with CMake', () => {

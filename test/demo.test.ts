@@ -57,7 +57,8 @@ describe('the demo', () => {
 
   it('leaves C files that build without a warning', () => {
     expect(readdirSync(folder).sort()).toEqual([
-      ...['CMakeLists.txt', 'README.md', 'digits', 'digits.c', 'digits.h', 'digits.json', 'main.c', 'read.c'],
+      ...['CMakeLists.txt', 'README.md', 'digits', 'digits.c', 'digits.d.mts', 'digits.d.ts', 'digits.h'],
+      ...['digits.json', 'digits.mjs', 'main.c', 'read.c'],
     ]);
     const strict = ['-std=c11', '-O1', '-Wall', '-Wextra', '-Werror', '-o', 'strict', 'read.c', 'digits.c', '-lm'];
     const { status, stderr } = spawnSync('cc', strict, { cwd: folder, encoding: 'utf8' });

@@ -25,7 +25,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Packages that need Node; the core must reach none of them. */
-const nodePackages = ['koffi', 'cli-progress', 'csv-parse/sync', 'webgpu'];
+const nodePackages = ['koffi', 'cli-progress', 'csv-parse/sync', 'ts-morph', 'webgpu'];
 
 interface Import {
   readonly from: string;

@@ -13,6 +13,7 @@ import {
   manifestVersion,
   printManifest,
 } from '../codegen/bindings/manifest.ts';
+import { printNodeModule, printNodeTypings } from '../codegen/bindings/node-wrapper.ts';
 import { arraysOf, printArtifact } from '../codegen/c/artifact.ts';
 import { type ArtifactInterface, type Member, workspaceAlignment } from '../codegen/c/artifact-header.ts';
 import { artifactName } from '../codegen/c/names.ts';
@@ -45,6 +46,8 @@ export interface ExportOptions {
   readonly state?: StateStore;
   /** Where weights go: into the code, or into NAME.weights, a file that programs map or read. Default: into the code. */
   readonly weights?: 'embed' | 'file';
+  /** Whether NAME.mjs and its typings for Node go with it. Default true. */
+  readonly nodeWrapper?: boolean;
   /**
    * The processors that the code is for: one, or several among which it chooses where it runs; native is this machine's. Default: all that Ashlar knows, the last of which is any.
    */
@@ -75,7 +78,7 @@ const mostEmbeddedBytes = 64 * 2 ** 20;
  * written, LimitationError for operations and sizes that C has no form for; in either case the folder is as it was.
  */
 export async function exportC(definition: Definition, options: ExportOptions): Promise<ExportedC> {
-  const { directory, weights: place = 'embed' } = options;
+  const { directory, weights: place = 'embed', nodeWrapper = true } = options;
   if (place !== 'embed' && place !== 'file')
     throw new UserError(`weights: 'embed' or 'file' expected, ${JSON.stringify(place)} given`);
   if (place === 'embed') expectEmbeddable(definition);
@@ -95,7 +98,8 @@ export async function exportC(definition: Definition, options: ExportOptions): P
     [`${name}.c`, code],
     ['CMakeLists.txt', cmakeLists(parts)],
     ['main.c', exampleMain(parts)],
-    ['README.md', readme(parts, manifest)],
+    ['README.md', readme(parts, manifest, nodeWrapper)],
+    ...(nodeWrapper ? await nodeFiles(parts) : []),
     [`${name}.json`, printManifest(manifest)],
   ];
   const paths = files.map(([file]) => join(directory, file));
@@ -114,6 +118,13 @@ export async function exportC(definition: Definition, options: ExportOptions): P
     programs: variants,
   };
 }
+
+/** TypeScript looks for the typings of a .mjs in a .d.mts. */
+const nodeFiles = async (parts: ArtifactInterface): Promise<[string, string][]> => [
+  [`${parts.name}.mjs`, printNodeModule(parts)],
+  [`${parts.name}.d.ts`, await printNodeTypings(parts)],
+  [`${parts.name}.d.mts`, `export * from './${parts.name}.js';\n`],
+];
 
 function expectEmbeddable({ func, variables }: Definition): void {
   const bytes = variables.reduce((sum, { type }) => sum + sizeOf(type.shape) * bytesPerElement[type.dtype], 0);

@@ -181,7 +181,7 @@ static const void *map_file(const char *path, size_t *bytes) {
 #endif`;
 
 /** The page for whoever gets the folder. */
-export function readme(parts: ArtifactInterface, { processors = [] }: Manifest): string {
+export function readme(parts: ArtifactInterface, { processors = [] }: Manifest, hasNodeWrapper: boolean): string {
   const { name, inputs, outputs, states, weights, workspaceBytes } = parts;
   const rows = (kind: string, list: readonly Member[]): string[] =>
     list.map(
@@ -197,6 +197,9 @@ export function readme(parts: ArtifactInterface, { processors = [] }: Manifest):
           `| \`${name}.weights\` | ${weights.layout.bytes} bytes to map or read at a multiple of ${weightAlignment}; little-endian arrays without a header |`,
         ]),
     `| \`${name}.json\` | the manifest: names, types, shapes, sizes and hashes for tools |`,
+    ...(hasNodeWrapper
+      ? [`| \`${name}.mjs\`, \`${name}.d.ts\` | a module for Node over the shared library, with types |`]
+      : []),
     '| `main.c`, `CMakeLists.txt` | an example of a caller, and the project that builds it |',
   ];
   return `# ${name}
@@ -231,6 +234,20 @@ ${weights === null ? '' : `2. \`${name}_bind_weights(&weights, bytes, count)\`: 
 Arrays are row-major. Every function answers a status, 0 where all is well; \`${name}_status_name\` says it in words. NULL, misaligned
 or overlapping buffers, a workspace that is too small, other weights and indices out of range are refused before anything is
 computed. Any number of threads may run at once, each with a workspace${states.length === 0 ? '' : ', states'} and outputs of its own, on the same${weights === null ? ' code' : ' bound weights'}.
+${hasNodeWrapper ? nodeSection(parts) : ''}`;
+}
+
+function nodeSection({ name, inputs, outputs }: ArtifactInterface): string {
+  const given = inputs.map(({ buffer }) => JSON.stringify(buffer.name)).join(', ');
+  const gives = outputs.map(({ buffer }) => JSON.stringify(buffer.name)).join(', ');
+  return `
+## From Node
+
+    npm install koffi
+    cmake -B build -DBUILD_SHARED_LIBS=ON && cmake --build build
+
+\`load()\` of \`${name}.mjs\` gives \`run(inputs, outputs?)\`, which takes typed arrays by name (${inCode(given)}) and gives them
+(${inCode(gives)}); the shapes are in the types.
 `;
 }
 
