@@ -48,7 +48,9 @@ const gridSample: Operator = (node) => {
     const column: AnyTensor = slice(columns, [0, 0, last], [batch, count, last + 1]);
     const raw = denormalized(column.reshape([batch, count]), dim, mode.alignCorners);
     const coordinate: AnyTensor = kind === 'nearest' ? raw.round() : raw;
-    return { dim, coordinate: padded(coordinate, dim, mode) };
+    // Cubic taps beyond a border are moved one by one, as PyTorch does; reflecting the coordinate is the same as reflecting its taps.
+    const isTapped = mode.padding === 'border' && kind.endsWith('cubic');
+    return { dim, coordinate: isTapped ? coordinate : padded(coordinate, dim, mode) };
   });
   const taps = axes.map((axis) => tapsOf(node, axis, kind, mode));
   const flat: AnyTensor = x.tensor.reshape([batch, channels, sizeOf(dims)]);

@@ -32,15 +32,18 @@ const records: Readonly<Record<string, ActivationRecord>> = {
   elu: { alpha: 1, compute: (x, alpha) => choose(x.gt(0), x, x.minimum(0).expm1().mul(alpha)) },
 };
 
-/**
- * The activations of all directions, each applied to what `clip` lets through. Values of alpha and beta are consumed in the order of
- * the activations that have them.
- */
+/** What enters the activations of gates: sums within [−clip, clip], where the node gives such a bound. */
+export function clipped(node: NodeContext, sum: AnyTensor): AnyTensor {
+  if (!node.has('clip')) return sum;
+  const clip = node.float('clip');
+  return sum.maximum(-clip).minimum(clip);
+}
+
+/** The activations of all directions. Values of alpha and beta are consumed in the order of the activations that have them. */
 export function activationsOf(node: NodeContext, defaults: readonly string[]): Activation[] {
   const names = node.strings('activations', defaults);
   if (names.length !== defaults.length) node.invalid(`${defaults.length} activations expected, [${names}] given`);
   const [alphas, betas] = [[...node.floats('activation_alpha', [])], [...node.floats('activation_beta', [])]];
-  const clip = node.has('clip') ? node.float('clip') : Number.POSITIVE_INFINITY;
   return names.map((name) => {
     const key = name.toLowerCase();
     const record = Object.hasOwn(records, key) ? records[key]! : node.invalid(`there is no activation ${name}`);
@@ -50,6 +53,6 @@ export function activationsOf(node: NodeContext, defaults: readonly string[]): A
         : (list.shift() ?? otherwise ?? node.invalid(`${what} of activation ${name} expected`));
     const alpha = parameter(alphas, record.alpha, 'alpha');
     const beta = parameter(betas, record.beta, 'beta');
-    return (x) => record.compute(clip === Number.POSITIVE_INFINITY ? x : x.maximum(-clip).minimum(clip), alpha, beta);
+    return (x) => record.compute(x, alpha, beta);
   });
 }

@@ -5,7 +5,7 @@ import { concat, narrow, stack } from '../../lang/functions.ts';
 import type { AnyTensor } from '../../lang/tensor.ts';
 import { like, type NodeContext, type OnnxValue, type Operator, shapeOf } from '../node-context.ts';
 import { wholeRange } from './axes.ts';
-import { type Activation, activationsOf } from './recurrent-activations.ts';
+import { type Activation, activationsOf, clipped } from './recurrent-activations.ts';
 import { choose } from './values.ts';
 
 /** Steps, and iterations of loops, that are written out at most: beyond, a program would be mostly copies of one kernel. */
@@ -63,9 +63,9 @@ const simple: Cell = {
   gates: 1,
   activations: ['Tanh'],
   hasCellState: false,
-  step: (_node, weights, { gates, hidden }) => {
+  step: (node, weights, { gates, hidden }) => {
     const [f] = weights.activations as [Activation];
-    return { hidden: f(gates.add(recurrent(weights, hidden, 0, 1))), cell: null };
+    return { hidden: f(clipped(node, gates.add(recurrent(weights, hidden, 0, 1)))), cell: null };
   },
 };
 
@@ -77,14 +77,15 @@ const gated: Cell = {
   step: (node, weights, { gates, hidden }) => {
     const { hiddenSize, activations } = weights;
     const [f, g] = activations as [Activation, Activation];
-    const both: AnyTensor = part(gates, 0, 2 * hiddenSize).add(recurrent(weights, hidden, 0, 2));
+    const sums: AnyTensor = part(gates, 0, 2 * hiddenSize).add(recurrent(weights, hidden, 0, 2));
+    const both = clipped(node, sums);
     const [update, reset] = [f(part(both, 0, hiddenSize)), f(part(both, 1, hiddenSize))];
     const candidateInput = part(gates, 2, hiddenSize);
     const isLinearFirst = node.int('linear_before_reset', 0) !== 0;
     const past: AnyTensor = isLinearFirst
       ? reset.mul(recurrent(weights, hidden, 2, 1))
       : recurrent(weights, reset.mul(hidden), 2, 1);
-    const candidate = g(candidateInput.add(past));
+    const candidate = g(clipped(node, candidateInput.add(past)));
     return { hidden: update.neg().add(1).mul(candidate).add(update.mul(hidden)), cell: null };
   },
 };
@@ -101,11 +102,11 @@ const longShort: Cell = {
     const past = cell!;
     const gate = (at: number, seen: AnyTensor, peephole: number): AnyTensor => {
       const sum = part(sums, at, hiddenSize);
-      return f(peepholes === null ? sum : sum.add(part(peepholes, peephole, hiddenSize).mul(seen)));
+      return f(clipped(node, peepholes === null ? sum : sum.add(part(peepholes, peephole, hiddenSize).mul(seen))));
     };
     const entering = gate(0, past, 0);
     const forget: AnyTensor = node.int('input_forget', 0) !== 0 ? entering.neg().add(1) : gate(2, past, 2);
-    const next: AnyTensor = forget.mul(past).add(entering.mul(g(part(sums, 3, hiddenSize))));
+    const next: AnyTensor = forget.mul(past).add(entering.mul(g(clipped(node, part(sums, 3, hiddenSize)))));
     return { hidden: gate(1, next, 1).mul(h(next)), cell: next };
   },
 };

@@ -121,10 +121,11 @@ const maxRoiPool: Operator = (node) => {
   const [, channels, height, width] = shapeOf(x) as [number, number, number, number];
   const [rows, columns] = node.ints('pooled_shape') as [number, number];
   const regions = shapeOf(rois)[0]!;
-  const corners: AnyTensor = rois.tensor.mul(node.float('spatial_scale', 1)).add(0.5).floor();
+  const scaled: AnyTensor = rois.tensor.mul(node.float('spatial_scale', 1));
+  const corners: AnyTensor = scaled.abs().add(0.5).floor().mul(scaled.sign());
   const images: AnyTensor = gather(x.tensor, column(rois.tensor, 0).cast('i32').reshape([regions]), 0);
-  const inRow = insideBins(column(corners, 1), column(corners, 3), rows, height);
-  const inColumn = insideBins(column(corners, 2), column(corners, 4), columns, width);
+  const inRow = insideBins(column(corners, 2), column(corners, 4), rows, height);
+  const inColumn = insideBins(column(corners, 1), column(corners, 3), columns, width);
   const lowest = Number.NEGATIVE_INFINITY;
   const spread: AnyTensor = images.reshape([regions, channels, height, 1, width]);
   const byColumn: AnyTensor = choose(inColumn.reshape([regions, 1, 1, columns, width]), spread, lowest).max(-1);

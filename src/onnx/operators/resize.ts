@@ -55,7 +55,7 @@ function resizeMode(node: NodeContext): ResizeMode {
   return {
     kind,
     transform: isOld ? 'asymmetric' : node.string('coordinate_transformation_mode', 'half_pixel'),
-    nearest: isOld ? 'floor' : node.string('nearest_mode', 'round_prefer_floor'),
+    nearest: isOld ? 'by_scale' : node.string('nearest_mode', 'round_prefer_floor'),
     cubicA: node.float('cubic_coeff_a', -0.75),
     antialias,
     excludeOutside: node.int('exclude_outside', 0) !== 0,
@@ -93,7 +93,7 @@ function axisScales(node: NodeContext, shape: readonly number[]): AxisScale[] {
     return {
       dim,
       scale,
-      size: size ?? Math.floor(scale * dim),
+      size: size ?? Math.floor(Math.fround(scale * dim)),
       roi: roi === null ? [0, 1] : [roi[at]!, roi[at + axes.length]!],
     };
   });
@@ -109,18 +109,22 @@ function sizedScales(node: NodeContext, axes: readonly number[], sizes: readonly
   return axes.map((axis) => ({ scale, size: Math.floor(scale * shape[axis]! + 0.5) }));
 }
 
-/** The coordinate in the operand of each place of the result. */
+/**
+ * The coordinate in the operand of each place of the result. Scales are float32, so that 10 times 0.7 would be less than 7, and 3 over 0.6
+ * more than 5: what is rounded to whole numbers is rounded to float32 before.
+ */
 function coordinates(node: NodeContext, axis: AxisScale, transform: string): number[] {
   const { dim, size, scale, roi } = axis;
-  const length = scale * dim;
+  const length = Math.fround(scale * dim);
   const [start, end] = roi;
+  const shrunk = (place: number): number => Math.fround(place / scale);
   const formulas: Readonly<Record<string, (place: number) => number>> = {
-    half_pixel: (place) => (place + 0.5) / scale - 0.5,
-    half_pixel_symmetric: (place) => (dim / 2) * (1 - size / length) + (place + 0.5) / scale - 0.5,
-    pytorch_half_pixel: (place) => (length === 1 ? -0.5 : (place + 0.5) / scale - 0.5),
+    half_pixel: (place) => shrunk(place + 0.5) - 0.5,
+    half_pixel_symmetric: (place) => (dim / 2) * (1 - size / length) + shrunk(place + 0.5) - 0.5,
+    pytorch_half_pixel: (place) => (length === 1 ? 0 : shrunk(place + 0.5) - 0.5),
     align_corners: (place) => (length === 1 ? 0 : (place * (dim - 1)) / (length - 1)),
-    asymmetric: (place) => place / scale,
-    tf_half_pixel_for_nn: (place) => (place + 0.5) / scale,
+    asymmetric: shrunk,
+    tf_half_pixel_for_nn: (place) => shrunk(place + 0.5),
     tf_crop_and_resize: (place) =>
       start * (dim - 1) +
       (length === 1 ? ((end - start) * (dim - 1)) / 2 : (place * (end - start) * (dim - 1)) / (length - 1)),
@@ -135,7 +139,9 @@ function resizeAxis(node: NodeContext, x: AnyTensor, axis: number, scale: AxisSc
   if (scale.dim === 0) return node.invalid(`axis ${axis} is empty, it cannot be resized`);
   const at = coordinates(node, scale, mode.transform);
   if (mode.kind === 'nearest') {
-    const nearest = at.map((coordinate) => clamp(nearestPlace(node, coordinate, mode.nearest), scale.dim));
+    // Before version 11 the standard leaves open what is nearest; this is what its first implementation does.
+    const rounding = mode.nearest === 'by_scale' ? (scale.scale < 1 ? 'ceil' : 'floor') : mode.nearest;
+    const nearest = at.map((coordinate) => clamp(nearestPlace(node, coordinate, rounding), scale.dim));
     return pickAlong(node, x, nearest, axis);
   }
   return weighted(node, x, axis, scale.dim, tapsOf(at, scale, mode));
