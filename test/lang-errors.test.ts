@@ -208,6 +208,7 @@ const functions: readonly Refusal[] = [
   ['func', () => func({ inputs: [input('w', [2])], outputs: { w } }), 'an input and a variable are both named w'],
   ['func', () => func({ outputs: { z: loose(3) } }), 'a tensor expected as output z, number given'],
   ['interpret', () => interpret({ x }), 'interpret: input x is missing'],
+  ['interpret', () => interpret({ x }, { z: 1 }), 'input "z" does not exist; the expressions read x'],
   ['interpret', () => interpret({ x }, { x: [1] }), 'input x is f32[2,3]: 6 elements expected, 1 given'],
 ];
 

@@ -138,7 +138,7 @@ export function variablesOf(...tensors: readonly AnyTensor[]): AnyVariable[] {
 
 /**
  * Evaluates expressions with the float64 reference: for documentation and tests. Variables have their first values
- * unless `given` names them. Throws UserError for a missing input.
+ * unless `given` names them. Throws UserError for a missing input, and for a name that the expressions do not read.
  */
 export function interpret<T extends Readonly<Record<string, AnyTensor>>>(
   tensors: T,
@@ -146,6 +146,13 @@ export function interpret<T extends Readonly<Record<string, AnyTensor>>>(
 ): { [Name in keyof T]: { readonly shape: readonly number[]; readonly data: Float64Array } } {
   const entries = Object.entries(tensors);
   const leaves = [...leavesOf(entries.map(([, { value }]) => value))];
+  const names = leaves.map(({ name }) => name ?? '');
+  for (const name of Object.keys(given))
+    if (!names.includes(name))
+      throw new UserError(
+        `interpret: input ${JSON.stringify(name)} does not exist; the expressions read ${names.join(', ') || 'none'}`,
+        callerPosition(),
+      );
   const arrays = leaves.map((leaf): NdArray => {
     const data = given[leaf.name ?? ''] ?? variableOf(leaf)?.initial();
     if (data === undefined) throw new UserError(`interpret: input ${leaf.name} is missing`, callerPosition());

@@ -101,7 +101,10 @@ export async function compileToWgsl(
   const state = given ?? new WebGpuStateStore(device);
   const used = new Set(func.parameters.filter(({ role }) => role === 'state').map(({ name }) => name));
   await state.declare(definition.variables.filter(({ name }) => used.has(name)));
-  const program = compileToProgram(func, { ...passes, machine: gpuMachine({ ...defaultGpu, subgroups: device.features.subgroups }) });
+  const program = compileToProgram(func, {
+    ...passes,
+    machine: gpuMachine({ ...defaultGpu, subgroups: device.features.subgroups }),
+  });
   const printed = printWgsl(program, (name) => state.place(name), device.limits);
   const source = printed.modules.map(({ code }) => code).join('\n');
   passes.print?.('wgsl', source);

@@ -130,7 +130,7 @@ export class WebGpuDevice {
     }
     const [memory, validation] = await answers;
     this.expectAlive();
-    if (memory) throw new LimitationError(`${what}: the device is out of memory (${memory.message})`);
+    if (memory) throw new LimitationError(`${what}: the device is out of memory (${memory.message.split('\n')[0]})`);
     if (validation) throw new InternalError(`${what}: ${validation.message}`);
     return result;
   }
