@@ -30,7 +30,7 @@ export interface NodeCase {
  */
 export function nodeCases(): NodeCase[] {
   const folder = process.env.ASHLAR_ONNX_NODE ?? join(root, '../shared/onnx-node');
-  if (process.env.ASHLAR_ONNX_NODE === undefined && !existsSync(folder)) return casesOfArchive();
+  if (process.env.ASHLAR_ONNX_NODE === undefined && !existsSync(folder)) return archivedCases('onnx-node.zip');
   return readdirSync(folder)
     .sort()
     .map((name) => ({ name: name.replace(/^test_/, ''), files: filesUnder(join(folder, name)) }));
@@ -42,9 +42,10 @@ function filesUnder(folder: string): Map<string, Uint8Array> {
   return new Map(files.map((name) => [name, readFileSync(join(folder, name))]));
 }
 
-function casesOfArchive(): NodeCase[] {
+/** The cases of an archive of this repository. */
+export function archivedCases(archive: string): NodeCase[] {
   const cases = new Map<string, Map<string, Uint8Array>>();
-  for (const [path, bytes] of Object.entries(unzipSync(readFileSync(join(root, 'test/data/onnx-node.zip'))))) {
+  for (const [path, bytes] of Object.entries(unzipSync(readFileSync(join(root, 'test/data', archive))))) {
     const [name, ...rest] = path.split('/');
     const files = cases.get(name!) ?? new Map();
     cases.set(name!, files.set(rest.join('/'), bytes));

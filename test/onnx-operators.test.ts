@@ -1,0 +1,127 @@
+// Operators with attributes that the standard's node tests do not show, against what onnxruntime and the standard's reference give for
+// them, and what is refused: values that shapes would depend on, loops without a known end, sequences too long to be written out.
+
+import { describe, expect, it } from 'vitest';
+import { fromOnnx } from '../src/onnx/import.ts';
+import { UnsupportedModelError } from '../src/onnx/unsupported.ts';
+import { modelOf, node } from './helpers/onnx-file.ts';
+import { importCases, judge } from './helpers/onnx-judge.ts';
+import { archivedCases } from './helpers/onnx-node.ts';
+
+const cases = archivedCases('onnx-operators.zip');
+const { imported, refused, failed } = importCases(cases);
+
+describe('operators of ONNX', () => {
+  it('are imported with all their attributes', () => {
+    expect(imported.length).toBeGreaterThan(200);
+    expect(refused).toEqual([]);
+    expect(failed).toEqual([]);
+  });
+
+  it.each(['reference', 'js'] as const)('give on %s what other implementations give', async (target) => {
+    const verdicts = await judge(imported, target, null);
+    expect(verdicts.filter(({ outcome }) => outcome !== 'passed')).toEqual([]);
+  });
+});
+
+const [float, int64, bool] = [1, 7, 9];
+const int = (i: number) => ({ type: 2, i: BigInt(i) });
+const text = (s: string) => ({ type: 3, s: new TextEncoder().encode(s) });
+
+/** The reasons for which a model is refused, and the inputs that would have to be known. */
+function refusal(bytes: Uint8Array): { reasons: string[]; inputs: readonly string[] } {
+  try {
+    fromOnnx(bytes);
+  } catch (error) {
+    if (!(error instanceof UnsupportedModelError)) throw error;
+    return { reasons: error.nodes.map(({ operator, reason }) => `${operator}: ${reason}`), inputs: error.inputs };
+  }
+  throw new Error('a refusal expected');
+}
+
+describe('what an ONNX operator cannot express is refused with the reason', () => {
+  it.each([
+    [5, []],
+    [1025, ['LSTM: 1025 steps: at most 1024 are written out']],
+  ])('%i steps of an LSTM', (steps, reasons) => {
+    const bytes = modelOf({
+      nodes: [node('LSTM', ['x', 'w', 'r'], ['y'], { hidden_size: int(2) })],
+      inputs: { x: [float, [steps, 1, 3]], w: [float, [1, 8, 3]], r: [float, [1, 8, 2]] },
+      outputs: ['y'],
+    });
+    if (reasons.length > 0) expect(refusal(bytes).reasons).toEqual(reasons);
+    else expect(fromOnnx(bytes).outputs[0]!.shape).toEqual([steps, 1, 1, 2]);
+  });
+
+  it('numbers of results that depend on values name the inputs that would have to be known', () => {
+    const bytes = modelOf({
+      nodes: [node('NonZero', ['x'], ['y'])],
+      inputs: { x: [float, [2, 3]] },
+      outputs: ['y'],
+    });
+    expect(refusal(bytes)).toEqual({
+      reasons: ['NonZero: the elements must be known at import, it depends on input "x"'],
+      inputs: ['x'],
+    });
+  });
+
+  it('a loop that ends when a value says so', () => {
+    const body = {
+      nodes: [
+        node('Add', ['v', 'v'], ['w']),
+        node('ReduceMax', ['w'], ['m'], { keepdims: int(0) }),
+        node('Less', ['m', 'limit'], ['goes']),
+      ],
+      inputs: [{ name: 'i' }, { name: 'c' }, { name: 'v' }],
+      outputs: [{ name: 'goes' }, { name: 'w' }],
+    };
+    const bytes = modelOf({
+      nodes: [node('Loop', ['', 'start', 'x'], ['y'], { body: { type: 5, g: body } })],
+      inputs: { x: [float, [2]], limit: [float, []], start: [bool, []] },
+      outputs: ['y'],
+    });
+    expect(refusal(bytes).reasons).toEqual(['Loop: a loop whose end depends on values that are not known at import']);
+  });
+
+  it('branches of different shapes, chosen by a value', () => {
+    const branch = (nodes: object[], output: string) => ({
+      type: 5,
+      g: { nodes, inputs: [], outputs: [{ name: output }] },
+    });
+    const bytes = modelOf({
+      nodes: [
+        node('If', ['c'], ['y'], {
+          then_branch: branch([node('Neg', ['x'], ['t'])], 't'),
+          else_branch: branch([node('Concat', ['x', 'x'], ['e'], { axis: int(0) })], 'e'),
+        }),
+      ],
+      inputs: { c: [bool, []], x: [float, [2]] },
+      outputs: ['y'],
+    });
+    expect(refusal(bytes).reasons).toEqual([
+      'If: float[2] or float[4], as a value decides that is not known at import',
+    ]);
+  });
+
+  it.each([
+    ['SequenceLength', 'it works on sequences'],
+    ['OptionalHasElement', 'it works on optional values'],
+    ['StringConcat', 'it works on strings'],
+    ['RandomNormalLike', 'it draws random numbers'],
+    ['ImageDecoder', 'it decodes files of images'],
+  ])('%s: %s', (operator, reason) => {
+    const bytes = modelOf({ nodes: [node(operator, ['x'], ['y'])], inputs: { x: [float, [2]] }, outputs: ['y'] });
+    expect(refusal(bytes).reasons).toEqual([`${operator}: ${reason}`]);
+  });
+
+  it('linear resizing of integers, whose rounding the standard leaves open', () => {
+    const bytes = modelOf({
+      nodes: [node('Resize', ['x', '', 's'], ['y'], { mode: text('linear') })],
+      inputs: { x: [int64, [1, 1, 2, 2]], s: [float, [4]] },
+      outputs: ['y'],
+    });
+    expect(refusal(bytes).reasons).toEqual([
+      'Resize: mode linear of int64: the standard does not say how results are rounded',
+    ]);
+  });
+});
