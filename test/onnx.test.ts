@@ -156,6 +156,41 @@ describe('an imported model', () => {
     expect((await call(fromOnnx(bytes), { x: Float32Array.of(2) })).y).toEqual(Float32Array.of(30));
   });
 
+  it.each([
+    [
+      'Add with broadcast and axis',
+      6n,
+      node('Add', ['x', 'w'], ['y'], { broadcast: { i: 1n }, axis: { i: 0n } }),
+      [2, 3, 5, 6],
+    ],
+    ['Cast to a name', 1n, node('Cast', ['x'], ['y'], { to: { s: new TextEncoder().encode('FLOAT') } }), [1, 2, 3, 4]],
+    [
+      'Softmax over all axes from 1 on',
+      12n,
+      node('Softmax', ['x'], ['y'], { axis: { i: 0n } }),
+      [0.032, 0.087, 0.237, 0.644],
+    ],
+    ['Clip by attributes', 6n, node('Clip', ['x'], ['y'], { min: { f: 2 }, max: { f: 3 } }), [2, 2, 3, 3]],
+    ['Slice by attributes', 9n, node('Slice', ['x'], ['y'], { starts: { ints: [1n] }, ends: { ints: [9n] } }), [3, 4]],
+    ['Squeeze by attributes', 12n, node('Unsqueeze', ['x'], ['y'], { axes: { ints: [0n] } }), [1, 2, 3, 4]],
+    ['Pad by attributes', 10n, node('Pad', ['x'], ['y'], { pads: { ints: [0n, 1n, 0n, 0n] } }), [0, 1, 2, 0, 3, 4]],
+    ['ReduceMean by attributes', 17n, node('ReduceMean', ['x'], ['y'], { axes: { ints: [1n] } }), [1.5, 3.5]],
+  ])('means what its operator set says: %s', async (_what, version, only, expected) => {
+    const bytes = onnxBytes({
+      opsets: [{ version }],
+      graph: {
+        nodes: [only],
+        inputs: [
+          { name: 'x', type: { tensor: { elementType: float, shape: { dims: [{ value: 2n }, { value: 2n }] } } } },
+        ],
+        outputs: [{ name: 'y' }],
+        initializers: [floats('w', [2], [1, 2])],
+      },
+    });
+    const { y } = await call(fromOnnx(bytes), { x: Float32Array.of(1, 2, 3, 4) });
+    expect(Array.from(y as Float32Array, (value) => Math.round(value * 1000) / 1000)).toEqual(expected);
+  });
+
   it('leaves out what no output needs', () => {
     const bytes = modelOf({
       nodes: [node('NoSuchThing', ['x'], ['unused']), node('Neg', ['x'], ['y'])],
@@ -167,6 +202,11 @@ describe('an imported model', () => {
 });
 
 describe('what is not supported', () => {
+  it('are outputs of bfloat16, whose rounding f32 does not have', () => {
+    const bytes = modelOf({ nodes: [node('Exp', ['x'], ['y'])], inputs: { x: [16, [2]] }, outputs: ['y'] });
+    expect(() => fromOnnx(bytes)).toThrow(/its elements are bfloat16; cast it to float/);
+  });
+
   const unsupported = (bytes: Uint8Array, options = {}): UnsupportedModelError => {
     try {
       fromOnnx(bytes, options);
@@ -211,11 +251,14 @@ describe('what is not supported', () => {
 });
 
 describe('tensors', () => {
-  const encoded = (fields: object): Promise<Record<string, ArrayLike<number | bigint>>> =>
+  const encoded = (fields: { readonly dataType: number }): Promise<Record<string, ArrayLike<number | bigint>>> =>
     call(
       fromOnnx(
         modelOf({
-          nodes: [node('Identity', ['w'], ['y'])],
+          // bfloat16 is no type of outputs.
+          nodes: [
+            fields.dataType === 16 ? node('Cast', ['w'], ['y'], { to: { i: 1n } }) : node('Identity', ['w'], ['y']),
+          ],
           outputs: ['y'],
           initializers: [{ name: 'w', dims: [2n], ...fields }],
         }),

@@ -4,8 +4,9 @@ import type { BinaryOp, UnaryOp } from '../../ir/opattrs.ts';
 import { elementwise } from '../../lang/functions.ts';
 import type { AnyTensor } from '../../lang/tensor.ts';
 import { elu, geluTanh, leakyRelu } from '../../nn/activations.ts';
-import { type ElementType, elementTypeName, isFloatType, knownElementType } from '../element-types.ts';
+import { type ElementType, elementTypeName, elementTypes, isFloatType, knownElementType } from '../element-types.ts';
 import { like, type NodeContext, type OnnxValue, type Operator, shapeOf, typed } from '../node-context.ts';
+import { axisOf } from './axes.ts';
 import {
   choose,
   combine,
@@ -38,12 +39,23 @@ const floats =
 const binary =
   (op: BinaryOp): Operator =>
   (node) =>
-    combine(op, node.input(0), node.input(1));
+    combine(op, node.input(0), secondOperand(node));
+
+/** Before version 7 the second operand is broadcast on request only, from an axis on. */
+function secondOperand(node: NodeContext): OnnxValue {
+  const y = node.input(1);
+  if (node.opset >= 7 || node.int('broadcast', 0) === 0) return y;
+  const rank = shapeOf(node.input(0)).length;
+  const axis = axisOf(node, node.int('axis', rank - shapeOf(y).length), rank, rank + 1);
+  const after = rank - axis - shapeOf(y).length;
+  if (after < 0) node.invalid(`[${shapeOf(y)}] does not fit from axis ${axis} of ${rank}`);
+  return like(y, y.tensor.reshape([...shapeOf(y), ...Array<number>(after).fill(1)]));
+}
 
 const compared =
   (compare: (x: OnnxValue, y: OnnxValue) => AnyTensor): Operator =>
   (node) =>
-    typed(compare(node.input(0), node.input(1)), 'bool');
+    typed(compare(node.input(0), secondOperand(node)), 'bool');
 
 /** One operand after another, broadcast. */
 const folded =
@@ -68,7 +80,7 @@ const remainderUnsigned = (x: OnnxValue, y: OnnxValue): OnnxValue =>
 
 /** The result has the type of the base. */
 const pow: Operator = (node) => {
-  const [x, y] = [node.input(0), node.input(1)];
+  const [x, y] = [node.input(0), secondOperand(node)];
   if (isFloatType(x.type)) return like(x, x.tensor.pow(converted(y, x.type).tensor));
   const exponent = converted(y, x.type).tensor;
   const whole = wholePower(x.tensor, exponent);
@@ -132,7 +144,11 @@ const where: Operator = (node) => {
   return like(x, choose(node.input(0).tensor, x.tensor, node.input(2).tensor));
 };
 
-const cast: Operator = (node) => converted(node.input(0), targetType(node, node.int('to')));
+/** Before version 6 the type is a name. */
+const cast: Operator = (node) => {
+  const number = node.opset < 6 ? elementTypes.indexOf(node.string('to').toLowerCase() as 'float') : node.int('to');
+  return converted(node.input(0), targetType(node, number));
+};
 
 export function targetType(node: NodeContext, number: number): ElementType {
   const type = knownElementType(number);
@@ -235,7 +251,7 @@ export const elementwiseOperators: Readonly<Record<string, Operator>> = {
   Add: binary('add'),
   Sub: binary('sub'),
   Mul: binary('mul'),
-  Div: (node) => quotient(node.input(0), node.input(1)),
+  Div: (node) => quotient(node.input(0), secondOperand(node)),
   Mod: mod,
   Pow: pow,
   Sum: folded((x, y) => combine('add', x, y)),
