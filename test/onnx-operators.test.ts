@@ -125,3 +125,50 @@ describe('what an ONNX operator cannot express is refused with the reason', () =
     ]);
   });
 });
+
+describe('numbers in a file that ask for too much are refused before anything of that size is made', () => {
+  const initializer = (name: string, dataType: number, dims: number[], numbers: readonly number[]) => ({
+    name,
+    dataType,
+    dims: dims.map(BigInt),
+    ...(dataType === int64 ? { int64Data: numbers.map(BigInt) } : { floatData: numbers }),
+  });
+  const image = [float, [1, 1, 2, 2]] as const;
+  it.each([
+    [
+      'Resize',
+      { nodes: [node('Resize', ['x', '', '', 's'], ['y'], { mode: text('cubic') })], inputs: { x: image } },
+      [initializer('s', int64, [4], [1, 1, 2, 1e9])],
+    ],
+    ['HannWindow', { nodes: [node('HannWindow', ['s'], ['y'])] }, [initializer('s', int64, [], [1e9])]],
+    [
+      'RoiAlign',
+      {
+        nodes: [node('RoiAlign', ['x', 'r', 'b'], ['y'], { sampling_ratio: int(1e6), output_width: int(1e6) })],
+        inputs: { x: image, r: [float, [1, 4]] as const, b: [int64, [1]] as const },
+      },
+      [],
+    ],
+    [
+      'MelWeightMatrix',
+      { nodes: [node('MelWeightMatrix', ['n', 'd', 'r', 'l', 'h'], ['y'])] },
+      [
+        initializer('n', int64, [], [1e6]),
+        initializer('d', int64, [], [1e9]),
+        initializer('r', int64, [], [16000]),
+        initializer('l', float, [], [0]),
+        initializer('h', float, [], [8000]),
+      ],
+    ],
+    [
+      'Col2Im',
+      { nodes: [node('Col2Im', ['c', 'i', 'k'], ['y'])], inputs: { c: [float, [1, 1, 1e10]] as const } },
+      [initializer('i', int64, [2], [1e5, 1e5]), initializer('k', int64, [2], [1, 1])],
+    ],
+  ])('%s', (_operator, graph, initializers) => {
+    const bytes = modelOf({ ...graph, outputs: ['y'], initializers });
+    const before = process.memoryUsage().heapTotal;
+    expect(refusal(bytes).reasons.join()).toMatch(/at most\b.*written out$/);
+    expect(process.memoryUsage().heapTotal - before).toBeLessThan(200e6);
+  });
+});

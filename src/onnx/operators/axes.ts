@@ -1,9 +1,14 @@
 // Axes and lists of whole numbers, which older versions of operators take as attributes and newer ones as inputs.
 
 import type { NodeContext } from '../node-context.ts';
+import { Unsupported } from '../unsupported.ts';
+
+/** Longer lists are not written out at import: a file of a few bytes could ask for any amount of memory. */
+const longestList = 2 ** 22;
 
 /** 0, 1, …, count − 1. */
 export function wholeRange(count: number): number[] {
+  if (count > longestList) throw new Unsupported(`a list of ${count} places: at most ${longestList} are written out`);
   return Array.from({ length: count }, (_, i) => i);
 }
 

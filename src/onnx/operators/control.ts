@@ -184,6 +184,7 @@ function batchedScan(node: NodeContext): OnnxValue[] {
   const into = node.ints('directions', zeros).map((turn): Track => ({ axis: 0, isReverse: turn !== 0 }));
   const states = inputs.length - count;
   const batch = shapeOf(inputs[0] ?? node.invalid('inputs expected'))[0]!;
+  if (batch > mostSteps) return node.unsupported(`${batch} scans: at most ${mostSteps} are written out`);
   const out = wholeRange(node.graph('body').outputs.length - states).map((): Track => ({ axis: 0, isReverse: false }));
   const runs = wholeRange(batch).map((i) => {
     const own = inputs.map((value) =>

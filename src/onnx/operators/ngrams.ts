@@ -5,6 +5,9 @@ import type { AnyTensor } from '../../lang/tensor.ts';
 import { like, type NodeContext, type Operator, shapeOf } from '../node-context.ts';
 import { wholeRange } from './axes.ts';
 
+/** Comparisons of a whole row with an element of a tuple, each of which is an operation. */
+const mostComparisons = 2 ** 14;
+
 /** Tuples of the pool by their length: `starts[n − 1]` is where those of n begin. */
 function poolOf(node: NodeContext): number[][] {
   if (!node.has('pool_int64s')) return node.unsupported('it works on strings');
@@ -48,6 +51,9 @@ const vectorized: Operator = (node) => {
     node.invalid(`an index and a weight for each of ${pool.length} tuples expected`);
   if (!['TF', 'IDF', 'TFIDF'].includes(mode)) node.invalid(`there is no mode ${mode}`);
   const [least, most, skips] = [node.int('min_gram_length'), node.int('max_gram_length'), node.int('max_skip_count')];
+  const comparisons = pool.reduce((sum, gram) => sum + gram.length * Math.min(skips + 1, shape[shape.length - 1]!), 0);
+  if (comparisons > mostComparisons)
+    return node.unsupported(`${comparisons} comparisons: at most ${mostComparisons} are written out`);
   const rows: AnyTensor = x.tensor.reshape([-1, shape[shape.length - 1]!]);
   const nothing = node.fill('float', [rows.shape[0] as number], 0).tensor;
   const columns = wholeRange(Math.max(-1, ...indices) + 1).map(() => nothing);

@@ -201,7 +201,7 @@ function weighted(node: NodeContext, x: AnyTensor, axis: number, dim: number, { 
   const constant = (shape: readonly number[], numbers: readonly number[]): AnyTensor =>
     node.numbers(x.dtype === 'f64' ? 'double' : 'float', shape, numbers).tensor;
   if (places.length > mostGatheredTaps) {
-    const matrix = new Array<number>(size * dim).fill(0);
+    const matrix = wholeRange(size * dim).fill(0);
     places.forEach((row, t) => {
       row.forEach((place, i) => {
         matrix[i * dim + place]! += weights[t]![i]!;

@@ -184,7 +184,7 @@ const melWeights: Operator = (node) => {
     return Math.floor(((length + 1) * hertz) / rate);
   });
   if (!edges.every((edge) => edge >= 0 && edge <= bins)) node.invalid('edges below half of the sample rate expected');
-  const weights = new Array<number>(bins * filters).fill(0);
+  const weights = wholeRange(bins * filters).fill(0);
   for (let filter = 0; filter < filters; filter++) {
     const [left, centre, right] = edges.slice(filter, filter + 3) as [number, number, number];
     if (left === centre) weights[centre * filters + filter] = 1;
