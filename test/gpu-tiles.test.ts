@@ -4,7 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import { gridOf } from '../src/codegen/wgsl/statements.ts';
 import type { Atom, Axis, IndexExpr } from '../src/ir/index-expr.ts';
-import type { Kernel, LoadExpr, Stmt } from '../src/ir/kernel.ts';
+import type { Expr, Kernel, LoadExpr, Local, Stmt } from '../src/ir/kernel.ts';
 import { parseFunc } from '../src/ir/text.ts';
 import { exprsOf, walkExpr, walkStmts } from '../src/passes/expr-rewrite.ts';
 import { gpuMachine } from '../src/passes/gpu/machine.ts';

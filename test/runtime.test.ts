@@ -9,9 +9,10 @@ import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { writeSafetensorsFile } from '../src/io/files.ts';
 import type { SafeTensor } from '../src/io/safetensors.ts';
-import { LimitationError, UserError } from '../src/ir/errors.ts';
+import { UserError } from '../src/ir/errors.ts';
 import { func, gather, input, variable } from '../src/lang/index.ts';
 import * as nn from '../src/nn/index.ts';
+import { expectArray } from '../src/runtime/call-checks.ts';
 import { compile } from '../src/runtime/compile.ts';
 import { StateStore } from '../src/runtime/state.ts';
 
@@ -418,10 +419,26 @@ describe('the cache', () => {
   });
 });
 
-describe('what a target cannot do', () => {
-  it('is a limitation that names it', async () => {
-    const f16 = input('f16', [4], 'f16');
-    const run = compile(func({ name: 'g', inputs: [f16], outputs: { y: f16.cast('f32') } }));
-    await expect(run.then((g) => g({ f16: new Uint16Array(4) as never }))).rejects.toThrow(LimitationError);
+describe('arrays of f16', () => {
+  const half = input('half', [4], 'f16');
+  const doubled = () => compile(func({ name: 'g', inputs: [half], outputs: { y: half.add(half) } }));
+
+  it('hold bits', async () => {
+    const run = await doubled();
+    const { y } = await run({ half: Uint16Array.of(0x3c00, 0x3555, 0x7bff, 0x8001) });
+    expect([...y]).toEqual([0x4000, 0x3955, 0x7c00, 0x8002]);
+    expect(() => run({ half: new Float32Array(4) as never })).toThrow(
+      /half.*f16\[4\]: a Uint16Array expected, Float32Array/,
+    );
+  });
+
+  it('are taken as Float16Array where a runtime has that', async () => {
+    class Float16Array {
+      readonly length = 2;
+      readonly byteOffset = 2;
+      readonly buffer = Uint16Array.of(1, 2, 3).buffer;
+    }
+    const type = { dtype: 'f16', shape: [2] } as const;
+    expect(expectArray('input', { name: 'half', type }, new Float16Array() as never)).toEqual(Uint16Array.of(2, 3));
   });
 });

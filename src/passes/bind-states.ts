@@ -4,6 +4,7 @@
 import type { Builder } from '../ir/builder.ts';
 import { UserError } from '../ir/errors.ts';
 import { type Func, makeFunc, type Parameter } from '../ir/graph.ts';
+import { fromHalfBits } from '../ir/half.ts';
 import { sizeOf } from '../ir/types.ts';
 import { inlineFunc } from './inline.ts';
 
@@ -28,7 +29,9 @@ export function bindStates(
   const operands = func.parameters.map((parameter) => {
     const { dtype, shape } = parameter.value.type;
     if (!isBound(parameter) || isWeight(parameter)) return parameter.value;
-    const data = values(parameter.name);
+    const given = values(parameter.name);
+    // Arrays of f16 hold bits; constants hold numbers.
+    const data = dtype === 'f16' && given instanceof Uint16Array ? Float32Array.from(given, fromHalfBits) : given;
     if (data.length !== sizeOf(shape)) {
       throw new UserError(`state ${parameter.name} has ${sizeOf(shape)} elements, ${data.length} given`);
     }

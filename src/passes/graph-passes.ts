@@ -3,6 +3,7 @@
 import type { Func } from '../ir/graph.ts';
 import { commonSubexpressions } from './cse.ts';
 import { foldConstants } from './fold.ts';
+import { widenHalves } from './halves.ts';
 import { inlineCalls } from './inline.ts';
 import { type Pass, type PassOptions, runPasses } from './pass.ts';
 import { convolutionPhases } from './phases.ts';
@@ -11,6 +12,7 @@ import { stabilize } from './stable.ts';
 
 export const graphPasses: readonly Pass[] = [
   inlineCalls,
+  widenHalves,
   commonSubexpressions,
   simplify,
   foldConstants,

@@ -1,6 +1,6 @@
 // Which typed array holds which dtype.
 
-import { LimitationError } from '../ir/errors.ts';
+import { toHalfBits } from '../ir/half.ts';
 import { type DType, sizeOf, type TensorType } from '../ir/types.ts';
 
 export type TypedArray =
@@ -10,11 +10,13 @@ export type TypedArray =
   | Uint8Array
   | Int32Array
   | Uint32Array
+  | Uint16Array
   | BigInt64Array;
 
 type Constructor = { new (memory: number | ArrayBuffer): TypedArray; readonly name: string };
 
-const constructors: Readonly<Record<Exclude<DType, 'f16'>, Constructor>> = {
+const constructors: Readonly<Record<DType, Constructor>> = {
+  f16: Uint16Array,
   f32: Float32Array,
   f64: Float64Array,
   i8: Int8Array,
@@ -26,7 +28,6 @@ const constructors: Readonly<Record<Exclude<DType, 'f16'>, Constructor>> = {
 };
 
 export function arrayConstructor(dtype: DType): Constructor {
-  if (dtype === 'f16') throw new LimitationError('f16 arrays are not supported by this runtime; cast to f32');
   return constructors[dtype];
 }
 
@@ -35,9 +36,13 @@ export function allocate(type: TensorType): TypedArray {
   return new (arrayConstructor(type.dtype))(sizeOf(type.shape));
 }
 
-/** Copies numbers into a new array of a type. */
+/** Copies numbers into a new array of a type; numbers become the bits of f16, and such bits are copied. */
 export function arrayFrom(type: TensorType, data: ArrayLike<number>): TypedArray {
   const array = allocate(type);
+  if (type.dtype === 'f16' && !(data instanceof Uint16Array)) {
+    for (let i = 0; i < array.length; i++) array[i] = toHalfBits(data[i] ?? 0);
+    return array;
+  }
   if (array instanceof BigInt64Array) for (let i = 0; i < array.length; i++) array[i] = BigInt(data[i] ?? 0);
   else array.set(data);
   return array;

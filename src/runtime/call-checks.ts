@@ -14,6 +14,11 @@ export function expectKnown(kind: string, given: Iterable<string>, names: Readon
       );
 }
 
+/** Runtimes that have arrays of f16 may give them; their bits are what is kept. */
+function isFloat16Array(array: object): boolean {
+  return array.constructor.name === 'Float16Array';
+}
+
 /** The array itself. Throws UserError where it is missing, of another kind or of another length than the type says. */
 export function expectArray(
   kind: string,
@@ -25,6 +30,8 @@ export function expectArray(
     throw new UserError(
       `${kind} ${JSON.stringify(name)} is missing: ${formatType(type)}, a ${expected.name} of ${sizeOf(type.shape)}`,
     );
+  if (type.dtype === 'f16' && isFloat16Array(array))
+    return expectArray(kind, { name, type }, new Uint16Array(array.buffer, array.byteOffset, array.length));
   if (!(array instanceof expected)) {
     const given = (array as object)?.constructor?.name ?? typeof array;
     throw new UserError(

@@ -17,10 +17,7 @@ export interface AnyStateStore {
   has(name: string): boolean;
   type(name: string): TensorType;
   /** A copy of the state, row-major, by its variable or by name. Throws UserError for an unknown name. */
-  get<D extends Exclude<DType, 'f16'>>(variable: {
-    readonly name: string;
-    readonly dtype: D;
-  }): ArrayOf[D] | Promise<ArrayOf[D]>;
+  get<D extends DType>(variable: { readonly name: string; readonly dtype: D }): ArrayOf[D] | Promise<ArrayOf[D]>;
   get(name: string): TypedArray | Promise<TypedArray>;
   /** Overwrites a state. Throws UserError for an unknown name, another array type or another length. */
   set(key: string | { readonly name: string }, value: TypedArray | readonly number[]): void;
@@ -56,7 +53,7 @@ export class StateStore implements AnyStateStore {
   }
 
   /** A copy of the state, row-major, by its variable or by name. Throws UserError for an unknown name. */
-  get<D extends Exclude<DType, 'f16'>>(variable: { readonly name: string; readonly dtype: D }): ArrayOf[D];
+  get<D extends DType>(variable: { readonly name: string; readonly dtype: D }): ArrayOf[D];
   get(name: string): TypedArray;
   get(key: string | { readonly name: string }): TypedArray {
     return this.#entry(typeof key === 'string' ? key : key.name).data.slice();

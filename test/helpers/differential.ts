@@ -4,6 +4,7 @@
 import { expect } from 'vitest';
 import { evaluateFunc } from '../../src/ir/evaluate.ts';
 import { type Func, makeFunc, type Parameter, type Result } from '../../src/ir/graph.ts';
+import { fromHalfBits } from '../../src/ir/half.ts';
 import type { NdArray } from '../../src/ir/ndarray.ts';
 import type { OpName } from '../../src/ir/opattrs.ts';
 import { opTable } from '../../src/ir/ops/index.ts';
@@ -22,10 +23,10 @@ export const operations = Object.keys(opTable) as OpName[];
 export const families = Array.from({ length: 8 }, (_, i) => operations.filter((_name, position) => position % 8 === i));
 
 /** The examples of operations, with inputs in their domains and indices in range, which the runtime would check. */
-export function casesOf(names: readonly OpName[]): Case[] {
+export function casesOf(names: readonly OpName[], retyped = (text: string): string => text): Case[] {
   return names.flatMap((name) =>
     opTable[name].examples.map(({ text, domain }, i) => {
-      const func = parseFunc(text);
+      const func = parseFunc(retyped(text));
       return { func, inputs: inRange(func, sampleInputs(func, 17 + i, domain)) };
     }),
   );
@@ -58,10 +59,11 @@ export function arraysOf({ func, inputs }: Case): Record<string, TypedArray> {
   );
 }
 
-/** Relative to the largest element, since sums are rounded at the size of their terms. f32: 2⁻²⁰; f64: 2⁻⁴⁶. */
+/** Relative to the largest element, since sums are rounded at the size of their terms. f16: 2⁻⁹; f32: 2⁻²⁰; f64: 2⁻⁴⁶. */
 function bound(result: NdArray): number {
   const finite = result.data.filter(Number.isFinite);
   const largest = finite.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+  if (result.type.dtype === 'f16') return largest * 2 ** -9;
   return result.type.dtype === 'f32' ? largest * 2 ** -20 : result.type.dtype === 'f64' ? largest * 2 ** -46 : 0;
 }
 
@@ -71,7 +73,8 @@ export function expectReference({ func, inputs }: Case, results: Readonly<Record
   func.results.forEach(({ name, value }, i) => {
     const tolerance = bound(expected[i]!);
     expected[i]!.data.forEach((wanted, at) => {
-      const found = Number(results[name]![at]);
+      const element = Number(results[name]![at]);
+      const found = value.type.dtype === 'f16' ? fromHalfBits(element) : element;
       const agrees =
         Object.is(found, wanted) ||
         Math.abs(found - wanted) <= tolerance ||

@@ -1,6 +1,7 @@
 // Inputs for functions in tests: seeded, of the type of each parameter, in an example's domain.
 
 import type { Func } from '../../src/ir/graph.ts';
+import { roundToHalf } from '../../src/ir/half.ts';
 import type { NdArray } from '../../src/ir/ndarray.ts';
 import { isFloat, sizeOf, type TensorType } from '../../src/ir/types.ts';
 
@@ -24,7 +25,8 @@ export function sample(
   const element = (): number => {
     const value = low + (high - low) * random();
     if (type.dtype === 'bool') return random() < 0.5 ? 0 : 1;
-    // f32 inputs are exact in f32, so that every target reads the same numbers.
+    // Inputs are exact in their type, so that every target reads the same numbers.
+    if (type.dtype === 'f16') return roundToHalf(value);
     if (isFloat(type.dtype)) return Math.fround(value);
     if (type.dtype === 'u32' || type.dtype === 'u8') return Math.floor(random() * 7);
     return Math.floor(random() * 12) - (type.dtype === 'i32' && random() < 0.3 ? 4 : 2);

@@ -1,9 +1,9 @@
 // The part of a web module that is the same in all of them, as text: it loads weights, makes pipelines and runs functions.
 // It stands beside the data that web-module.ts prints, and knows nothing but WebGPU.
 
-export const webRunner = `const arrays = { f32: Float32Array, i32: Int32Array, u32: Uint32Array, i8: Int8Array, u8: Uint8Array, bool: Uint8Array };
+export const webRunner = `const arrays = { f32: Float32Array, i32: Int32Array, u32: Uint32Array, f16: Uint16Array, i8: Int8Array, u8: Uint8Array, bool: Uint8Array };
 const sizeOf = (shape) => shape.reduce((product, extent) => product * extent, 1);
-const isNarrow = (dtype) => arrays[dtype].BYTES_PER_ELEMENT === 1;
+const isNarrow = (dtype) => arrays[dtype].BYTES_PER_ELEMENT < 4;
 
 /* A value is [dtype, shape, block, offset, bytes, packed]. */
 function expectArray(kind, name, [dtype, shape], array) {

@@ -1,6 +1,7 @@
 // Scalar and vector expressions and index arithmetic as C. Syntax only: every choice was made before.
 
-import { InternalError, LimitationError } from '../../ir/errors.ts';
+import { InternalError } from '../../ir/errors.ts';
+import { toHalfBits } from '../../ir/half.ts';
 import { type Atom, boundsOf, type IndexExpr } from '../../ir/index-expr.ts';
 import { type Buffer, type Expr, lanesOf, type ScalarOp } from '../../ir/kernel.ts';
 import { type DType, isFloat } from '../../ir/types.ts';
@@ -14,12 +15,16 @@ export interface Scope {
   readonly helpers: Set<string>;
   /** Vector types used, as `f32x16`. */
   readonly vectors: Map<string, { dtype: DType; lanes: number }>;
+  /** How a size stands in the text: an extent, a stride, a divisor. Default: as it is. */
+  readonly size?: (value: number) => string;
 }
+
+export const sizeText = (value: number, { size = String }: Scope): string => size(value);
 
 const scalarTypes: Readonly<Record<DType, string>> = {
   f32: 'float',
   f64: 'double',
-  f16: '',
+  f16: 'uint16_t',
   i8: 'int8_t',
   u8: 'uint8_t',
   i32: 'int32_t',
@@ -29,7 +34,6 @@ const scalarTypes: Readonly<Record<DType, string>> = {
 };
 
 export function scalarType(dtype: DType): string {
-  if (dtype === 'f16') throw new LimitationError('target c computes no f16; cast to f32');
   return scalarTypes[dtype];
 }
 
@@ -45,7 +49,11 @@ export function bufferName(buffer: Buffer, scope: Scope): string {
 }
 
 export function printIndex(index: IndexExpr, scope: Scope): string {
-  return indexText(index, (atom) => printAtom(atom, scope));
+  return indexText(
+    index,
+    (atom) => printAtom(atom, scope),
+    (value) => sizeText(value, scope),
+  );
 }
 
 function printAtom(atom: Atom, scope: Scope): string {
@@ -59,9 +67,9 @@ function printAtom(atom: Atom, scope: Scope): string {
       const value = printIndex(atom.value, scope);
       const isQuotient = atom.kind === 'quotient';
       if (boundsOf(atom.value).lower >= 0) {
-        return `(${/ /.test(value) ? `(${value})` : value} ${isQuotient ? '/' : '%'} ${atom.by})`;
+        return `(${/ /.test(value) ? `(${value})` : value} ${isQuotient ? '/' : '%'} ${sizeText(atom.by, scope)})`;
       }
-      return `${helper(isQuotient ? 'ash_floor_div' : 'ash_floor_mod', scope)}(${value}, ${atom.by})`;
+      return `${helper(isQuotient ? 'ash_floor_div' : 'ash_floor_mod', scope)}(${value}, ${sizeText(atom.by, scope)})`;
     }
   }
 }
@@ -92,7 +100,7 @@ export function printLiteral(dtype: DType, value: number): string {
     case 'u8':
       return String(value);
     case 'f16':
-      return scalarType(dtype);
+      return String(toHalfBits(value));
   }
 }
 
@@ -133,6 +141,7 @@ export function printExpr(expr: Expr, scope: Scope): string {
 
 function printCast(value: Expr, to: DType, scope: Scope): string {
   const from = value.dtype;
+  if (from === 'f16' || to === 'f16') return `${helper(`ash_${from}_to_${to}`, scope)}(${printExpr(value, scope)})`;
   if (to === 'bool') return `${operand(value, scope)} != 0`;
   if (isFloat(from) && !isFloat(to)) return `${helper(`ash_${from}_to_${to}`, scope)}(${printExpr(value, scope)})`;
   // gcc makes no lanes of a conversion from a byte that a comparison made; of a selection it does.

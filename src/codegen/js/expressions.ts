@@ -2,7 +2,8 @@
 // rounded by Math.fround (`f`), which gives the same bits as arithmetic in f32. The exceptions are the terms of a sum and what a
 // store rounds anyway: `printRaw` leaves them in f64.
 
-import { InternalError, LimitationError } from '../../ir/errors.ts';
+import { InternalError } from '../../ir/errors.ts';
+import { toHalfBits } from '../../ir/half.ts';
 import { type Atom, boundsOf, type IndexExpr } from '../../ir/index-expr.ts';
 import type { Buffer, Expr, Local, ScalarOp } from '../../ir/kernel.ts';
 import { type DType, isFloat } from '../../ir/types.ts';
@@ -18,7 +19,8 @@ export interface Scope {
   readonly sums: Set<Local>;
 }
 
-const arrays: Readonly<Record<Exclude<DType, 'f16'>, string>> = {
+const arrays: Readonly<Record<DType, string>> = {
+  f16: 'Uint16Array',
   f32: 'Float32Array',
   f64: 'Float64Array',
   i8: 'Int8Array',
@@ -29,9 +31,8 @@ const arrays: Readonly<Record<Exclude<DType, 'f16'>, string>> = {
   bool: 'Uint8Array',
 };
 
-/** The typed array that holds a dtype. Throws LimitationError for f16, which JavaScript lacks. */
+/** The typed array that holds a dtype; f16 as its bits. */
 export function arrayName(dtype: DType): string {
-  if (dtype === 'f16') throw new LimitationError('target js computes no f16; cast to f32');
   return arrays[dtype];
 }
 
@@ -66,6 +67,8 @@ export function printLiteral(dtype: DType, value: number): string {
       const exact = dtype === 'f32' ? Math.fround(value) : value;
       return Object.is(exact, -0) ? '-0' : String(exact);
     }
+    case 'f16':
+      return String(toHalfBits(value));
     case 'i64':
       return big(dtype, String(BigInt.asIntN(64, BigInt(value))));
     default:
@@ -91,7 +94,7 @@ const exact: ReadonlySet<ScalarOp> = new Set(['neg', 'abs', 'sign', 'floor', 'ce
 
 function isRounded(expr: Expr, scope: Scope): boolean {
   if (expr.kind === 'apply') return !exact.has(expr.op);
-  if (expr.kind === 'cast') return !['bool', 'i8', 'u8'].includes(expr.value.dtype);
+  if (expr.kind === 'cast') return !['bool', 'i8', 'u8', 'f16'].includes(expr.value.dtype);
   return expr.kind === 'local' && scope.sums.has(expr.local);
 }
 
@@ -123,6 +126,7 @@ export function printRaw(expr: Expr, scope: Scope): string {
 
 function printCast(value: Expr, to: DType, scope: Scope): string {
   const from = value.dtype;
+  if (from === 'f16' || to === 'f16') return `${helper(`ash_${from}_to_${to}`, scope)}(${printExpr(value, scope)})`;
   if (to === 'bool') return `${operand(value, scope)} != 0`;
   if (from === 'bool') return `${operand(value, scope)} ? ${big(to, 1)} : ${big(to, 0)}`;
   if (isFloat(to)) return from === 'i64' ? `Number(${printExpr(value, scope)})` : printExpr(value, scope);

@@ -13,6 +13,21 @@ const fixedHelpers: Readonly<Record<string, string>> = {
   const nearest = rest < 0.5 || (rest === 0.5 && floor % 2 === 0) ? floor : floor + 1;
   return nearest === 0 && x < 0 ? -0 : nearest;
 }`,
+  ash_f16_to_f32: `function ash_f16_to_f32(x) {
+  const sign = x & 0x8000 ? -1 : 1, exponent = x >> 10 & 31, fraction = x & 1023;
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+}`,
+  ash_f32_to_f16: `const ash_float = new Float32Array(1), ash_bits = new Uint32Array(ash_float.buffer);
+function ash_f32_to_f16(x) {
+  ash_float[0] = x;
+  const sign = ash_bits[0] >>> 16 & 0x8000, size = ash_bits[0] & 0x7fffffff;
+  if (size >= 0x47800000) return sign | (size > 0x7f800000 ? 0x7e00 : 0x7c00);
+  if (size >= 0x38800000) return sign | size - 0x37fff001 + (size >> 13 & 1) >> 13;
+  ash_bits[0] = size;
+  ash_float[0] += 0.5;
+  return sign | ash_bits[0] - 0x3f000000;
+}`,
   ash_pow: `function ash_pow(x, y) {
   return x === 1 || (x === -1 && (y === Infinity || y === -Infinity)) ? 1 : x ** y;
 }`,

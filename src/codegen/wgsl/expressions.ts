@@ -1,6 +1,7 @@
 // Scalar expressions and index arithmetic as WGSL. Syntax only: every choice was made before.
 
 import { InternalError } from '../../ir/errors.ts';
+import { toHalfBits } from '../../ir/half.ts';
 import { type Atom, add, boundsOf, fixed, floorDiv, type IndexExpr } from '../../ir/index-expr.ts';
 import { type Buffer, type Expr, type LoadExpr, lanesOf, literal, type ScalarOp, splat } from '../../ir/kernel.ts';
 import type { DType } from '../../ir/types.ts';
@@ -29,6 +30,8 @@ export interface Scope {
 
 export function typeName(dtype: DType, lanes = 1): string {
   if (lanes > 1) return `vec${lanes}<${typeName(dtype)}>`;
+  // Half precision is bits; nothing is computed in it.
+  if (dtype === 'f16') return 'u32';
   if (dtype === 'f32' || dtype === 'i32' || dtype === 'u32' || dtype === 'bool') return dtype;
   throw new InternalError(`${dtype} in a WGSL kernel`);
 }
@@ -82,6 +85,8 @@ export function printLiteral(dtype: DType, value: number, scope: Scope): string 
     }
     case 'bool':
       return value !== 0 ? 'true' : 'false';
+    case 'f16':
+      return `${toHalfBits(value)}u`;
     case 'u32':
       return `${value}u`;
     case 'i32':
@@ -166,6 +171,7 @@ export function printExpr(expr: Expr, scope: Scope): string {
 function printCast(value: Expr, to: DType, scope: Scope): string {
   const text = printExpr(value, scope);
   const lanes = lanesOf(value);
+  if (to === 'f16' || value.dtype === 'f16') return `${helper(`ash_${value.dtype}_to_${to}`, scope, lanes)}(${text})`;
   if (to === 'bool') return differs(value.dtype, text, printExpr(splat(literal(value.dtype, 0), lanes), scope));
   if (value.dtype === 'f32' && to !== 'f32') return `${helper(`ash_f32_to_${to}`, scope, lanes)}(${text})`;
   return `${typeName(to, lanes)}(${text})`;

@@ -88,6 +88,27 @@ fn ash_rem_f32(x: f32, y: f32) -> f32 {
   ash_shl_u32: shift('shl', 'u32', 'select(a << (b & 31u), 0u, b > 31u)'),
   ash_shr_i32: shift('shr', 'i32', 'a >> min(bitcast<u32>(b), 31u)'),
   ash_shr_u32: shift('shr', 'u32', 'select(a >> (b & 31u), 0u, b > 31u)'),
+  // IEEE 754 binary16 as bits, by whole numbers: WGSL leaves open how its own conversions round.
+  ash_f16_to_f32: {
+    needs: [],
+    text: `fn ash_f16_to_f32(x: u32) -> f32 {
+  let size = x & 0x7fffu;
+  let normal = bitcast<f32>((size << 13u) + select(0x38000000u, 0x70000000u, size >= 0x7c00u));
+  let value = select(normal, f32(size) * 0x1p-24f, size < 0x400u);
+  return bitcast<f32>(bitcast<u32>(value) | ((x & 0x8000u) << 16u));
+}`,
+  },
+  ash_f32_to_f16: {
+    needs: [],
+    text: `fn ash_f32_to_f16(x: f32) -> u32 {
+  let size = bitcast<u32>(x) & 0x7fffffffu;
+  let small = bitcast<u32>(bitcast<f32>(size) + 0.5f) - 0x3f000000u;
+  let normal = (size - 0x37fff001u + ((size >> 13u) & 1u)) >> 13u;
+  let finite = select(normal, small, size < 0x38800000u);
+  let special = select(0x7c00u, 0x7e00u, size > 0x7f800000u);
+  return select(special, finite, size < 0x47800000u) | ((bitcast<u32>(x) >> 16u) & 0x8000u);
+}`,
+  },
   // The next f32 below 2³¹ and 2³².
   ash_f32_to_i32: {
     needs: ['ash_is_nan'],

@@ -4,7 +4,7 @@
 import { LimitationError, type SourcePosition } from '../../ir/errors.ts';
 import type { Buffer, Kernel } from '../../ir/kernel.ts';
 import type { Launch, Program, ProgramBuffer, RangeCheck } from '../../ir/program.ts';
-import { sizeOf, type TensorType } from '../../ir/types.ts';
+import { bytesPerElement, sizeOf, type TensorType } from '../../ir/types.ts';
 import { isNarrow, legalize } from '../../passes/gpu/legalize.ts';
 import { bindingAlignment, gpuBytes } from '../../passes/gpu/schedule.ts';
 import { toComment } from '../names.ts';
@@ -51,7 +51,7 @@ export interface Dispatch {
   readonly workgroups: readonly [number, number];
 }
 
-/** A value that goes in or out. `packed`: bytes, four to a word; otherwise a narrow element takes a word. */
+/** A value that goes in or out. `packed`: bytes, four to a word, or halves, two; otherwise a narrow element takes a word. */
 export interface Boundary extends Place {
   readonly name: string;
   readonly type: TensorType;
@@ -126,7 +126,7 @@ function isPacked({ storage, type }: ProgramBuffer): boolean {
 
 /** Bytes that a value takes on the device; bindings and copies are whole words, and never empty. */
 export function deviceBytes(type: TensorType, packed: boolean): number {
-  const bytes = sizeOf(type.shape) * (packed ? 1 : gpuBytes[type.dtype]);
+  const bytes = sizeOf(type.shape) * (packed ? bytesPerElement : gpuBytes)[type.dtype];
   return Math.max(4, Math.ceil(bytes / 4) * 4);
 }
 

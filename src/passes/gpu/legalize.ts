@@ -1,8 +1,9 @@
 // What WGSL lacks is removed before a kernel is printed: 8-bit integers are computed in 32 bits and wrapped, booleans and
-// bytes in memory are words (those that nobody writes may stay packed, four to a word), and operations on literals alone,
+// bytes in memory are words (those that nobody writes may stay packed, four to a word), f16 are bits in a word or, where nobody writes
+// them, in half a word, and operations on literals alone,
 // which WGSL would evaluate itself and refuse where they overflow, are evaluated here.
 //
-// Afterwards buffers hold f32, i32 or u32, and expressions are of these types or bool.
+// Afterwards buffers hold f32, i32 or u32, and expressions are of these types, bool, or f16 as its bits.
 
 import { InternalError, LimitationError, type SourcePosition } from '../../ir/errors.ts';
 import type { Func } from '../../ir/graph.ts';
@@ -27,9 +28,9 @@ import type { BinaryOp, UnaryOp } from '../../ir/opattrs.ts';
 import { binaryRecords } from '../../ir/ops/binary.ts';
 import { operationOf } from '../../ir/ops/monoid.ts';
 import { unaryRecords } from '../../ir/ops/unary.ts';
-import { type DType, formatType } from '../../ir/types.ts';
+import { bytesPerElement, type DType, formatType } from '../../ir/types.ts';
 
-const missing: ReadonlySet<DType> = new Set(['f64', 'i64', 'f16']);
+const missing: ReadonlySet<DType> = new Set(['f64', 'i64']);
 
 /** Throws LimitationError for a value of a dtype that WGSL does not have, with the operation and the user's line. */
 export function expectWgslTypes(func: Func): void {
@@ -49,9 +50,14 @@ export function expectWgslTypes(func: Func): void {
   }
 }
 
-/** True for elements that take a byte in the arrays of callers. */
+/** True for elements that take less than a word in the arrays of callers. */
 export function isNarrow(dtype: DType): boolean {
-  return dtype === 'bool' || dtype === 'i8' || dtype === 'u8';
+  return dtype === 'bool' || dtype === 'i8' || dtype === 'u8' || dtype === 'f16';
+}
+
+/** How many elements of the arrays of callers a word holds. */
+export function packedInWord(dtype: DType): number {
+  return 4 / bytesPerElement[dtype];
 }
 
 /** The type in which a dtype is computed. */
@@ -61,7 +67,7 @@ function computed(dtype: DType): DType {
 
 /** The type of a word in memory. */
 function stored(dtype: DType): DType {
-  return dtype === 'bool' ? 'u32' : computed(dtype);
+  return dtype === 'bool' || dtype === 'f16' ? 'u32' : computed(dtype);
 }
 
 /** The kernel with legal types. `packed`: buffers whose bytes lie four to a word; nothing may write them. */
@@ -88,7 +94,7 @@ class Legalizer {
     const made: Buffer = this.#buffers.get(buffer) ?? {
       ...buffer,
       ...(this.#packed.has(buffer)
-        ? { dtype: 'u32', size: Math.ceil(buffer.size / 4) }
+        ? { dtype: 'u32', size: Math.ceil(buffer.size / packedInWord(buffer.dtype)) }
         : { dtype: stored(buffer.dtype) }),
     };
     this.#buffers.set(buffer, made);
@@ -151,10 +157,14 @@ class Legalizer {
     const offset = this.index(expr.offset);
     if (!isNarrow(expr.dtype)) return { ...expr, buffer, offset };
     if (expr.lanes > 1) throw new InternalError(`a vector of ${expr.dtype} in a kernel for a GPU`);
-    if (!this.#packed.has(expr.buffer)) return legalCast(load(buffer, offset), expr.dtype, 'fits');
-    const shift = castTo('u32', indexValue(multiply(modulo(offset, 4), 8)));
-    const byte = apply('and', apply('shr', load(buffer, floorDiv(offset, 4)), shift), literal('u32', 0xff));
-    return legalCast(byte, expr.dtype);
+    const isHalf = expr.dtype === 'f16';
+    if (!this.#packed.has(expr.buffer))
+      return isHalf ? { ...expr, buffer, offset } : legalCast(load(buffer, offset), expr.dtype, 'fits');
+    const count = packedInWord(expr.dtype);
+    const bits = 32 / count;
+    const shift = castTo('u32', indexValue(multiply(modulo(offset, count), bits)));
+    const args = [apply('shr', load(buffer, floorDiv(offset, count)), shift), literal('u32', 2 ** bits - 1)];
+    return isHalf ? { kind: 'apply', op: 'and', dtype: 'f16', args } : legalCast(apply('and', ...args), expr.dtype);
   }
 
   block(body: readonly Stmt[]): Stmt[] {

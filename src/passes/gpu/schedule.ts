@@ -22,8 +22,8 @@ export const defaultGpu: GpuTarget = { invocations: 256, sharedBytes: 16_384, wa
 /** Offsets of buffer bindings are multiples of this (minStorageBufferOffsetAlignment of every adapter). */
 export const bindingAlignment = 256;
 
-/** i8, u8 and bool take four bytes in memory that kernels write: two invocations cannot write bytes of one word. */
-export const gpuBytes: Readonly<Record<DType, number>> = { ...bytesPerElement, i8: 4, u8: 4, bool: 4 };
+/** i8, u8, bool and f16 take four bytes in memory that kernels write: two invocations cannot write bytes of one word. */
+export const gpuBytes: Readonly<Record<DType, number>> = { ...bytesPerElement, i8: 4, u8: 4, bool: 4, f16: 4 };
 
 /** Invocations of a subgroup at least, on any device. */
 export const fewestOfSubgroup = 4;

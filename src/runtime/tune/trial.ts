@@ -7,7 +7,7 @@ import { printProgram } from '../../codegen/c/program.ts';
 import { makeFunc, type Parameter, type Value } from '../../ir/graph.ts';
 import { opTable } from '../../ir/ops/index.ts';
 import type { Program } from '../../ir/program.ts';
-import { sizeOf, type TensorType } from '../../ir/types.ts';
+import type { TensorType } from '../../ir/types.ts';
 import { cpuMachine } from '../../passes/cpu.ts';
 import type { Group } from '../../passes/fuse.ts';
 import { constantBuffers, lower } from '../../passes/lower.ts';
@@ -127,8 +127,6 @@ function bytesOf(array: TypedArray): Uint8Array {
 
 /** Numbers in [−1, 1) that are the same every time; zeros for integers, which may be indices. */
 export function filled(type: TensorType): TypedArray {
-  // Halves are two bytes of which nobody here reads the value.
-  if (type.dtype === 'f16') return new Uint8Array(2 * sizeOf(type.shape));
   const array = allocate(type);
   if (array instanceof Float32Array || array instanceof Float64Array)
     for (let i = 0; i < array.length; i++) array[i] = ((i * 7919) % 2003) / 1001.5 - 1;

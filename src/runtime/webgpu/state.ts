@@ -57,7 +57,7 @@ export class WebGpuStateStore implements AnyStateStore {
   }
 
   /** A copy of the state, row-major, by its variable or by name. Throws UserError for an unknown name. */
-  get<D extends Exclude<DType, 'f16'>>(variable: { readonly name: string; readonly dtype: D }): Promise<ArrayOf[D]>;
+  get<D extends DType>(variable: { readonly name: string; readonly dtype: D }): Promise<ArrayOf[D]>;
   get(name: string): Promise<TypedArray>;
   async get(key: string | { readonly name: string }): Promise<TypedArray> {
     const name = typeof key === 'string' ? key : key.name;

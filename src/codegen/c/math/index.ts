@@ -7,6 +7,7 @@ import { bitHelpers } from './bits.ts';
 import { doubles } from './double.ts';
 import { errorFunction } from './error-function.ts';
 import { exponentials } from './exponential.ts';
+import { halfHelpers } from './half.ts';
 import { inverseTrigonometrics } from './inverse-trigonometric.ts';
 import { logarithms } from './logarithm.ts';
 import { powers } from './power.ts';
@@ -21,4 +22,5 @@ export const mathHelpers: Readonly<Record<string, HelperText>> = {
   ...trigonometrics,
   ...inverseTrigonometrics,
   ...doubles,
+  ...halfHelpers,
 };

@@ -1,0 +1,44 @@
+// IEEE 754 binary16, which JavaScript has no arrays of in every runtime: its numbers as bits and back.
+
+/** The number that 16 bits stand for. */
+export function fromHalfBits(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+}
+
+/** The nearest f16, ties to even; beyond the largest (65504) by half a unit or more it is infinity. */
+export function roundToHalf(value: number): number {
+  const size = Math.abs(value);
+  if (Number.isNaN(value) || size === Number.POSITIVE_INFINITY || size === 0) return value;
+  if (size >= 65_520) return value < 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  // Ten bits follow the leading one; below 2⁻¹⁴ the unit stays.
+  const unit = 2 ** (Math.max(-14, exponentOf(size)) - 10);
+  return Math.sign(value) * nearestEven(size / unit) * unit;
+}
+
+/** The bits of the nearest f16. */
+export function toHalfBits(value: number): number {
+  const rounded = roundToHalf(value);
+  if (Number.isNaN(rounded)) return 0x7e00;
+  const sign = rounded < 0 || Object.is(rounded, -0) ? 0x8000 : 0;
+  const size = Math.abs(rounded);
+  if (size === Number.POSITIVE_INFINITY) return sign | 0x7c00;
+  if (size < 2 ** -14) return sign | (size * 2 ** 24);
+  const exponent = exponentOf(size);
+  return sign | ((exponent + 15) << 10) | ((size / 2 ** exponent - 1) * 1024);
+}
+
+/** ⌊log₂⌋ of a positive number. */
+function exponentOf(size: number): number {
+  const guess = Math.floor(Math.log2(size));
+  return 2 ** guess > size ? guess - 1 : 2 ** (guess + 1) <= size ? guess + 1 : guess;
+}
+
+function nearestEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
+}
