@@ -117,6 +117,26 @@ describe.skipIf(typeof device === 'string')(titleOf('models on WebGPU', device),
     run.destroy();
   });
 
+  it('a pool in the large tiles of its convolution agrees with C', async () => {
+    const text = `func @f(%x: f32[2,8,90,90], %w: f32[64,8,3,3], %b: f32[64]) {
+      %c = conv(%x, %w) {strides=[1,1], padding=[[1,1],[1,1]], lhsDilation=[1,1], rhsDilation=[1,1], groups=1}
+      %d = broadcast(%b) {shape=[2,64,90,90], axes=[1]}
+      %e = add(%c, %d)
+      %r = relu(%e)
+      %p = reduceWindow(%r) {kind=max, window=[2,2], strides=[2,2], padding=[[0,0],[0,0]], dilation=[1,1]}
+      %y = neg(%p)
+      return y = %y
+    }`;
+    const definition = { func: parseFunc(text), variables: [] };
+    const inC = await compile<Named, Named>(definition, { target: 'c' });
+    const onGpu = await compileForWebGpu<Named, Named>(definition, { device: gpu });
+    expect(onGpu.program.steps).toHaveLength(1);
+    expect(onGpu.program.modules[0]!.code).not.toContain('tile_sums');
+    const given = { x: numbers(2 * 8 * 90 * 90, 1), w: numbers(64 * 8 * 9, 2), b: numbers(64, 3) };
+    expectClose((await onGpu(given)).y as Float32Array, inC(given).y as Float32Array, 1e-5);
+    onGpu.destroy();
+  });
+
   it('attention is one dispatch and agrees with the reference', async () => {
     const shape = '[2,13,70]';
     const text = `func @f(%q: f32[2,13,24], %k: f32[2,70,24], %v: f32[2,70,40]) {

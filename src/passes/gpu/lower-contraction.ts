@@ -15,7 +15,7 @@ import { namedIndices, workgroups } from './grid.ts';
 import { combining, reductionKernels } from './lower-reduction.ts';
 import { type GpuTarget, isTiled, tileSchedule } from './schedule.ts';
 import { stagedOperand, Tiling } from './tile-operands.ts';
-import { TileSums } from './tile-sums.ts';
+import { type TileResults, TileSums } from './tile-sums.ts';
 import { loadedAlong } from './vectors.ts';
 
 export function lowerContraction(context: LoweringContext, anchor: Node, target: GpuTarget): KernelBody[] {
@@ -42,7 +42,8 @@ export function contractionKernels(
     return reductionKernels(context, { ...sum, reduced: problem.inner }, target);
   const schedule = tileSchedule(batch, rows, columns, inner, target);
   const flops = 2 * batch * rows * columns * inner;
-  if (schedule.parts === 1) return [{ suffix: '', body: tiles(new Tiling(problem, schedule), sum), flops }];
+  if (schedule.parts === 1)
+    return [{ suffix: '', body: tiles(new Tiling(problem, schedule), oneByOne(sum.finish)), flops }];
   const partial = context.scratch('partial', dtype, schedule.parts * batch * rows * columns);
   const part = axis('part', schedule.parts);
   const offset = flatten(
@@ -51,15 +52,41 @@ export function contractionKernels(
   );
   const store = (value: Expr): Stmt[] => [{ kind: 'store', buffer: partial, offset, value }];
   return [
-    { suffix: '_parts', body: tiles(new Tiling(problem, schedule, part), { ...sum, finish: store }), flops },
+    { suffix: '_parts', body: tiles(new Tiling(problem, schedule, part), oneByOne(store)), flops },
     { suffix: '', body: combining(sum, partial, schedule.parts), flops: schedule.parts * batch * rows * columns },
   ];
 }
 
+const oneByOne = (take: (value: Expr) => Stmt[]): TileResults => ({
+  window: [],
+  begin: () => [],
+  take: (_w, value) => take(value),
+  end: () => [],
+});
+
+/** One kernel in tiles for a contraction of whose rows, or columns, `results` takes windows. */
+export function windowTiles(
+  context: LoweringContext,
+  given: Problem,
+  windowsInRows: boolean,
+  results: TileResults,
+  target: GpuTarget,
+): KernelBody[] {
+  const plain = oriented(given, context, !windowsInRows);
+  const problem = { ...plain, rows: [...plain.rows, ...results.window] };
+  const [batch, rows, columns, inner] = [problem.batch, problem.rows, problem.columns, problem.inner].map(extentOf) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const schedule = tileSchedule(batch, rows, columns, inner, target, extentOf(results.window));
+  const flops = 2 * batch * rows * columns * inner;
+  return [{ suffix: '', body: tiles(new Tiling(problem, schedule), results), flops }];
+}
+
 /** Columns run along the result's fastest axis, so that neighbours store side by side; axes stand in the order of memory. */
-function oriented(problem: Problem, context: LoweringContext): Problem {
-  const fastest = problem.result[context.order[context.order.length - 1] ?? 0]?.terms ?? [];
-  const turned = fastest.some(({ atom }) => problem.rows.some((row) => row === atom && row.extent > 1));
+function oriented(problem: Problem, context: LoweringContext, turned = isTurned(problem, context)): Problem {
   const { rows, columns, inner, lhs, rhs, ...rest } = turned ? swapped(problem) : problem;
   const places = context.order.flatMap((position) => problem.result[position]!.terms.map(({ atom }) => atom));
   const inOrder = (axes: readonly Axis[]): Axis[] => [...axes].sort((a, b) => places.indexOf(a) - places.indexOf(b));
@@ -69,26 +96,32 @@ function oriented(problem: Problem, context: LoweringContext): Problem {
   return { ...rest, rows: inOrder(rows), columns: inOrder(columns), inner: summed, lhs, rhs };
 }
 
+function isTurned({ result, rows }: Problem, { order }: LoweringContext): boolean {
+  const fastest = result[order[order.length - 1] ?? 0]?.terms ?? [];
+  return fastest.some(({ atom }) => rows.some((row) => row === atom && row.extent > 1));
+}
+
 const barrier: Stmt = { kind: 'barrier' };
 
-function tiles(tiling: Tiling, sum: Reduction): Stmt[] {
+function tiles(tiling: Tiling, results: TileResults): Stmt[] {
   const { problem, schedule, part, lhs, rhs } = tiling;
   const { batch, rows, columns } = problem;
   const down = axis('tile_row', Math.ceil(extentOf(rows) / schedule.rows));
   const across = axis('tile_column', Math.ceil(extentOf(columns) / schedule.columns));
   const grid = [...(part === null ? [] : [part]), ...batch, down, across];
-  const shared = [lhs, rhs].map(({ tile }): Stmt => ({ kind: 'allocate', buffer: tile }));
+  const buffers = [lhs.tile, rhs.tile, ...(tiling.sums === null ? [] : [tiling.sums])];
+  const shared = buffers.map((buffer): Stmt => ({ kind: 'allocate', buffer }));
   return workgroups(extentOf(grid), tiling.invocations, shared, (group, lane) => {
     const at = namedIndices(grid, group);
     const firstRow = multiply(at.map.get(down)!, schedule.rows);
     const firstColumn = multiply(at.map.get(across)!, schedule.columns);
     const operands = [stagedOperand(tiling, lhs, firstRow, lane), stagedOperand(tiling, rhs, firstColumn, lane)];
-    const sums = new TileSums(tiling, lane);
+    const sums = new TileSums(tiling, lane, results);
     const body = [
       ...operands.flatMap(({ before }) => before),
       ...sums.begin,
       ...(schedule.stages === 1 ? oneStage(tiling, operands, sums) : twoStages(tiling, operands, sums)),
-      ...sums.finish(firstRow, firstColumn, sum),
+      ...sums.finish(firstRow, firstColumn),
     ];
     return [...at.stmts, ...substituteStmts(body, at.map)];
   });

@@ -25,9 +25,9 @@ import type { Problem } from '../lower-packed.ts';
 import { reductionOf, running } from '../lower-reduction.ts';
 import type { Source } from '../windows.ts';
 import { clamped, elementGrid, isLess, limited, named, namedIndices, within, workgroups } from './grid.ts';
-import { contractionKernels } from './lower-contraction.ts';
+import { contractionKernels, windowTiles } from './lower-contraction.ts';
 import { stepsOver } from './lower-reduction.ts';
-import { type GpuTarget, isShort, windowedSchedule } from './schedule.ts';
+import { type GpuTarget, isShort, isTiled, windowedSchedule } from './schedule.ts';
 import { treeStmts } from './tree.ts';
 
 export function lowerWindows(context: LoweringContext, source: Source, target: GpuTarget): KernelBody[] {
@@ -41,6 +41,14 @@ export function lowerWindows(context: LoweringContext, source: Source, target: G
     const sum = { domain, reduced: problem.inner, monoid: 'sum', position: false, element, finish } as const;
     return contractionKernels(context, problem, sum, target);
   }
+  const [rows, columns, inner] = [problem.rows, problem.columns, problem.inner].map(extentOf) as [
+    number,
+    number,
+    number,
+  ];
+  const [windowed, others] = windows.inRows ? [rows, columns] : [columns, rows];
+  if (isTiled(windowed * extentOf(window), others, inner, problem.lhs.dtype))
+    return windowTiles(context, problem, windows.inRows, windows, target);
   const body = isShort(extentOf(problem.inner)) ? alone(windows, domain) : together(windows, domain, target);
   return [{ suffix: '', body, flops: 2 * extentOf([...domain, ...window, ...problem.inner]) }];
 }
@@ -52,12 +60,15 @@ class Windows {
   /** Without the axes of the window, which its factors vary with too. */
   readonly problem: Problem;
   readonly window: readonly Axis[];
+  /** True where windows are made of rows of the contraction, else of columns. */
+  readonly inRows: boolean;
   readonly #state: { begin: Stmt[]; take: (w: IndexExpr, value: Expr) => Stmt[]; end: Stmt[] };
   constructor(context: LoweringContext, source: Source) {
     const { form, axes, window } = source;
     this.context = context;
     this.source = source;
     this.window = window.filter(({ extent }) => extent > 1);
+    this.inRows = form.rows.some((next) => axes.has(next));
     const none: Known = new Map();
     const operands = {
       operand: (position: number, index: readonly IndexExpr[]) =>

@@ -156,6 +156,8 @@ export function attentionSchedules(
   ];
 }
 
+type Tile = Omit<TileSchedule, 'stages' | 'parts'>;
+
 /** A tile of a contraction: a workgroup computes rows × columns, each invocation a block of them. */
 export interface TileSchedule {
   readonly rows: number;
@@ -164,6 +166,10 @@ export interface TileSchedule {
   readonly inner: number;
   readonly blockRows: number;
   readonly blockColumns: number;
+  /** Invocations that share a block, each with its part of what is staged; their sums are added in shared memory. */
+  readonly slices: number;
+  /** Tiles of sums that shared memory holds, of as many slices as add theirs at the same time. */
+  readonly areas: number;
   /** 2: the next block is read while this one is multiplied, which takes twice the memory. */
   readonly stages: 1 | 2;
   /** Parts of the sum that workgroups of their own compute, and a second kernel adds. */
@@ -173,17 +179,23 @@ export interface TileSchedule {
 /**
  * From the largest. Each needs (rows + columns) × inner × 4 bytes, 16 KB the first, and rows × columns / block invocations. All
  * reads are vectors of four: a block of R × C takes (R + C) of them for 4 · R · C multiply-adds, so 8 × 8 one for 16, 8 × 4 one
- * for 10.7, 4 × 4 one for 8. docs/webgpu.md has what follows from that on a card.
+ * for 10.7, 4 × 4 one for 8. docs/webgpu.md has what follows from that on a card. The last ones are for few results with long
+ * sums: slices fill a workgroup with blocks of the same size.
  */
-const tiles: readonly Omit<TileSchedule, 'stages' | 'parts'>[] = [
-  { rows: 128, columns: 128, inner: 16, blockRows: 8, blockColumns: 8 },
-  { rows: 64, columns: 64, inner: 16, blockRows: 8, blockColumns: 4 },
-  { rows: 32, columns: 64, inner: 16, blockRows: 4, blockColumns: 4 },
-  { rows: 64, columns: 32, inner: 16, blockRows: 4, blockColumns: 4 },
-  { rows: 32, columns: 32, inner: 16, blockRows: 4, blockColumns: 4 },
-  { rows: 16, columns: 64, inner: 16, blockRows: 4, blockColumns: 4 },
-  { rows: 64, columns: 16, inner: 16, blockRows: 4, blockColumns: 4 },
-  { rows: 16, columns: 32, inner: 16, blockRows: 4, blockColumns: 4 },
+const tiles: readonly Tile[] = [
+  { rows: 128, columns: 128, inner: 16, blockRows: 8, blockColumns: 8, slices: 1, areas: 0 },
+  { rows: 64, columns: 64, inner: 16, blockRows: 8, blockColumns: 4, slices: 1, areas: 0 },
+  { rows: 32, columns: 64, inner: 16, blockRows: 4, blockColumns: 4, slices: 1, areas: 0 },
+  { rows: 64, columns: 32, inner: 16, blockRows: 4, blockColumns: 4, slices: 1, areas: 0 },
+  { rows: 32, columns: 32, inner: 16, blockRows: 4, blockColumns: 4, slices: 1, areas: 0 },
+  { rows: 16, columns: 64, inner: 16, blockRows: 4, blockColumns: 4, slices: 1, areas: 0 },
+  { rows: 64, columns: 16, inner: 16, blockRows: 4, blockColumns: 4, slices: 1, areas: 0 },
+  { rows: 16, columns: 32, inner: 16, blockRows: 4, blockColumns: 4, slices: 1, areas: 0 },
+  { rows: 16, columns: 64, inner: 32, blockRows: 4, blockColumns: 4, slices: 2, areas: 1 },
+  { rows: 64, columns: 16, inner: 32, blockRows: 4, blockColumns: 4, slices: 2, areas: 1 },
+  { rows: 32, columns: 32, inner: 32, blockRows: 4, blockColumns: 4, slices: 4, areas: 2 },
+  { rows: 16, columns: 32, inner: 64, blockRows: 4, blockColumns: 4, slices: 8, areas: 2 },
+  { rows: 16, columns: 16, inner: 64, blockRows: 4, blockColumns: 4, slices: 16, areas: 4 },
 ];
 /** Fewer rows or columns than this fill no tile: such a contraction is a reduction. */
 export const fewestTiled = 5;
@@ -202,9 +214,14 @@ const kernelCost = 2 ** 26;
 const loadCost = 4;
 const stagingCost = 2;
 
+/** A slice puts its sums into shared memory, or adds them to what is there: two vectors for four. */
+const sliceCost = 2;
+/** An estimate that promises less than this for parts is no reason for another kernel and its memory, which are certain. */
+const leastPartsGain = 1.25;
+
 /**
- * The tile, with its parts, that wastes least: padding beyond the edges, reads that multiply-adds do not cover, partial
- * results, and workgroups too few to fill the machine.
+ * The tile, with its parts, that wastes least: padding beyond the edges, reads that multiply-adds do not cover, sums of
+ * slices, partial results, and workgroups too few to fill the machine.
  */
 export function tileSchedule(
   batch: number,
@@ -212,34 +229,49 @@ export function tileSchedule(
   columns: number,
   inner: number,
   target: GpuTarget,
+  window = 1,
 ): TileSchedule {
-  const costed = tiles.flatMap((tile) => {
-    const across = Math.ceil(rows / tile.rows);
-    const along = Math.ceil(columns / tile.columns);
-    const tilesOfAll = batch * across * along;
-    const block = tile.blockRows * tile.blockColumns;
-    const reads = (loadCost * (tile.blockRows + tile.blockColumns)) / (4 * block);
-    const staging = stagingCost * (1 / tile.rows + 1 / tile.columns);
-    const work = tilesOfAll * tile.rows * tile.columns * inner;
-    const most = Math.min(Math.ceil(wantedGroups / tilesOfAll), Math.floor(inner / fewestPerPart));
-    return (most < 2 ? [1] : [1, most]).map((parts) => {
-      const groups = tilesOfAll * parts;
-      const idle = Math.max(1, wantedGroups / groups, (target.wanted * block) / (groups * tile.rows * tile.columns));
-      const partial = parts === 1 ? 0 : (partCost * parts) / inner;
-      const schedule: TileSchedule = { ...tile, stages: stagesOf(tile, groups, target), parts };
-      const cost = work * (1 + reads + staging + partial) * idle;
-      return { schedule, cost: cost + (parts === 1 ? 0 : kernelCost) };
+  const costed = tiles
+    .filter((tile) => holdsWindows(tile, window))
+    .flatMap((tile) => {
+      const groups = batch * Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns);
+      const most = Math.min(Math.ceil(wantedGroups / groups), Math.floor(inner / fewestPerPart));
+      return (most < 2 || window > 1 ? [1] : [1, most]).map((parts) => {
+        const schedule: TileSchedule = { ...tile, stages: stagesOf(tile, groups * parts, target), parts };
+        const cost = costOf(schedule, groups, inner, target);
+        return { schedule, cost: parts === 1 ? cost : leastPartsGain * (cost + kernelCost) };
+      });
     });
-  });
   return costed.reduce((best, next) => (next.cost < best.cost ? next : best)).schedule;
+}
+
+/** True where windows of so many rows are whole in what computes them: an invocation's block, or the tile. */
+function holdsWindows({ rows, blockRows, slices }: Tile, window: number): boolean {
+  return (slices === 1 ? blockRows : rows) % window === 0;
+}
+
+/** Of so many tiles, in multiply-adds. */
+function costOf(schedule: TileSchedule, count: number, length: number, target: GpuTarget): number {
+  const { rows, columns, blockRows, blockColumns, slices, areas, parts } = schedule;
+  const inner = Math.ceil(length / schedule.inner) * schedule.inner;
+  const block = blockRows * blockColumns;
+  const results = count * rows * columns;
+  const reads = (loadCost * (blockRows + blockColumns)) / (4 * block);
+  const staging = stagingCost * (1 / rows + 1 / columns);
+  const partial = parts === 1 ? 0 : (partCost * parts) / inner;
+  const turns = slices === 1 ? 0 : (sliceCost * slices * slices) / areas;
+  const invocations = (results * parts * slices) / block;
+  const idle = Math.max(1, wantedGroups / (count * parts), target.wanted / invocations);
+  return results * (inner * (1 + reads + staging + partial) + turns) * idle;
 }
 
 /** Up to this many workgroups a processor of a large card has one at a time, and nothing else to do while that waits. */
 const fewGroups = 2 * wantedGroups;
 
-function stagesOf(tile: Omit<TileSchedule, 'stages' | 'parts'>, groups: number, target: GpuTarget): 1 | 2 {
+function stagesOf(tile: Tile, groups: number, target: GpuTarget): 1 | 2 {
   const bytes = (tile.rows + tile.columns) * tile.inner * 4;
-  return groups <= fewGroups && 2 * bytes <= target.sharedBytes ? 2 : 1;
+  const sums = tile.areas * tile.rows * tile.columns * 4;
+  return groups <= fewGroups && 2 * bytes + sums <= target.sharedBytes ? 2 : 1;
 }
 
 /** True where an invocation sums all elements of a result by itself. */
@@ -256,7 +288,7 @@ const mostGathered = 8;
 /** True where a contraction is better computed by the group that reads its results a window at a time. */
 export function windowPays(window: number, { windowed, others, inner, dtype }: WindowedProblem): boolean {
   if (window === 1) return true;
-  if (isTiled(windowed, others, inner, dtype)) return false;
+  if (isTiled(windowed, others, inner, dtype)) return tiles.some((tile) => holdsWindows(tile, window));
   return isShort(inner) ? window * inner <= mostOfWindow : window <= mostGathered && powerBelow(window) === window;
 }
 

@@ -61,16 +61,20 @@ export class Tiling {
   readonly blocks: number;
   readonly lhs: Operand;
   readonly rhs: Operand;
+  /** Where slices add their sums; null where there is one slice. */
+  readonly sums: Buffer | null;
   constructor(problem: Problem, schedule: TileSchedule, part: Axis | null = null) {
-    const { rows, columns, inner, blockRows, blockColumns, parts } = schedule;
+    const { rows, columns, inner, blockRows, blockColumns, slices, areas, parts } = schedule;
     this.problem = problem;
     this.schedule = schedule;
     this.part = part;
     this.across = columns / blockColumns;
     this.down = rows / blockRows;
-    this.invocations = this.across * this.down;
+    this.invocations = this.across * this.down * slices;
     this.blocks = Math.ceil(extentOf(problem.inner) / inner / parts);
     this.lhs = this.#operand('lhs_tile', problem.rows, problem.lhs, rows, false);
+    const size = areas * rows * columns;
+    this.sums = slices === 1 ? null : { name: 'tile_sums', dtype: problem.lhs.dtype, size, space: 'shared' };
     this.rhs = this.#operand('rhs_tile', problem.columns, problem.rhs, columns, true);
   }
 
