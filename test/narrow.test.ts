@@ -81,6 +81,14 @@ const device = await testDevice();
 describe.skipIf(typeof device === 'string')(titleOf('on a device', device), () => {
   const func = parseFunc('func @f(%x: i64[3]) {\n  %0 = reverse(%x) {axes=[0]}\n  return y = %0\n}');
 
+  it('doubles are computed in f32 on request, and refused without', async () => {
+    if (typeof device === 'string') return;
+    const wide = parseFunc('func @f(%x: f64[2]) {\n  %0 = mul(%x, %x)\n  return y = %0\n}');
+    const run = await compileForWebGpu({ func: wide, variables: [] }, { device, doubles: 'f32' });
+    expect(await run({ x: Float64Array.of(1.5, -3) })).toEqual({ y: Float64Array.of(2.25, 9) });
+    await expect(compileForWebGpu({ func: wide, variables: [] }, { device })).rejects.toThrow(/no f64/);
+  });
+
   it('callers give and take BigInt64Array', async () => {
     if (typeof device === 'string') return;
     const run = await compileForWebGpu({ func, variables: [] }, { device });

@@ -2,7 +2,7 @@
 
 import { LimitationError } from '../../src/ir/errors.ts';
 import { expectWgslTypes } from '../../src/passes/gpu/legalize.ts';
-import { narrowIntegers } from '../../src/passes/gpu/narrow.ts';
+import { narrowDoubles, narrowIntegers } from '../../src/passes/gpu/narrow.ts';
 import { compile } from '../../src/runtime/compile.ts';
 import { compileForWebGpu } from '../../src/runtime/webgpu/compile.ts';
 import type { WebGpuDevice } from '../../src/runtime/webgpu/device.ts';
@@ -67,7 +67,7 @@ export async function judge(
   const compiled = async (batch: readonly Imported[]): Promise<Call> => {
     const definition = together(batch);
     return (target === 'wgsl'
-      ? await compileForWebGpu(definition, { device: device! })
+      ? await compileForWebGpu(definition, { device: device!, doubles: 'f32' })
       : await compile(definition, { target })) as unknown as Call;
   };
   const verdicts: Verdict[] = [];
@@ -94,7 +94,7 @@ async function judgeBatch(
 
 function refusedByWgsl({ name, definition }: Imported): Verdict[] {
   try {
-    expectWgslTypes(narrowIntegers(definition.func));
+    expectWgslTypes(narrowIntegers(narrowDoubles(definition.func)));
     return [];
   } catch (error) {
     return [failure(name, error)];

@@ -28,6 +28,14 @@ const unary =
     return wrap(x.type, elementwise(op, x.tensor) as AnyTensor);
   };
 
+/** An operation on the sign, which uint64 does not have though its carrier does. */
+const signed =
+  (op: 'abs' | 'sign', ofUnsigned: (x: AnyTensor) => AnyTensor): Operator =>
+  (node) => {
+    const x = node.input(0);
+    return x.type === 'uint64' ? like(x, ofUnsigned(x.tensor)) : unary(op)(node);
+  };
+
 /** A function of one tensor of floats. */
 const floats =
   (compute: (x: AnyTensor, node: NodeContext) => AnyTensor): Operator =>
@@ -206,9 +214,9 @@ const shrink: Operator = (node) => {
 const thresholdedRelu = (x: AnyTensor, node: NodeContext): AnyTensor => choose(x.gt(node.float('alpha', 1)), x, 0);
 
 export const elementwiseOperators: Readonly<Record<string, Operator>> = {
-  Abs: unary('abs'),
+  Abs: signed('abs', (x) => x),
   Neg: unary('neg'),
-  Sign: unary('sign'),
+  Sign: signed('sign', (x) => x.ne(0).cast('i64')),
   Floor: unary('floor'),
   Ceil: unary('ceil'),
   Round: unary('round'),

@@ -1,5 +1,6 @@
 // WGSL has no 64-bit integers. Most of those in a model are indices, positions or shapes, which fit into 32 bits: where the bounds of
-// every i64 value prove that, all of them become i32. Inputs are taken to hold 32 bits; the runtime checks that at each call.
+// every i64 value prove that, all of them become i32. Inputs are taken to hold 32 bits; the runtime checks that at each call. It has no
+// 64-bit floats either, whose precision is given up on request only.
 
 import { LimitationError } from '../../ir/errors.ts';
 import { type Func, makeFunc, type Node, type Parameter, Value } from '../../ir/graph.ts';
@@ -31,36 +32,62 @@ const boundsOfType: Readonly<Partial<Record<DType, Bounds>>> = {
  * place, for a value that may leave 32 bits, and for states.
  */
 export function narrowIntegers(func: Func): Func {
-  const isWide = ({ type }: Value): boolean => type.dtype === 'i64';
-  if (!func.parameters.some(({ value }) => isWide(value)) && !func.nodes.some(({ results }) => results.some(isWide)))
-    return func;
-  const { name, parameters, nodes, results } = simplify.run(foldConstants.run(inlineCalls.run(func)));
+  if (!has(func, 'i64')) return func;
+  const folded = simplify.run(foldConstants.run(inlineCalls.run(func)));
   const bounds = new Map<Value, Bounds>();
-  const narrowed = new Map<Value, Value>();
-  const made = parameters.map((parameter): Parameter => {
-    bounds.set(parameter.value, boundsOfType[parameter.value.type.dtype] ?? (isWide(parameter.value) ? i32 : unknown));
-    if (!isWide(parameter.value)) return parameter;
-    if (parameter.role === 'state')
-      throw new LimitationError(`target webgpu has no i64: state ${JSON.stringify(parameter.name)}; declare it as i32`);
-    const value = narrowParameter(parameter);
-    narrowed.set(parameter.value, value.value);
-    return value;
-  });
-  for (const node of nodes) {
+  for (const { value } of folded.parameters)
+    bounds.set(value, boundsOfType[value.type.dtype] ?? (value.type.dtype === 'i64' ? i32 : unknown));
+  for (const node of folded.nodes) {
     for (const value of node.results) {
       const found = boundsOfResult(node, value, (operand) => bounds.get(operand) ?? unknown);
       bounds.set(value, found);
-      if (isWide(value) && !(found.low >= i32.low && found.high <= i32.high)) refuse(node, value);
+      if (value.type.dtype === 'i64' && !(found.low >= i32.low && found.high <= i32.high)) refuse(node, value);
     }
-    const again = remade(node, (operand) => narrowed.get(operand) ?? operand);
-    again.forEach((value, i) => {
-      narrowed.set(node.results[i]!, value);
+  }
+  return retyped(folded, 'i64', 'i32');
+}
+
+/**
+ * The function with f32 in place of f64, inputs and outputs too: a loss of precision, which callers ask for. Throws LimitationError
+ * for states.
+ */
+export function narrowDoubles(func: Func): Func {
+  return has(func, 'f64') ? retyped(inlineCalls.run(func), 'f64', 'f32') : func;
+}
+
+function has({ parameters, nodes }: Func, dtype: DType): boolean {
+  const isMeant = ({ type }: Value): boolean => type.dtype === dtype;
+  return parameters.some(({ value }) => isMeant(value)) || nodes.some(({ results }) => results.some(isMeant));
+}
+
+/** The same operations on another dtype, wherever one stands. */
+function retyped({ name, parameters, nodes, results }: Func, from: DType, to: DType): Func {
+  const again = new Map<Value, Value>();
+  const made = parameters.map((parameter): Parameter => {
+    const { value } = parameter;
+    if (value.type.dtype !== from) return parameter;
+    if (parameter.role === 'state')
+      throw new LimitationError(
+        `target webgpu has no ${from}: state ${JSON.stringify(parameter.name)}; declare it as ${to}`,
+      );
+    const other = new Value({ dtype: to, shape: value.type.shape }, null, 0, value.name);
+    again.set(value, other);
+    return { ...parameter, value: other };
+  });
+  for (const node of nodes) {
+    const operands = node.operands.map((operand) => again.get(operand) ?? operand);
+    const isNamed = (node.attrs as { dtype?: DType }).dtype === from;
+    if (!isNamed && operands.every((operand, i) => operand === node.operands[i])) continue;
+    const attrs = isNamed ? { ...node.attrs, dtype: to } : node.attrs;
+    const remade = builder.at(node.source).emit(node.op, operands, attrs as never, node.results[0]!.name);
+    node.results.forEach((value, i) => {
+      again.set(value, remade.results[i]!);
     });
   }
   return makeFunc(
     name,
     made,
-    results.map((result) => ({ ...result, value: narrowed.get(result.value) ?? result.value })),
+    results.map((result) => ({ ...result, value: again.get(result.value) ?? result.value })),
   );
 }
 
@@ -70,21 +97,6 @@ function refuse(node: Node, value: Value): never {
       'cast to i32, or compile for c or js',
     node.source,
   );
-}
-
-function narrowParameter(parameter: Parameter): Parameter {
-  const { value } = parameter;
-  return { ...parameter, value: new Value({ dtype: 'i32', shape: value.type.shape }, null, 0, value.name) };
-}
-
-/** The node on narrow operands; where an attribute names i64, it names i32. */
-function remade(node: Node, operandOf: (operand: Value) => Value): readonly Value[] {
-  const operands = node.operands.map(operandOf);
-  const { dtype } = node.attrs as { dtype?: DType };
-  const attrs = dtype === 'i64' ? { ...node.attrs, dtype: 'i32' } : node.attrs;
-  const same = attrs === node.attrs && operands.every((operand, i) => operand === node.operands[i]);
-  if (same) return node.results;
-  return builder.at(node.source).emit(node.op, operands, attrs as never, node.results[0]!.name).results;
 }
 
 type BoundsOf = (operand: Value) => Bounds;

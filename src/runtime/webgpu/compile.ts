@@ -7,7 +7,7 @@ import { builder } from '../../ir/ops/index.ts';
 import { bindStates, updatedStates } from '../../passes/bind-states.ts';
 import { expectWgslTypes } from '../../passes/gpu/legalize.ts';
 import { gpuMachine } from '../../passes/gpu/machine.ts';
-import { narrowIntegers } from '../../passes/gpu/narrow.ts';
+import { narrowDoubles, narrowIntegers } from '../../passes/gpu/narrow.ts';
 import { defaultGpu } from '../../passes/gpu/schedule.ts';
 import { type CompileOptions, compileToProgram } from '../../passes/pipeline.ts';
 import { allocate, type TypedArray } from '../arrays.ts';
@@ -34,6 +34,8 @@ export interface WebGpuOptions {
    * with `freeze` they become constants.
    */
   readonly weights?: WeightTensors;
+  /** 'f32': values of f64, which devices do not have, are computed in f32. Default: a function with such values is refused. */
+  readonly doubles?: 'f32';
   /** Receives every stage in text form. */
   readonly print?: (stage: string, text: string) => void;
   /** False: one kernel per operation, for comparison. */
@@ -70,11 +72,11 @@ export interface WebGpuExecutable<Inputs = Record<string, TypedArray>, Outputs =
  */
 export function compileForWebGpu<Inputs, Outputs>(
   definition: Definition<Inputs, Outputs>,
-  { device, state, freeze = false, weights, print, fusion }: WebGpuOptions,
+  { device, state, freeze = false, weights, doubles, print, fusion }: WebGpuOptions,
 ): Promise<WebGpuExecutable<Inputs, Outputs>> {
   const passes = { ...(fusion === undefined ? {} : { fusion }), ...(print === undefined ? {} : { print }) };
   const given = weights === undefined ? null : weightsOfTensors(weights);
-  const compiled: Promise<unknown> = compileToWgsl(definition, { device, state, freeze }, given, passes);
+  const compiled: Promise<unknown> = compileToWgsl(definition, { device, state, freeze, doubles }, given, passes);
   return compiled as Promise<WebGpuExecutable<Inputs, Outputs>>;
 }
 
@@ -82,11 +84,12 @@ export interface WgslTargetOptions {
   readonly device: WebGpuDevice;
   readonly state: WebGpuStateStore | undefined;
   readonly freeze: boolean;
+  readonly doubles?: 'f32' | undefined;
 }
 
 export async function compileToWgsl(
   definition: Definition,
-  { device, state: given, freeze }: WgslTargetOptions,
+  { device, state: given, freeze, doubles }: WgslTargetOptions,
   weights: Weights | null,
   passes: CompileOptions,
 ): Promise<WebGpuExecutable> {
@@ -95,7 +98,7 @@ export async function compileToWgsl(
       `the state given lies on another device (${given.device.description}) than this function's (${device.description}); compile both for one device`,
     );
   const wide = bound(definition.func, weights ?? (await weightsOfStore(definition, given, freeze)));
-  const func = narrowIntegers(wide);
+  const func = narrowIntegers(doubles === 'f32' ? narrowDoubles(wide) : wide);
   expectWgslTypes(func);
   device.expectAlive();
   const state = given ?? new WebGpuStateStore(device);

@@ -1,9 +1,9 @@
-// 64-bit integers at a function's border: callers give and take BigInt64Array as on other targets, the device has 32 bits.
+// 64-bit numbers at a function's border: callers give and take arrays of them as on other targets, the device has 32 bits.
 
 import { UserError } from '../../ir/errors.ts';
 import type { Func } from '../../ir/graph.ts';
 import type { TensorType } from '../../ir/types.ts';
-import type { TypedArray } from '../arrays.ts';
+import { allocate, type TypedArray } from '../arrays.ts';
 import { expectArray } from '../call-checks.ts';
 import type { CallOptions } from '../definition.ts';
 
@@ -15,7 +15,7 @@ export class WideInterface {
 
   constructor({ parameters, results }: Func) {
     const isWide = ({ value }: { readonly value: { readonly type: TensorType } }): boolean =>
-      value.type.dtype === 'i64';
+      value.type.dtype === 'i64' || value.type.dtype === 'f64';
     this.#inputs = new Map(parameters.filter(isWide).map(({ name, value }) => [name, value.type]));
     this.#outputs = new Map(results.filter(isWide).map(({ name, value }) => [name, value.type]));
   }
@@ -30,7 +30,7 @@ export class WideInterface {
     return Object.fromEntries(entries);
   }
 
-  /** Options without the caller's arrays of 64-bit integers. Throws UserError for one of another type or length. */
+  /** Options without the caller's arrays of 64-bit numbers. Throws UserError for one of another type or length. */
   narrowedOptions(options: CallOptions<Named, string>): CallOptions<Named, string> {
     const into = arraysIn(options);
     if (this.#outputs.size === 0 || into === null) return options;
@@ -47,12 +47,8 @@ export class WideInterface {
     if (this.#outputs.size === 0) return results;
     const into = arraysIn(options);
     const entries = Object.entries(results).map(([name, array]) => {
-      if (!this.#outputs.has(name)) return [name, array] as const;
-      const target = (into?.[name] as BigInt64Array | undefined) ?? new BigInt64Array(array.length);
-      array.forEach((element, i) => {
-        target[i] = BigInt(element);
-      });
-      return [name, target] as const;
+      const type = this.#outputs.get(name);
+      return [name, type === undefined ? array : widen(array, into?.[name] ?? allocate(type))] as const;
     });
     return Object.fromEntries(entries);
   }
@@ -63,9 +59,16 @@ function arraysIn({ outputs }: CallOptions<Named, string>): Partial<Named> | nul
   return outputs === undefined || Array.isArray(outputs) ? null : (outputs as Partial<Named>);
 }
 
-function narrow(name: string, type: TensorType, given: TypedArray): Int32Array {
-  const array = expectArray('input', { name, type }, given) as BigInt64Array;
-  return Int32Array.from(array, (element, at) => {
+function widen(from: TypedArray, into: TypedArray): TypedArray {
+  if (into instanceof BigInt64Array) for (let i = 0; i < from.length; i++) into[i] = BigInt(from[i]!);
+  else into.set(from as Float32Array);
+  return into;
+}
+
+function narrow(name: string, type: TensorType, given: TypedArray): TypedArray {
+  const array = expectArray('input', { name, type }, given);
+  if (array instanceof Float64Array) return Float32Array.from(array);
+  return Int32Array.from(array as BigInt64Array, (element, at) => {
     const number = Number(element);
     if (number !== (number | 0))
       throw new UserError(
