@@ -3,7 +3,7 @@
 
 import { UserError } from '../ir/errors.ts';
 import { type Func, makeFunc, type Parameter, parameter, type Result, type Value } from '../ir/graph.ts';
-import { isCountable, type Shape, sizeOf, type TensorType } from '../ir/types.ts';
+import { type ArrayOf, type DType, isCountable, type Shape, sizeOf, type TensorType } from '../ir/types.ts';
 import { Tensor } from '../lang/tensor.ts';
 import { constantOf } from './constants.ts';
 import { decodeModel } from './decode.ts';
@@ -47,7 +47,12 @@ export interface OnnxDefinition {
   readonly variables: readonly { readonly name: string; readonly type: TensorType; initial(): ArrayLike<number> }[];
   readonly inputs: readonly OnnxPort[];
   readonly outputs: readonly OnnxPort[];
+  /** Carries the types of a call; never read. */
+  readonly signature?: { readonly inputs: OnnxArrays; readonly outputs: OnnxArrays };
 }
+
+/** Arrays by the names of inputs or outputs, each of its port's dtype. */
+export type OnnxArrays = { readonly [name: string]: ArrayOf[Exclude<DType, 'f16'>] };
 
 /**
  * Reads an ONNX model. Throws UserError for bytes that are none or break the standard, UnsupportedModelError, which lists every

@@ -33,6 +33,7 @@ export function nodeCases(): NodeCase[] {
   if (process.env.ASHLAR_ONNX_NODE === undefined && !existsSync(folder)) return archivedCases('onnx-node.zip');
   return readdirSync(folder)
     .sort()
+    .filter((name) => existsSync(join(folder, name, 'model.onnx')))
     .map((name) => ({ name: name.replace(/^test_/, ''), files: filesUnder(join(folder, name)) }));
 }
 
