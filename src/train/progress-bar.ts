@@ -1,12 +1,14 @@
 // One progress bar per epoch, on a terminal only: a log file or a pipe gets nothing.
 
 import { Presets, SingleBar } from 'cli-progress';
+import type { TerminalStream } from '../io/terminal-stream.ts';
 import type { Metrics } from './evaluate.ts';
 import type { Progress } from './fit.ts';
 
 /** `epoch  3/20 ████████░░░░ 23/45  loss 0.1234`; after the epoch the validation metrics follow. */
-export function progressBar(stream: NodeJS.WriteStream = process.stderr): Progress {
+export function progressBar(stream: TerminalStream = process.stderr): Progress {
   if (!stream.isTTY) return { epochStart() {}, batch() {}, epochEnd() {}, stop() {} };
+  const terminal = stream as NodeJS.WriteStream;
   let bar: SingleBar | null = null;
   const finish = (): void => {
     bar?.stop();
@@ -16,7 +18,7 @@ export function progressBar(stream: NodeJS.WriteStream = process.stderr): Progre
     epochStart(epoch, epochs, batches, firstBatch) {
       const label = `${String(epoch).padStart(String(epochs).length)}/${epochs}`;
       const format = `epoch ${label} {bar} {value}/{total}  {metrics}`;
-      bar = new SingleBar({ stream, format, barsize: 24, fps: 10, hideCursor: true }, Presets.shades_classic);
+      bar = new SingleBar({ stream: terminal, format, barsize: 24, fps: 10, hideCursor: true }, Presets.shades_classic);
       bar.start(batches, firstBatch, { metrics: '' });
     },
     batch(done, running) {

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Presets, SingleBar } from 'cli-progress';
+import type { TerminalStream } from '../../io/terminal-stream.ts';
 import { writeAside } from '../../io/write-aside.ts';
 import { UserError } from '../../ir/errors.ts';
 import type { Func } from '../../ir/graph.ts';
@@ -34,7 +35,7 @@ export interface TuneOptions extends Pick<CompileTargetOptions, 'threads' | 'com
   /** Seconds after which no further problem is begun. Default 300. */
   readonly seconds?: number;
   /** Where progress is shown if it is a terminal. Default: stderr. */
-  readonly stream?: NodeJS.WriteStream;
+  readonly stream?: TerminalStream;
 }
 
 /** One problem's measurements. */
@@ -235,7 +236,8 @@ function write(path: string, record: TuningRecord): void {
 }
 
 /** Shows each finished problem on a terminal; a log file or a pipe gets nothing. */
-function progressOf(stream: NodeJS.WriteStream, total: number): { finished(problem: string): void; stop(): void } {
+function progressOf(given: TerminalStream, total: number): { finished(problem: string): void; stop(): void } {
+  const stream = given as NodeJS.WriteStream;
   if (!stream.isTTY || total === 0) return { finished() {}, stop() {} };
   const format = 'tuning {bar} {value}/{total}  {problem}';
   const bar = new SingleBar({ stream, format, barsize: 24, fps: 10, hideCursor: true }, Presets.shades_classic);

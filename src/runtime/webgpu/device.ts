@@ -6,6 +6,18 @@
 import type { WgslLimits, WgslModule } from '../../codegen/wgsl/program.ts';
 import { InternalError, LimitationError, UserError } from '../../ir/errors.ts';
 
+/**
+ * Declarations of this package name these. TypeScript's own types of pages have them, or @webgpu/types, which do not go
+ * together; where a program has neither, they are what nobody knows anything of.
+ */
+declare global {
+  interface GPU {}
+  interface GPUBuffer {}
+  interface GPUComputePassEncoder {}
+  interface GPUComputePipeline {}
+  interface GPUDevice {}
+}
+
 /** The values of WebGPU's flags, which only browsers have as globals. */
 const usage = { mapRead: 0x1, copySource: 0x4, copyTarget: 0x8, storage: 0x80 } as const;
 const computeStage = 0x4;
