@@ -7,8 +7,9 @@ import { type Axis, axis, type IndexExpr, of } from '../index-expr.ts';
 import type { OpAttrs } from '../opattrs.ts';
 import { type ContractionForm, type OpTable, TypeMismatch } from '../optable.ts';
 import { formatType, type TensorType } from '../types.ts';
+import { evaluateConv, evaluateDot } from './contract-reference.ts';
 import { convForm, dilated } from './conv-form.ts';
-import { expectDistinctAxes, expectLength, expectOperands, forEachIndex, offsetOf, tabulate } from './rules.ts';
+import { expectDistinctAxes, expectLength, expectOperands } from './rules.ts';
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 const free = (rank: number, contract: readonly number[], batch: readonly number[]): number[] =>
@@ -227,41 +228,7 @@ export const contractOps: Pick<OpTable, 'dot' | 'conv'> = {
       expectOperands(operands, 2);
       return [dotType(operands[0]!, operands[1]!, attrs)];
     },
-    evaluate: ([x, y], { contract, batch }, [type]) => {
-      const lhsFree = free(x!.type.shape.length, contract[0], batch[0]);
-      const rhsFree = free(y!.type.shape.length, contract[1], batch[1]);
-      const inner = contract[0].map((i) => x!.type.shape[i]!);
-      const at = (rank: number, lists: readonly (readonly [readonly number[], readonly number[]])[]): number[] => {
-        const index = new Array<number>(rank).fill(0);
-        for (const [positions, values] of lists)
-          positions.forEach((position, i) => {
-            index[position] = values[i]!;
-          });
-        return index;
-      };
-      return [
-        tabulate(type!, (index) => {
-          const b = index.slice(0, batch[0].length);
-          const m = index.slice(b.length, b.length + lhsFree.length);
-          const n = index.slice(b.length + lhsFree.length);
-          let sum = 0;
-          forEachIndex(inner, (k) => {
-            const l = at(x!.type.shape.length, [
-              [batch[0], b],
-              [lhsFree, m],
-              [contract[0], k],
-            ]);
-            const r = at(y!.type.shape.length, [
-              [batch[1], b],
-              [rhsFree, n],
-              [contract[1], k],
-            ]);
-            sum += x!.data[offsetOf(l, x!.type.shape)]! * y!.data[offsetOf(r, y!.type.shape)]!;
-          });
-          return sum;
-        }),
-      ];
-    },
+    evaluate: ([x, y], attrs, [type]) => [evaluateDot(x!, y!, attrs, type!)],
     jvp: bilinearJvp<'dot'>((b, node, lhs, rhs) => b.dot(lhs, rhs, node.attrs)),
     vjp: (b, node, [c]) => [dotCotangent(b, node, c!, 0), dotCotangent(b, node, c!, 1)],
     lowering: { class: 'contraction', form: dotForm },
@@ -282,25 +249,7 @@ export const contractOps: Pick<OpTable, 'dot' | 'conv'> = {
       expectOperands(operands, 2);
       return [convType(operands[0]!, operands[1]!, attrs)];
     },
-    evaluate: ([x, w], attrs, [type]) => {
-      const { groups, strides, padding, lhsDilation, rhsDilation } = attrs;
-      const [out, inPerGroup, ...kernel] = w!.type.shape as readonly [number, number, ...number[]];
-      return [
-        tabulate(type!, (index) => {
-          const group = Math.floor(index[1]! / (out / groups));
-          let sum = 0;
-          forEachIndex([inPerGroup, ...kernel], ([channel, ...tap]) => {
-            const cells = tap.map(
-              (k, d) => (index[d + 2]! * strides[d]! + k * rhsDilation[d]! - padding[d]![0]) / lhsDilation[d]!,
-            );
-            if (!cells.every((cell, d) => Number.isInteger(cell) && cell >= 0 && cell < x!.type.shape[d + 2]!)) return;
-            const from = offsetOf([index[0]!, group * inPerGroup + channel!, ...cells], x!.type.shape);
-            sum += x!.data[from]! * w!.data[offsetOf([index[1]!, channel!, ...tap], w!.type.shape)]!;
-          });
-          return sum;
-        }),
-      ];
-    },
+    evaluate: ([x, w], attrs, [type]) => [evaluateConv(x!, w!, attrs, type!)],
     jvp: bilinearJvp<'conv'>((b, node, lhs, rhs) => b.conv(lhs, rhs, node.attrs)),
     vjp: (b, node, [c]) => [convLhsCotangent(b, node, c!), convRhsCotangent(b, node, c!)],
     lowering: { class: 'contraction', form: convForm },
