@@ -134,6 +134,7 @@ function plainScan(node: NodeContext, inputs: readonly OnnxValue[]): OnnxValue[]
   const scanned = inputs.slice(inputs.length - count);
   if (count < 1 || scanned.length !== count) return node.invalid(`${count} scan inputs expected`);
   const outputs = node.graph('body').outputs.length - states.length;
+  if (outputs < 0) return node.invalid(`a body with ${states.length} states expected`);
   const into = tracksOf(node, count, 'scan_input_axes', 'scan_input_directions');
   return scanOver(node, states, scanned, into, tracksOf(node, outputs, 'scan_output_axes', 'scan_output_directions'));
 }
@@ -160,6 +161,8 @@ function scanOver(
       return like(value, (narrow(value.tensor, axes[i]!, at, 1) as AnyTensor).reshape(shape));
     });
     const results = node.subgraph('body', [...states, ...slices]);
+    if (results.length !== initial.length + out.length)
+      node.invalid(`a body with ${initial.length} states expected, it has ${results.length} outputs`);
     states = results.slice(0, initial.length);
     steps.push(results.slice(initial.length));
   }
@@ -183,7 +186,9 @@ function batchedScan(node: NodeContext): OnnxValue[] {
   const zeros = wholeRange(count).map(() => 0);
   const into = node.ints('directions', zeros).map((turn): Track => ({ axis: 0, isReverse: turn !== 0 }));
   const states = inputs.length - count;
-  const batch = shapeOf(inputs[0] ?? node.invalid('inputs expected'))[0]!;
+  if (count < 1 || states < 0 || into.length !== count)
+    return node.invalid(`${count} scan inputs and directions expected, ${inputs.length} and ${into.length} given`);
+  const batch = shapeOf(inputs[0]!)[0] ?? node.invalid('a first axis of scans expected');
   if (batch > mostSteps) return node.unsupported(`${batch} scans: at most ${mostSteps} are written out`);
   const out = wholeRange(node.graph('body').outputs.length - states).map((): Track => ({ axis: 0, isReverse: false }));
   const runs = wholeRange(batch).map((i) => {
@@ -192,6 +197,7 @@ function batchedScan(node: NodeContext): OnnxValue[] {
     );
     return scanOver(node, own.slice(0, states), own.slice(states), into, out);
   });
+  if (batch === 0) return node.unsupported('a scan over nothing');
   return runs[0]!.map((first, i) => {
     const rows = runs.map((run): AnyTensor => run[i]!.tensor.reshape([1, ...shapeOf(run[i]!)]));
     return like(first, concat(rows as [AnyTensor, ...AnyTensor[]], 0) as AnyTensor);

@@ -97,7 +97,7 @@ const centerCropPad: Operator = (node) => {
 
 /** (Σ |x|^p)^(1/p), given a sum. */
 function powerNorm(node: NodeContext, x: AnyTensor, sum: (powers: AnyTensor) => AnyTensor): AnyTensor {
-  const p = node.int('p', 2);
+  const p = node.opset < 2 ? node.float('p', 2) : node.int('p', 2);
   if (p === 1) return sum(x.abs());
   if (p === 2) return sum(x.square()).sqrt();
   return sum(x.abs().pow(p)).pow(1 / p);

@@ -136,7 +136,7 @@ function scaleOf(scale: OnnxValue, axis: number, rank: number): AnyTensor {
 }
 
 const quantizedMatMul: Operator = (node) => {
-  const [a, aScale, aZero, b, bScale, bZero, yScale, yZero] = node.allInputs() as [
+  const [a, aScale, aZero, b, bScale, bZero, yScale, yZero] = wholeRange(8).map((i) => node.input(i)) as [
     OnnxValue,
     OnnxValue,
     OnnxValue,

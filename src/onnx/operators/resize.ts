@@ -69,10 +69,15 @@ function listInput(node: NodeContext, position: number, name: string): number[] 
   return node.expectKnown(given, name);
 }
 
+/** Upsample's scales before they were an input. */
+function attributeScales(node: NodeContext): number[] {
+  return node.opset < 7 ? [1, 1, node.float('height_scale'), node.float('width_scale')] : [...node.floats('scales')];
+}
+
 function axisScales(node: NodeContext, shape: readonly number[]): AxisScale[] {
   const isOld = node.opset < 11 || node.operator === 'Upsample';
   const hasAttribute = node.operator === 'Upsample' && node.opset < 9;
-  const scales = hasAttribute ? [...node.floats('scales')] : listInput(node, isOld ? 1 : 2, 'scales');
+  const scales = hasAttribute ? attributeScales(node) : listInput(node, isOld ? 1 : 2, 'scales');
   const sizes = isOld ? null : listInput(node, 3, 'sizes');
   const given = scales ?? sizes ?? node.invalid('scales or sizes expected');
   const axes = node.has('axes')
