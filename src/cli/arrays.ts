@@ -8,7 +8,7 @@ import { writeNpy } from '../io/npy.ts';
 import { writeAllAside } from '../io/write-aside.ts';
 import type { RangeCheck } from '../ir/program.ts';
 import { isFloat, sameShape, sizeOf, type TensorType } from '../ir/types.ts';
-import { arrayConstructor, arrayFrom, type TypedArray } from '../runtime/arrays.ts';
+import { arrayFrom, type TypedArray } from '../runtime/arrays.ts';
 import { fromCarrier, toCarrier } from './element-types.ts';
 import { Failure, Misuse } from './failure.ts';
 import type { Arrays, Boundary } from './runnable.ts';
@@ -89,11 +89,9 @@ function wayOut(array: FileArray, dtype: FileDType, type: TensorType): string {
 }
 
 /** Elements as the runtime takes them. A file may call any byte a truth value; kernels know 0 and 1. */
-function elementsFor(type: TensorType, array: FileArray): TypedArray {
-  const elements = toCarrier(array);
-  // Refuses what no runtime takes.
-  arrayConstructor(type.dtype);
-  return type.dtype === 'bool' ? (elements as Uint8Array).map((value) => (value === 0 ? 0 : 1)) : elements;
+function elementsFor({ dtype }: TensorType, array: FileArray): TypedArray {
+  const elements = toCarrier(array, dtype);
+  return dtype === 'bool' ? (elements as Uint8Array).map((value) => (value === 0 ? 0 : 1)) : elements;
 }
 
 /** A generator of numbers in [0, 1): a 32-bit mixed counter (Steele, Lea, Flood, OOPSLA 2014). */
@@ -128,7 +126,7 @@ export function writeOutputs(directory: string, outputs: readonly Boundary[], ar
   const files = new Map(outputs.map(({ name }) => [name, join(directory, `${names.get(name)}.npy`)]));
   const contents = outputs.map(({ name, type, file = type.dtype }): [string, Uint8Array] => [
     files.get(name)!,
-    writeNpy({ dtype: file, shape: type.shape, data: fromCarrier(file, arrays[name]!) }),
+    writeNpy({ dtype: file, shape: type.shape, data: fromCarrier(file, type.dtype, arrays[name]!) }),
   ]);
   try {
     writeAllAside(contents);

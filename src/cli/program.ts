@@ -8,6 +8,8 @@ import { version } from './version.ts';
 
 export const targets = ['c', 'wgsl', 'js'] as const;
 export const stages = ['summary', 'graph', 'optimized', 'kernels', 'program', 'c', 'wgsl', 'js'] as const;
+/** Inputs of `verify`: src/cli/verify/cases.ts. */
+export const cases = ['random', 'zeros', 'ones', 'negative', 'tiny', 'large', 'infinite', 'NaN'] as const;
 const processors = ['native', 'x86-64-v4', 'x86-64-v3', 'armv8', 'plain'] as const;
 
 export interface Context {
@@ -174,6 +176,7 @@ function verifyCommand(program: Command, context: Context): void {
       `which targets: ${targets.join(',')} (default: all that this machine has)`,
       listOf(targets),
     )
+    .option('--cases <list>', `which inputs: ${cases.join(',')} (default: all)`, listOf(cases))
     .option('--seed <n>', 'of the random inputs', count, 1)
     .option('--json', json)
     .addHelpText(

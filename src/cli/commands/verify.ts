@@ -7,19 +7,21 @@ import { inlineCalls } from '../../passes/inline.ts';
 import { arrayFrom } from '../../runtime/arrays.ts';
 import { hasCompiler } from '../../runtime/c/compiler.ts';
 import type { Definition } from '../../runtime/definition.ts';
+import { Misuse } from '../failure.ts';
 import { loadDefinition, type ModelOptions } from '../model/load.ts';
 import type { ModelDefinition } from '../model/onnx.ts';
-import type { Context } from '../program.ts';
+import { cases as allCases, type Context } from '../program.ts';
 import { compiled, type Runnable } from '../runnable.ts';
 import type { Target } from '../stages.ts';
 import { note, print, printJson, progress, styled, table } from '../terminal.ts';
 import { type Judged, judge } from '../verify/bounds.ts';
-import { type Case, casesFor } from '../verify/cases.ts';
+import { type Case, type CaseName, casesFor } from '../verify/cases.ts';
 import { compare, emptyReport, type OutputReport } from '../verify/compare.ts';
 
 interface VerifyOptions extends ModelOptions {
   readonly targets?: readonly Target[];
   readonly seed: number;
+  readonly cases?: readonly CaseName[];
   readonly json?: boolean;
 }
 
@@ -33,7 +35,9 @@ export async function verifyModel(path: string, options: VerifyOptions, { own, f
   const runnables = await targetsOf(definition, options.targets);
   try {
     const func = inlineCalls.run(definition.func);
-    const cases = casesFor(func, options.seed);
+    const cases = casesFor(func, options.seed, options.cases ?? allCases);
+    if (cases.length === 0)
+      throw new Misuse('no input of the function is of floats: the cases of --cases are all the same');
     const reports = runnables.map(({ target }) => ({
       target,
       outputs: func.results.map(({ name, value }) => emptyReport(name, value.type.dtype)),

@@ -1,6 +1,6 @@
 // Models in ONNX files.
 
-import type { FileDType } from '../../io/array.ts';
+import type { FileArray, FileDType } from '../../io/array.ts';
 import { readNpyFile } from '../../io/files.ts';
 import type { ElementType } from '../../onnx/element-types.ts';
 import { readOnnxFile } from '../../onnx/file.ts';
@@ -30,7 +30,7 @@ export interface ModelDefinition extends Definition {
 export async function loadOnnx(path: string, options: OnnxFileOptions): Promise<ModelDefinition> {
   const { dim = new Map(), shape = new Map(), constant = new Map<string, string>(), name } = options;
   try {
-    const constants = [...constant].map(([input, file]) => [input, toCarrier(readNpyFile(file))]);
+    const constants = [...constant].map(([input, file]) => [input, elementsOf(readNpyFile(file))]);
     const { func, variables, inputs, outputs } = await readOnnxFile(path, {
       name,
       dimensions: Object.fromEntries(dim),
@@ -43,6 +43,10 @@ export async function loadOnnx(path: string, options: OnnxFileOptions): Promise<
     throw error;
   }
 }
+
+/** Numbers of a file for the importer, which takes them as they are. */
+const elementsOf = (array: FileArray): ArrayLike<number> | ArrayLike<bigint> =>
+  toCarrier(array, array.dtype === 'f16' ? 'f32' : 'i64');
 
 /** bfloat16 has no type in .npy files: its numbers are f32's. */
 const fileDTypeOf: Readonly<Partial<Record<ElementType, FileDType>>> = {

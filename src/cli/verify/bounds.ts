@@ -4,9 +4,9 @@
 
 import { evaluateFunc, evaluateNode } from '../../ir/evaluate.ts';
 import type { Func, Node, Value } from '../../ir/graph.ts';
-import type { NdArray } from '../../ir/ndarray.ts';
+import { type NdArray, wrapToDType } from '../../ir/ndarray.ts';
 import type { OpAttrs, OpName } from '../../ir/opattrs.ts';
-import { isFloat, sizeOf } from '../../ir/types.ts';
+import { type DType, isFloat, sizeOf } from '../../ir/types.ts';
 import { optimize } from '../../passes/graph-passes.ts';
 import { seeded } from '../arrays.ts';
 
@@ -103,14 +103,19 @@ function disturbedBy({ type, data }: NdArray, noise: Float64Array, random: () =>
     const size = noise[i]!;
     // Where the magnitudes overflow, so may sums of them.
     const next = Number.isFinite(size) ? value + (random() < 0.5 ? -size : size) : value;
-    return type.dtype === 'f32' ? Math.fround(next) : next;
+    return type.dtype === 'f32' ? Math.fround(next) : wrapToDType(type.dtype, next);
   });
   return { type, data: moved };
 }
 
-const epsilonOf = (dtype: string): number => (dtype === 'f64' ? 2 ** -52 : 2 ** -23);
-/** Below it, numbers may count as zero on a GPU. */
-const smallestNormal = 2 ** -126;
+/** The distance of neighbouring numbers at 1. */
+const epsilonOf = (dtype: DType): number => 2 ** -digitsOf(dtype);
+/** Binary digits after the leading one. */
+const digitsOf = (dtype: DType): number => (dtype === 'f64' ? 52 : dtype === 'f16' ? 10 : 23);
+/** The exponent of the least number that has all digits. */
+const leastExponent = (dtype: DType): number => (dtype === 'f64' ? -1022 : dtype === 'f16' ? -14 : -126);
+/** Below it, numbers may count as zero on a GPU; of f16 it is a unit in the last place. */
+const smallestOf = (dtype: DType): number => (dtype === 'f16' ? 2 ** -24 : 2 ** -126);
 
 /** By how much an operation's result may be wrong when its operands are right; null where it is exact. */
 function noiseOf(node: Node, operands: readonly NdArray[], result: NdArray): Float64Array | null {
@@ -120,11 +125,11 @@ function noiseOf(node: Node, operands: readonly NdArray[], result: NdArray): Flo
   const { kind } = node.attrs as { readonly kind?: string };
   if (kind === 'max' || kind === 'min') return null;
   const terms = termsOf(node);
-  if (terms === 0) return result.data.map((value) => elementwiseUlps * epsilon * Math.abs(value) + smallestNormal);
+  if (terms === 0) return result.data.map((value) => elementwiseUlps * epsilon * Math.abs(value) + smallestOf(dtype));
   const [magnitudes] = sumOfMagnitudes(node, operands);
   const factor = node.op === 'conv' ? winogradFactor : 1;
   const roundings = factor * (fewestRoundings + Math.sqrt(terms));
-  return magnitudes!.data.map((value) => (roundings * epsilon * value) / 2 + smallestNormal);
+  return magnitudes!.data.map((value) => (roundings * epsilon * value) / 2 + smallestOf(dtype));
 }
 
 /** What moves, chooses or makes elements without computing with them. */
@@ -208,7 +213,7 @@ function boundOf({ type, data }: NdArray, disturbed: readonly NdArray[]): Float6
     if (!Number.isFinite(value) || !Number.isFinite(distance[i]!))
       return distance[i] === 0 ? 0 : Number.POSITIVE_INFINITY;
     const moved = Math.max(distance[i]!, typical * Math.abs(value));
-    return margin * (moved + epsilon * Math.abs(value) + smallestNormal);
+    return margin * (moved + epsilon * Math.abs(value) + smallestOf(type.dtype));
   });
 }
 
@@ -221,9 +226,9 @@ const distanceOf = (a: number, b: number): number => {
 };
 
 /** The distance of neighbouring numbers of the dtype at a value. */
-export function ulpOf(value: number, dtype: string): number {
-  const [digits, least] = dtype === 'f64' ? [52, -1022] : [23, -126];
+export function ulpOf(value: number, dtype: DType): number {
   if (!Number.isFinite(value)) return 1;
+  const least = leastExponent(dtype);
   const exponent = value === 0 ? least : Math.max(least, Math.floor(Math.log2(Math.abs(value))));
-  return 2 ** (exponent - digits);
+  return 2 ** (exponent - digitsOf(dtype));
 }

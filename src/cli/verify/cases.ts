@@ -6,59 +6,54 @@ import type { RangeCheck } from '../../ir/program.ts';
 import { isFloat, sizeOf, type TensorType } from '../../ir/types.ts';
 import { inputChecks } from '../../passes/input-checks.ts';
 import { seeded } from '../arrays.ts';
+import { cases } from '../program.ts';
 
 export interface Case {
-  readonly name: string;
-  /** True where results may leave the numbers: overflow, NaN and infinities. */
-  readonly extreme: boolean;
+  readonly name: CaseName;
   /** One array for each input, in order. */
   readonly inputs: readonly NdArray[];
 }
 
 type Element = (random: () => number, position: number) => number;
 
+export type CaseName = (typeof cases)[number];
+
 /** Floats of each case; whole numbers and truth values are random in all of them but zeros and ones. */
-const floats: Readonly<Record<string, { readonly extreme: boolean; readonly element: Element }>> = {
-  random: { extreme: false, element: (random) => 2 * random() - 1 },
-  zeros: { extreme: false, element: () => 0 },
-  ones: { extreme: false, element: () => 1 },
-  negative: { extreme: false, element: (random) => -random() },
-  tiny: { extreme: true, element: (random) => sign(random) * 10 ** (-30 + 10 * random()) },
-  large: { extreme: true, element: (random) => sign(random) * 10 ** (2 + 4 * random()) },
-  infinite: { extreme: true, element: (random, i) => (i === 0 ? Number.POSITIVE_INFINITY : 2 * random() - 1) },
-  NaN: { extreme: true, element: (random, i) => (i === 0 ? Number.NaN : 2 * random() - 1) },
+const floats: Readonly<Record<CaseName, Element>> = {
+  random: (random) => 2 * random() - 1,
+  zeros: () => 0,
+  ones: () => 1,
+  negative: (random) => -random(),
+  tiny: (random) => sign(random) * 10 ** (-30 + 10 * random()),
+  large: (random) => sign(random) * 10 ** (2 + 4 * random()),
+  infinite: (random, i) => (i === 0 ? Number.POSITIVE_INFINITY : 2 * random() - 1),
+  NaN: (random, i) => (i === 0 ? Number.NaN : 2 * random() - 1),
 };
+const wholeNumbers: readonly CaseName[] = ['random', 'zeros', 'ones'];
 
 const sign = (random: () => number): number => (random() < 0.5 ? -1 : 1);
 
-/** The cases of a function; those that differ in floats only are one where no input has any. */
-export function casesFor(func: Func, seed: number): Case[] {
+/** The cases that are wanted; such that differ in floats only are left out where no input has any. */
+export function casesFor(func: Func, seed: number, wanted: readonly CaseName[]): Case[] {
   const inputs = func.parameters.filter(({ role }) => role === 'input');
   const checks = inputChecks(func);
   const hasFloats = inputs.some(({ value }) => isFloat(value.type.dtype));
-  const wholeNumbers = ['random', 'zeros', 'ones'];
-  return Object.entries(floats)
-    .filter(([name]) => hasFloats || wholeNumbers.includes(name))
-    .map(([name, { extreme, element }], i) => {
-      const random = seeded(seed * 1000 + i);
+  return wanted
+    .filter((name) => hasFloats || wholeNumbers.includes(name))
+    .map((name) => {
+      const random = seeded(seed * cases.length + cases.indexOf(name));
       const arrays = inputs.map((input) => {
         const check = checks.find((next) => next.input === input.name);
-        return arrayOf(input.value.type, name, element, check, random);
+        return arrayOf(input.value.type, name, check, random);
       });
-      return { name, extreme, inputs: arrays };
+      return { name, inputs: arrays };
     });
 }
 
 /** Whole numbers that are no indices lie within this of zero. */
 const mostInteger = 8;
 
-function arrayOf(
-  type: TensorType,
-  name: string,
-  element: Element,
-  check: RangeCheck | undefined,
-  random: () => number,
-): NdArray {
+function arrayOf(type: TensorType, name: CaseName, check: RangeCheck | undefined, random: () => number): NdArray {
   const [lower, upper] = check === undefined ? [-mostInteger, mostInteger] : [check.lower, check.upper];
   const whole = (): number => {
     const value = name === 'zeros' ? 0 : name === 'ones' ? 1 : lower + Math.floor((upper - lower + 1) * random());
@@ -66,8 +61,8 @@ function arrayOf(
   };
   const number = (_: unknown, i: number): number => {
     if (!isFloat(type.dtype)) return type.dtype === 'bool' ? whole() & 1 : whole();
-    const value = element(random, i);
-    return type.dtype === 'f32' ? Math.fround(value) : value;
+    const value = floats[name](random, i);
+    return type.dtype === 'f32' ? Math.fround(value) : wrapToDType(type.dtype, value);
   };
   return { type, data: Float64Array.from({ length: sizeOf(type.shape) }, number) };
 }

@@ -1,5 +1,6 @@
 // A target's results against the reference: how far they are, and whether that is within the bound.
 
+import { fromHalfBits } from '../../ir/half.ts';
 import { isFloat } from '../../ir/types.ts';
 import type { TypedArray } from '../../runtime/arrays.ts';
 import { type Judged, ulpOf } from './bounds.ts';
@@ -43,7 +44,7 @@ export const emptyReport = (name: string, dtype: string): OutputReport => ({
 export function compare(report: OutputReport, { exact, bound }: Judged, found: TypedArray, name: string): void {
   for (let i = 0; i < bound.length; i++) {
     const expected = exact.data[i]!;
-    const given = Number(found[i]);
+    const given = exact.type.dtype === 'f16' ? fromHalfBits(Number(found[i])) : Number(found[i]);
     if (bound[i] === Number.POSITIVE_INFINITY) {
       report.undecided++;
       continue;

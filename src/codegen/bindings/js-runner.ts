@@ -1,7 +1,7 @@
 // The part of a JavaScript module that is the same in all of them, as text: it loads weights, checks arrays and calls the
 // programs. It stands beside the data that js-module.ts prints, and needs nothing but the language and, for weights by address, fetch.
 
-export const jsRunner = `const arrays = { f32: Float32Array, f64: Float64Array, i8: Int8Array, u8: Uint8Array, i32: Int32Array, u32: Uint32Array, i64: BigInt64Array, bool: Uint8Array };
+export const jsRunner = `const arrays = { f32: Float32Array, f64: Float64Array, f16: Uint16Array, i8: Int8Array, u8: Uint8Array, i32: Int32Array, u32: Uint32Array, i64: BigInt64Array, bool: Uint8Array };
 const sizeOf = (shape) => shape.reduce((product, extent) => product * extent, 1);
 
 /* A value is [dtype, shape]. */
