@@ -4,7 +4,7 @@ import type { NodeContext } from '../node-context.ts';
 import { Unsupported } from '../unsupported.ts';
 
 /** Longer lists are not written out at import: a file of a few bytes could ask for any amount of memory. */
-const longestList = 2 ** 22;
+export const longestList = 2 ** 22;
 
 /** 0, 1, …, count − 1. */
 export function wholeRange(count: number): number[] {

@@ -7,9 +7,9 @@ import { sizeOf } from '../../ir/types.ts';
 import { pad, slice } from '../../lang/functions.ts';
 import type { AnyTensor } from '../../lang/tensor.ts';
 import { iota } from '../../lang/variable.ts';
-import { carrierOf, type ElementType } from '../element-types.ts';
-import { like, type NodeContext, type OnnxValue, type Operator, shapeOf } from '../node-context.ts';
-import { axisOf, wholeRange } from './axes.ts';
+import type { ElementType } from '../element-types.ts';
+import { like, type NodeContext, type OnnxValue, type Operator, shapeOf, typed } from '../node-context.ts';
+import { axisOf, longestList, wholeRange } from './axes.ts';
 import { addBatched, gatherBatched } from './picking.ts';
 import { indicesInto } from './shape.ts';
 import { choose, wrap } from './values.ts';
@@ -27,24 +27,45 @@ function reductionOf(node: NodeContext, type: ElementType): Reduction {
 }
 
 /** operand [B, N, S], indices [B, K], updates [B, K, S] → operand with the updates written at their indices. */
-function written(operand: OnnxValue, indices: AnyTensor, updates: AnyTensor, reduction: Reduction): OnnxValue {
+function written(
+  node: NodeContext,
+  operand: OnnxValue,
+  indices: AnyTensor,
+  updates: AnyTensor,
+  reduction: Reduction,
+): OnnxValue {
   const { tensor } = operand;
   if (reduction === 'add') return wrap(operand.type, addBatched(tensor, indices, updates, 1, 1));
   const [batch, rows, width] = shapeOf(operand) as [number, number, number];
   const count = indices.shape[1] as number;
-  const here: AnyTensor = iota([batch, rows, count], 1, 'i32');
-  const isMeant: AnyTensor = here.eq(indices.reshape([batch, 1, count]));
   if (reduction === 'none') {
-    const last: AnyTensor = choose(isMeant, iota([batch, rows, count], 2, 'i32'), -1).max(-1);
+    const last = lastWriters(node, indices, [batch, rows, count]);
     const taken = gatherBatched(updates, last.maximum(0), 1, 1);
     return like(operand, choose(last.ge(0).reshape([batch, rows, 1]), taken, tensor));
   }
+  const isMeant = meantBy(indices, [batch, rows, count]);
   const spread: AnyTensor = updates.reshape([batch, 1, count, width]);
   const wide: AnyTensor = isMeant.reshape([batch, rows, count, 1]);
   if (reduction === 'mul') return wrap(operand.type, tensor.mul(choose(wide, spread, 1).prod(2)));
   const own: AnyTensor = tensor.reshape([batch, rows, 1, width]);
   const candidates = choose(wide, spread, own);
   return like(operand, reduction === 'max' ? candidates.max(2).maximum(tensor) : candidates.min(2).minimum(tensor));
+}
+
+/** bool [B, N, K]: whether an index means a row. */
+function meantBy(indices: AnyTensor, [batch, rows, count]: readonly [number, number, number]): AnyTensor {
+  const here: AnyTensor = iota([batch, rows, count], 1, 'i32');
+  return here.eq(indices.reshape([batch, 1, count]));
+}
+
+/** i32 [B, N]: the last index that means each row, −1 where there is none; a table where the indices are known. */
+function lastWriters(node: NodeContext, indices: AnyTensor, shape: readonly [number, number, number]): AnyTensor {
+  const [batch, rows, count] = shape;
+  const known = batch * rows > longestList ? null : node.known(typed(indices));
+  if (known === null) return choose(meantBy(indices, shape), iota(shape, 2, 'i32'), -1).max(-1);
+  const last = new Int32Array(batch * rows).fill(-1);
+  for (let at = 0; at < known.length; at++) last[Math.floor(at / count) * rows + known[at]!] = at % count;
+  return node.numbers('int32', [batch, rows], last).tensor;
 }
 
 /** Writes updates[i, j, k] at [indices[i, j, k], j, k], for axis 0. The indices may cover a part of the other axes. */
@@ -66,7 +87,13 @@ const scatterElements: Operator = (node) => {
   const starts = shape.map(() => 0);
   const part: AnyTensor = slice(x.tensor, starts, region);
   const places = rows(indicesInto(node, indices, shape[axis]!));
-  const result = written(like(x, deep(rows(part))), places, deep(rows(updates.tensor)), reductionOf(node, x.type));
+  const result = written(
+    node,
+    like(x, deep(rows(part))),
+    places,
+    deep(rows(updates.tensor)),
+    reductionOf(node, x.type),
+  );
   const turned: AnyTensor = result.tensor.reshape(order.map((i) => region[i]!));
   const back: AnyTensor = turned.transpose(shape.map((_, i) => order.indexOf(i)));
   return like(x, placedInto(x.tensor, back, region));
@@ -111,7 +138,7 @@ const scatterND: Operator = (node) => {
   if (count === 0 || rows === 0 || width === 0) return x;
   const places: AnyTensor = tuplePlaces(node, indices, shape.slice(0, length)).reshape([1, count]);
   const operand = like(x, x.tensor.reshape([1, rows, width]));
-  const result = written(operand, places, updates.tensor.reshape([1, count, width]), reductionOf(node, x.type));
+  const result = written(node, operand, places, updates.tensor.reshape([1, count, width]), reductionOf(node, x.type));
   return like(x, result.tensor.reshape(shape));
 };
 
@@ -152,7 +179,7 @@ const maxUnpool: Operator = (node) => {
   const [size, count] = [sizeOf(unpooled), sizeOf(shapeOf(x))];
   const places: AnyTensor = indicesInto(node, indices, size).reshape([1, count]);
   const zeros = node.fill(x.type, [1, size, 1], 0);
-  const flat = written(zeros, places, x.tensor.reshape([1, count, 1]), 'none');
+  const flat = written(node, zeros, places, x.tensor.reshape([1, count, 1]), 'none');
   const result: AnyTensor = flat.tensor.reshape(unpooled);
   const asked = node.optional(2);
   if (asked === null) return like(x, result);
@@ -212,8 +239,7 @@ const oneHot: Operator = (node) => {
   const shape = shapeOf(indices);
   const axis = axisOf(node, node.int('axis', -1), shape.length + 1);
   const result = [...shape.slice(0, axis), depth, ...shape.slice(axis)];
-  // Beyond the classes every index is as good as the next.
-  const narrowed: AnyTensor = carrierOf[indices.type] === 'i32' ? indices.tensor : withinClasses(indices, depth);
+  const narrowed = withinClasses(indices, depth);
   const places: AnyTensor = choose(narrowed.lt(0), narrowed.add(depth), narrowed).reshape(
     result.map((dim, i) => (i === axis ? 1 : dim)),
   );
@@ -225,8 +251,9 @@ const oneHot: Operator = (node) => {
   return like(values, choose(isOn, on, off));
 };
 
+/** Indices as i32; those beyond the classes stay beyond. */
 function withinClasses({ tensor }: OnnxValue, depth: number): AnyTensor {
-  if (tensor.dtype === 'u8' || tensor.dtype === 'i8') return tensor.cast('i32');
+  if (tensor.dtype === 'u8' || tensor.dtype === 'i8' || tensor.dtype === 'i32') return tensor.cast('i32');
   if (tensor.dtype === 'u32') return tensor.minimum(depth).cast('i32');
   return tensor
     .maximum(-depth - 1)
