@@ -271,6 +271,23 @@ describe('kernels for GPUs, interpreted', () => {
     expect(kernelsOf(text)).toHaveLength(kernels);
   });
 
+  it.each([
+    ['means of a global pool', '1,60,3,5', '2,3', 15, '60', 1],
+    ['sums of few rows', '2,60,4', '2', 1, '60', 2],
+  ])('a thin product computes %s itself', (_what, shape, axes, count, inner, rows) => {
+    const text = `func @f(%x: f32[${shape}], %w: f32[${inner},37], %b: f32[37]) {
+      %s = reduce(%x) {kind=sum, axes=[${axes}]}
+      %n = constant() {dtype=f32, shape=[${rows},${inner}], data=[${count}]}
+      %m = div(%s, %n)
+      %d = dot(%m, %w) {contract=[[1],[0]], batch=[[],[]]}
+      %c = broadcast(%b) {shape=[${rows},37], axes=[1]}
+      %y = add(%d, %c)
+      return y = %y
+    }`;
+    expectAgreement(parseFunc(text), [-1, 1]);
+    expect(kernelsOf(text)).toHaveLength(1);
+  });
+
   it('softmax is one kernel with a workgroup for each row', () => {
     const text = `func @f(%x: f32[5,100]) {
       %m = reduce(%x) {kind=max, axes=[1]}

@@ -25,6 +25,7 @@ export function cpuMachine(target: ScheduleTarget, choose: Choose = untuned): Ma
     rowsPay,
     attentionPays,
     windowPays: () => false,
+    operandPays: () => false,
     lowerGroup: (context) => lowerGroup({ ...context, target, choose }),
     elementLoops,
     memory: { alignment, bytesPerElement },

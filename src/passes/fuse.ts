@@ -11,6 +11,7 @@ import type { ElementContext, OpTable } from '../ir/optable.ts';
 import { type Shape, sameShape, sizeOf } from '../ir/types.ts';
 import type { Attention } from './attention.ts';
 import { chooseInlined, isConstantBuffer, isFree, longestInlinedChain, type Uses, usesOf } from './inlining.ts';
+import type { OwnOperand } from './operands.ts';
 import { joinsRows, type RowsPay, rowsOf, type Whereabouts } from './row-groups.ts';
 import { rowsPay as rowsPayOnCpu } from './schedule.ts';
 import type { Source } from './windows.ts';
@@ -31,6 +32,8 @@ export interface Group {
   readonly attention: Attention | null;
   /** Where the group reads windows of a contraction that nothing else reads: it is computed in the same kernel. */
   readonly source: Source | null;
+  /** Where the anchor reads a small value that nothing else reads: what computes it, in every workgroup. */
+  readonly operand: OwnOperand | null;
 }
 
 export interface FusionPlan {
@@ -68,6 +71,7 @@ export function withoutFusion(func: Func, table: OpTable): FusionPlan {
         stored: node.results,
         attention: null,
         source: null,
+        operand: null,
       };
     });
   return { groups, inlined };
@@ -163,7 +167,7 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
 }
 
 function closed({ rank, domain, anchor, members, rows, byRows }: OpenGroup, stored: readonly Value[]): Group {
-  const alone = { rank, byRows, stored, attention: null, source: null };
+  const alone = { rank, byRows, stored, attention: null, source: null, operand: null };
   if (!byRows) return { ...alone, domain, anchor, members };
   return { ...alone, domain: rows!, anchor: null, members: nodesOf({ anchor, members }) };
 }

@@ -47,8 +47,9 @@ export interface KernelBody {
 }
 
 /** What a group computes, operands first. */
-export function nodesOf({ anchor, members, attention, source }: Group): readonly Node[] {
-  const before = [
+export function nodesOf({ anchor, members, attention, source, operand }: Group): readonly Node[] {
+  const before: Node[] = [
+    ...(operand === null ? [] : nodesOf(operand.group)),
     ...(attention === null ? [] : [attention.scores, ...attention.members]),
     ...(source === null ? [] : [source.anchor, ...source.members]),
   ];

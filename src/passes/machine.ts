@@ -15,6 +15,8 @@ export interface Machine {
   attentionPays(queries: number, keys: number, depth: number, channels: number): boolean;
   /** True where a contraction is better computed by the group that reads its results `window` at a time (windows.ts). */
   windowPays(window: number, problem: WindowedProblem): boolean;
+  /** True where each workgroup of a contraction may compute all of an operand, of so many values of so much work, itself. */
+  operandPays(values: number, work: number, problem: WindowedProblem): boolean;
   /** The kernels of one fused group, in order. */
   lowerGroup(context: LoweringContext): readonly KernelBody[];
   /** Runs a body for every element of some axes; `work` is the cost of one element in additions. */

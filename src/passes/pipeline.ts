@@ -11,6 +11,7 @@ import { optimize } from './graph-passes.ts';
 import { inputChecks } from './input-checks.ts';
 import { lower } from './lower.ts';
 import type { Machine } from './machine.ts';
+import { withOperands } from './operands.ts';
 import { type PlanOptions, planProgram } from './plan.ts';
 import { separateResults } from './results.ts';
 import { defaultTarget, type ScheduleTarget } from './schedule.ts';
@@ -39,9 +40,8 @@ export function fuseGraph(func: Func, machine: Machine, { fusion = true, print }
   const optimized = optimize(func, print === undefined ? { splitsPhases } : { splitsPhases, print });
   const separated = separateResults(optimized, builder);
   const fused = fusion ? fuse(separated, opTable, machine.rowsPay) : withoutFusion(separated, opTable);
-  const plan = fusion
-    ? withWindows(withAttention(fused, separated, opTable, machine), separated, opTable, machine)
-    : fused;
+  const joined = [withAttention, withWindows, withOperands];
+  const plan = fusion ? joined.reduce((all, join) => join(all, separated, opTable, machine), fused) : fused;
   return { func: separated, plan };
 }
 

@@ -105,7 +105,11 @@ function contractionsRead(reader: Group, grouped: Grouped): Group[] {
 }
 
 /** True where nothing else reads the value, through whatever is inlined between. */
-function isReadBy(group: Group, value: Value, grouped: Grouped): boolean {
+export function isReadBy(
+  group: Group,
+  value: Value,
+  grouped: Pick<Grouped, 'results' | 'readers' | 'inlined' | 'home'>,
+): boolean {
   if (grouped.results.has(value)) return false;
   return (grouped.readers.get(value) ?? []).every((reader) =>
     grouped.inlined.has(reader) ? isReadBy(group, reader.results[0]!, grouped) : grouped.home.get(reader) === group,

@@ -13,12 +13,20 @@ import { type Problem, swapped } from '../lower-packed.ts';
 import type { Reduction } from '../lower-reduction.ts';
 import { namedIndices, workgroups } from './grid.ts';
 import { combining, reductionKernels } from './lower-reduction.ts';
+import { computingOperand, withOwnOperand } from './own-operand.ts';
 import { type GpuTarget, isTiled, tileSchedule } from './schedule.ts';
 import { stagedOperand, Tiling } from './tile-operands.ts';
 import { type TileResults, TileSums } from './tile-sums.ts';
 import { loadedAlong } from './vectors.ts';
 
 export function lowerContraction(context: LoweringContext, anchor: Node, target: GpuTarget): KernelBody[] {
+  const { operand } = context.group;
+  if (operand !== null) {
+    const { buffer, context: inside } = withOwnOperand(context, operand);
+    const problem = problemOf(inside, anchor);
+    const kernels = contractionKernels(inside, problem, sumOfProducts(inside, anchor, problem), target);
+    return computingOperand(context, operand, buffer, kernels);
+  }
   const problem = problemOf(context, anchor);
   return contractionKernels(context, problem, sumOfProducts(context, anchor, problem), target);
 }

@@ -14,7 +14,15 @@ import { reductionKernels } from './lower-reduction.ts';
 import { lowerRows } from './lower-rows.ts';
 import { lowerScan } from './lower-scan.ts';
 import { lowerWindows } from './lower-windows.ts';
-import { attentionPays, bindingAlignment, type GpuTarget, gpuBytes, rowsPay, windowPays } from './schedule.ts';
+import {
+  attentionPays,
+  bindingAlignment,
+  type GpuTarget,
+  gpuBytes,
+  operandPays,
+  rowsPay,
+  windowPays,
+} from './schedule.ts';
 
 export function gpuMachine(target: GpuTarget): Machine {
   return {
@@ -22,6 +30,7 @@ export function gpuMachine(target: GpuTarget): Machine {
     rowsPay,
     attentionPays,
     windowPays,
+    operandPays,
     lowerGroup: (context) => lowerGroup(context, target),
     elementLoops: (axes, body) => elementGrid(axes, body),
     memory: { alignment: bindingAlignment, bytesPerElement: gpuBytes },

@@ -292,6 +292,22 @@ export function windowPays(window: number, { windowed, others, inner, dtype }: W
   return isShort(inner) ? window * inner <= mostOfWindow : window <= mostGathered && powerBelow(window) === window;
 }
 
+/** Elements that all workgroups of a contraction read again at most, and one of them: 256 for each of its invocations. */
+const mostComputedAgain = 2 ** 22;
+const mostOfOperand = 2 ** 16;
+
+/** True where each workgroup of a thin contraction may compute an operand of so many values, each of `work` elements. */
+export function operandPays(
+  values: number,
+  work: number,
+  { batch, windowed, others, inner, dtype }: WindowedProblem,
+): boolean {
+  const isThin = batch === 1 && !isTiled(windowed, others, inner, dtype) && !isShort(inner);
+  const groups = Math.ceil((windowed * others) / reductionColumns);
+  const fits = values * gpuBytes[dtype] * 2 <= defaultGpu.sharedBytes;
+  return isThin && fits && values * work <= mostOfOperand && values * work * groups <= mostComputedAgain;
+}
+
 /** True where a contraction is computed in tiles; else it is a reduction. */
 export function isTiled(rows: number, columns: number, inner: number, dtype: DType): boolean {
   const multiplies = dtype === 'f32' || dtype === 'i32' || dtype === 'u32';
