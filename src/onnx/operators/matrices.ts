@@ -1,16 +1,13 @@
-// Operators on matrices, the last two axes of a tensor: determinants, triangles, the identity. And CenterCropPad, LpPool, GlobalLpPool.
+// Operators on matrices, the last two axes of a tensor: determinants, triangles, the identity.
 
 import { sizeOf } from '../../ir/types.ts';
-import { narrow, pad, slice, takeAlong } from '../../lang/functions.ts';
+import { narrow, takeAlong } from '../../lang/functions.ts';
 import type { AnyTensor } from '../../lang/tensor.ts';
 import { iota } from '../../lang/variable.ts';
 import { carrierOf } from '../element-types.ts';
-import { like, type NodeContext, type Operator, shapeOf } from '../node-context.ts';
-import { axisOf, wholeRange } from './axes.ts';
+import { like, type Operator, shapeOf } from '../node-context.ts';
 import { targetType } from './elementwise.ts';
-import { pooled, spatialOf } from './pooling.ts';
 import { choose, expectFloat } from './values.ts';
-import { slidingWindow } from './windows.ts';
 
 /** Elimination is written out row by row: a determinant of n rows is some 10 n operations. */
 const mostRows = 32;
@@ -78,54 +75,8 @@ const eyeLike: Operator = (node) => {
   return { type, tensor: isOn.cast(carrierOf[type]) };
 };
 
-/** Axes of other sizes around the same middle: cut, or filled with zeros. */
-const centerCropPad: Operator = (node) => {
-  const x = node.input(0);
-  const shape = shapeOf(x);
-  const axes = node.ints('axes', wholeRange(shape.length)).map((axis) => axisOf(node, axis, shape.length));
-  const sizes = node.expectKnown(node.input(1), 'shape');
-  if (sizes.length !== axes.length) node.invalid(`${axes.length} sizes expected, [${sizes}] given`);
-  const wanted = shape.map((dim, axis) => (axes.includes(axis) ? sizes[axes.indexOf(axis)]! : dim));
-  const starts = shape.map((dim, axis) => Math.max(0, Math.floor((dim - wanted[axis]!) / 2)));
-  const limits = shape.map((dim, axis) => starts[axis]! + Math.min(dim, wanted[axis]!));
-  const widths = shape.map((dim, axis): [number, number] => {
-    const missing = Math.max(0, wanted[axis]! - dim);
-    return [Math.floor(missing / 2), missing - Math.floor(missing / 2)];
-  });
-  return like(x, pad(slice(x.tensor, starts, limits) as AnyTensor, widths) as AnyTensor);
-};
-
-/** (Σ |x|^p)^(1/p), given a sum. */
-function powerNorm(node: NodeContext, x: AnyTensor, sum: (powers: AnyTensor) => AnyTensor): AnyTensor {
-  const p = node.opset < 2 ? node.float('p', 2) : node.int('p', 2);
-  if (p === 1) return sum(x.abs());
-  if (p === 2) return sum(x.square()).sqrt();
-  return sum(x.abs().pow(p)).pow(1 / p);
-}
-
-const normPool: Operator = (node) => {
-  const x = expectFloat(node, node.input(0));
-  const sliding = slidingWindow(node, spatialOf(node, x), node.ints('kernel_shape'));
-  return like(
-    x,
-    powerNorm(node, x.tensor, (powers) => pooled(powers, 'sum', sliding)),
-  );
-};
-
-const globalNormPool: Operator = (node) => {
-  const x = expectFloat(node, node.input(0));
-  const axes = spatialOf(node, x).map((_, d) => d + 2);
-  return like(
-    x,
-    powerNorm(node, x.tensor, (powers) => powers.sum(axes, { keepDims: true })),
-  );
-};
-
 export const matrixOperators: Readonly<Record<string, Operator>> = {
   Det: determinant,
   Trilu: triangle,
   EyeLike: eyeLike,
-  CenterCropPad: centerCropPad,
-  LpPool: normPool,
-  GlobalLpPool: globalNormPool,
 };

@@ -96,9 +96,37 @@ const globalPool =
     return like(x, x.tensor[kind](axes, { keepDims: true }));
   };
 
+/** (Σ |x|^p)^(1/p), given a sum. */
+function powerNorm(node: NodeContext, x: AnyTensor, sum: (powers: AnyTensor) => AnyTensor): AnyTensor {
+  const p = node.opset < 2 ? node.float('p', 2) : node.int('p', 2);
+  if (p === 1) return sum(x.abs());
+  if (p === 2) return sum(x.square()).sqrt();
+  return sum(x.abs().pow(p)).pow(1 / p);
+}
+
+const normPool: Operator = (node) => {
+  const x = expectFloat(node, node.input(0));
+  const sliding = slidingWindow(node, spatialOf(node, x), node.ints('kernel_shape'));
+  return like(
+    x,
+    powerNorm(node, x.tensor, (powers) => pooled(powers, 'sum', sliding)),
+  );
+};
+
+const globalNormPool: Operator = (node) => {
+  const x = expectFloat(node, node.input(0));
+  const axes = spatialOf(node, x).map((_, d) => d + 2);
+  return like(
+    x,
+    powerNorm(node, x.tensor, (powers) => powers.sum(axes, { keepDims: true })),
+  );
+};
+
 export const poolingOperators: Readonly<Record<string, Operator>> = {
   AveragePool: averagePool,
   MaxPool: maxPool,
   GlobalAveragePool: globalPool('mean'),
   GlobalMaxPool: globalPool('max'),
+  LpPool: normPool,
+  GlobalLpPool: globalNormPool,
 };

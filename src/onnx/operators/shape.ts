@@ -354,6 +354,23 @@ const reverseSequence: Operator = (node) => {
   return like(x, takeAlong(x.tensor, places, time) as AnyTensor);
 };
 
+/** Axes of other sizes around the same middle: cut, or filled with zeros. */
+const centerCropPad: Operator = (node) => {
+  const x = node.input(0);
+  const shape = shapeOf(x);
+  const axes = node.ints('axes', wholeRange(shape.length)).map((axis) => axisOf(node, axis, shape.length));
+  const sizes = node.expectKnown(node.input(1), 'shape');
+  if (sizes.length !== axes.length) node.invalid(`${axes.length} sizes expected, [${sizes}] given`);
+  const wanted = shape.map((dim, axis) => (axes.includes(axis) ? sizes[axes.indexOf(axis)]! : dim));
+  const starts = shape.map((dim, axis) => Math.max(0, Math.floor((dim - wanted[axis]!) / 2)));
+  const limits = shape.map((dim, axis) => starts[axis]! + Math.min(dim, wanted[axis]!));
+  const widths = shape.map((dim, axis): [number, number] => {
+    const missing = Math.max(0, wanted[axis]! - dim);
+    return [Math.floor(missing / 2), missing - Math.floor(missing / 2)];
+  });
+  return like(x, pad(slice(x.tensor, starts, limits) as AnyTensor, widths) as AnyTensor);
+};
+
 const size: Operator = (node) =>
   typed(new Tensor(builder.fill({ dtype: 'i64', shape: [] }, sizeOf(shapeOf(node.input(0))))));
 
@@ -380,4 +397,5 @@ export const shapeOperators: Readonly<Record<string, Operator>> = {
   DepthToSpace: depthToSpace,
   Compress: compress,
   ReverseSequence: reverseSequence,
+  CenterCropPad: centerCropPad,
 };
