@@ -334,6 +334,9 @@ describe('kernels for GPUs, interpreted', () => {
     ['few keys', 2, 10, 48, 16, 16],
     ['a ragged tile of queries', 1, 13, 70, 24, 40],
     ['few queries, many keys', 1, 3, 1000, 40, 20],
+    ['one query', 3, 1, 40, 8, 12],
+    ['more keys than memory has room for', 2, 5, 1100, 12, 24],
+    ['one query with as many keys', 2, 1, 1100, 8, 100],
   ])('attention of %s is one kernel', (_what, heads, queries, keys, depth, channels) => {
     const func =
       parseFunc(`func @f(%q: f32[${heads},${queries},${depth}], %k: f32[${heads},${keys},${depth}], %v: f32[${heads},${keys},${channels}], %b: f32[${queries},${keys}]) {
@@ -353,6 +356,36 @@ describe('kernels for GPUs, interpreted', () => {
     }`);
     expectAgreement(func, [-1, 1]);
     expect(compileToProgram(func, { machine }).steps).toHaveLength(1);
+  });
+
+  it('attention in tiles of keys passes over tiles that a mask hides', () => {
+    const func = parseFunc(`func @f(%q: f32[3,8], %k: f32[1100,8], %v: f32[1100,8], %first: i32[3]) {
+      %s = dot(%q, %k) {contract=[[1],[1]], batch=[[],[]]}
+      %a = iota() {dtype=i32, shape=[3,1100], axis=1}
+      %b = broadcast(%first) {shape=[3,1100], axes=[0]}
+      %c = lt(%a, %b)
+      %h = constant() {dtype=f32, shape=[3,1100], data=[-inf]}
+      %d = select(%c, %h, %s)
+      %m = reduce(%d) {kind=max, axes=[1]}
+      %n = broadcast(%m) {shape=[3,1100], axes=[0]}
+      %e = sub(%d, %n)
+      %x = exp(%e)
+      %t = reduce(%x) {kind=sum, axes=[1]}
+      %u = broadcast(%t) {shape=[3,1100], axes=[0]}
+      %w = div(%x, %u)
+      %o = dot(%w, %v) {contract=[[1],[0]], batch=[[],[]]}
+      return y = %o
+    }`);
+    const inputs = sampleInputs(func, 5, [-1, 1]).map(({ type, data }) => ({
+      type,
+      data: type.dtype === 'i32' ? Float64Array.of(0, 300, 1090) : data,
+    }));
+    const program = compileToProgram(func, { machine });
+    expect(program.steps).toHaveLength(1);
+    const found = interpretProgram(program, new Map(func.parameters.map((p, i) => [p.name, inputs[i]!.data])));
+    evaluateFunc(func, inputs)[0]!.data.forEach((wanted, at) => {
+      expect(found.get('y')![at]).toBeCloseTo(wanted, 9);
+    });
   });
 
   it('a scatter to many columns walks its indices; one to few lets every result look for its own', () => {

@@ -29,6 +29,21 @@ const softmax = `func @f(%x: f32[3,1000]) {
   %y = div(%e, %t)
   return y = %y
 }`;
+const attention = (
+  queries: number,
+  keys: number,
+): string => `func @f(%x: f32[2,${queries},16], %k: f32[2,${keys},16], %v: f32[2,${keys},24]) {
+  %s = dot(%x, %k) {contract=[[2],[2]], batch=[[0],[0]]}
+  %m = reduce(%s) {kind=max, axes=[2]}
+  %n = broadcast(%m) {shape=[2,${queries},${keys}], axes=[0,1]}
+  %e = sub(%s, %n)
+  %w = exp(%e)
+  %t = reduce(%w) {kind=sum, axes=[2]}
+  %u = broadcast(%t) {shape=[2,${queries},${keys}], axes=[0,1]}
+  %p = div(%w, %u)
+  %y = dot(%p, %v) {contract=[[2],[1]], batch=[[0],[0]]}
+  return y = %y
+}`;
 const reduction = (kind: string, dtype: string): string =>
   `func @f(%x: ${dtype}[2,5000]) {\n%0 = reduce(%x) {kind=${kind}, axes=[1]}\nreturn y = %0\n}`;
 const funcs: readonly (readonly [string, string])[] = [
@@ -38,6 +53,13 @@ const funcs: readonly (readonly [string, string])[] = [
   ['a minimum of integers', reduction('min', 'i32')],
   ['any truth', reduction('or', 'bool')],
   ['all truths', reduction('and', 'bool')],
+];
+/** Those, and attention, whose keys come in tiles where there are more than 1024. */
+const onDevice: typeof funcs = [
+  ...funcs,
+  ['attention', attention(5, 50)],
+  ['attention in tiles of keys', attention(6, 1500)],
+  ['attention of one query in tiles of keys', attention(1, 1500)],
 ];
 
 describe('subgroups in the interpreter', () => {
@@ -68,9 +90,9 @@ describe('subgroups in the interpreter', () => {
 describe.skipIf(typeof device === 'string')(titleOf('subgroups on WebGPU', device), () => {
   afterAll(() => gpu.destroy());
 
-  it.each(funcs)('%s, with subgroups where there are some and without', async (_what, text) => {
+  it.each(onDevice)('%s, with subgroups where there are some and without', async (_what, text) => {
     const func = parseFunc(text);
-    const inputs = sampleInputs(func, 3);
+    const inputs = sampleInputs(func, 3, [-1, 1]);
     const plain = await openDevice(await nodeGpu(), { features: 'none' });
     expect(plain.features.subgroups).toBe(false);
     for (const one of [gpu, plain]) {
@@ -78,6 +100,7 @@ describe.skipIf(typeof device === 'string')(titleOf('subgroups on WebGPU', devic
         { func, variables: [] },
         { device: one },
       );
+      expect(run.program.steps).toHaveLength(1);
       expect(run.program.modules.some(({ code }) => code.includes('enable subgroups;'))).toBe(one.features.subgroups);
       expectReference({ func, inputs }, await run(arraysOf({ func, inputs })));
       run.destroy();

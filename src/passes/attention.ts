@@ -13,6 +13,7 @@ import { nodesOf } from './group.ts';
 import { type Uses, usesOf } from './inlining.ts';
 import type { Machine } from './machine.ts';
 import { rowElement } from './row-groups.ts';
+import { type Softmax, softmaxOf } from './softmax.ts';
 
 /** What a group computes before its anchor, row by row: scores and the weights made of them. All axes are the anchor's. */
 export interface Attention {
@@ -27,6 +28,8 @@ export interface Attention {
   readonly domain: Shape;
   readonly index: readonly IndexExpr[];
   readonly weights: Value;
+  /** Present where the members are a softmax and what comes before it. */
+  readonly softmax: Softmax | null;
   readonly form: ContractionForm;
   readonly weightsAreLhs: boolean;
   readonly batch: readonly Axis[];
@@ -137,7 +140,9 @@ function matched(first: Group, rows: Group, weights: Value, anchor: Node, groupe
   const axes = axesOf(scoresForm, form, index as readonly IndexExpr[], left !== null);
   if (axes === null || form.window !== undefined || scoresForm.window !== undefined) return null;
   const { query, key, depth, channel } = axes;
-  if (!grouped.machine.attentionPays(query.extent, key.extent, depth.extent, channel.extent)) return null;
+  const softmax = softmaxOf(members, weights);
+  if (!grouped.machine.attentionPays(query.extent, key.extent, depth.extent, channel.extent, softmax !== null))
+    return null;
   return {
     ...axes,
     scores,
@@ -146,6 +151,7 @@ function matched(first: Group, rows: Group, weights: Value, anchor: Node, groupe
     domain: rows.domain,
     index: index as readonly IndexExpr[],
     weights,
+    softmax,
     form,
     weightsAreLhs: left !== null,
   };
@@ -226,7 +232,10 @@ function axesOf(
   const queriesAreLhs = scores.columns.includes(keys.own);
   const keySide = queriesAreLhs ? scores.columns : scores.rows;
   const querySide = queriesAreLhs ? scores.rows : scores.columns;
-  const query = pairs.findLast(({ own }) => querySide.includes(own));
+  // A single query has no axis that anything depends on.
+  const only = axis('query', 1);
+  const single = querySide.every(({ extent }) => extent === 1) ? { own: only, other: only } : undefined;
+  const query = pairs.findLast(({ own }) => querySide.includes(own)) ?? single;
   const depth = theAxis(scores.inner);
   const channel = theAxis(weightsAreLhs ? second.columns : second.rows);
   if (query === undefined || depth === null || channel === null) return null;
@@ -234,7 +243,7 @@ function axesOf(
   const parted =
     theAxis(keySide) === keys.own &&
     theAxis(second.inner) === keys.other &&
-    free.includes(query.other) &&
+    (free.includes(query.other) || query === single) &&
     [...free, ...second.batch].every((next) => next.extent === 1 || read.includes(next));
   if (!parted) return null;
   const batch = read.filter((next) => next !== query.other);

@@ -11,8 +11,8 @@ export interface Machine {
   readonly splitsPhases: boolean;
   /** True where so many rows of a length are better one group by rows (row-groups.ts) than a group for each step. */
   rowsPay(length: number, count: number): boolean;
-  /** True where attention over so many elements is one group (attention.ts) instead of three. */
-  attentionPays(queries: number, keys: number, depth: number, channels: number): boolean;
+  /** True where attention over so many elements is one group (attention.ts) instead of three; `isSoftmax`: keys may come in tiles. */
+  attentionPays(queries: number, keys: number, depth: number, channels: number, isSoftmax: boolean): boolean;
   /** True where a contraction is better computed by the group that reads its results `window` at a time (windows.ts). */
   windowPays(window: number, problem: WindowedProblem): boolean;
   /** True where each workgroup of a contraction may compute all of an operand, of so many values of so much work, itself. */

@@ -13,7 +13,8 @@ import { operandsOf } from '../lower-attention.ts';
 import { rowStmts } from '../lower-rows.ts';
 import { isLess, limited, named, namedIndices, within, workgroups } from './grid.ts';
 import { RowWorkgroup } from './lower-rows.ts';
-import { attentionSchedules, type GpuTarget, gpuBytes, powerBelow } from './schedule.ts';
+import { attentionSchedules, comesInTiles, type GpuTarget, gpuBytes, powerBelow } from './schedule.ts';
+import { lowerTiledAttention } from './tiled-attention.ts';
 import { treeStmts } from './tree.ts';
 
 export function lowerAttention(
@@ -23,6 +24,7 @@ export function lowerAttention(
   target: GpuTarget,
 ): KernelBody[] {
   const { query, key, depth, channel, batch } = attention;
+  if (comesInTiles(key.extent)) return lowerTiledAttention(context, anchor, attention, target);
   const candidates = attentionSchedules(query.extent, key.extent, target);
   const tiles = candidates.map(
     ({ queries, invocations }) => new AttentionTile(context, anchor, attention, queries, invocations, target.subgroups),

@@ -137,10 +137,26 @@ const mostQueries = 8;
 const mostKeys = 1024;
 /** Queries and one value of each are a small part of the rest. */
 const mostDepth = 256;
-/** True where attention is one kernel that keeps its scores in a workgroup's memory: wherever they fit. */
-export function attentionPays(_queries: number, keys: number, depth: number): boolean {
-  return keys <= mostKeys && depth <= mostDepth;
+/** True where attention is one kernel: scores fit a workgroup's memory, or a softmax of them comes in tiles of keys. */
+export function attentionPays(
+  _queries: number,
+  keys: number,
+  depth: number,
+  channels: number,
+  isSoftmax: boolean,
+): boolean {
+  return depth <= mostDepth && (keys <= mostKeys || (isSoftmax && channels <= mostTiledChannels));
 }
+
+/** Keys from which on they come in tiles. */
+export const comesInTiles = (keys: number): boolean => keys > mostKeys;
+/** Channels of which an invocation keeps one sum for each query: one for each of a tile's invocations. */
+const mostTiledChannels = 128;
+/**
+ * A tile: an invocation for each key. Weights of a tile, trees and queries of so many take 4 · (128 + 128 + 256) · 4 bytes, half
+ * of a workgroup's memory, so that two workgroups fit where one would.
+ */
+export const attentionTile = { queries: 4, keys: 128 } as const;
 
 /** From what reads memory least to what fits a workgroup's memory in any case: queries together, and invocations. */
 export function attentionSchedules(
