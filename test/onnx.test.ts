@@ -87,6 +87,22 @@ describe('an imported model', () => {
     expect(() => exportC(definition, { directory: mkdtempSync(join(tmpdir(), 'ashlar-onnx-')) })).not.toThrow();
   });
 
+  it('keeps float16 in two bytes: inputs, outputs and weights', async () => {
+    const bytes = modelOf({
+      nodes: [node('MatMul', ['x', 'w'], ['y'])],
+      inputs: { x: [10, [1, 80]] },
+      outputs: ['y'],
+      initializers: [{ name: 'w', dims: [80n, 80n], dataType: 10, int32Data: Array<number>(6400).fill(0x3c00) }],
+    });
+    const definition = fromOnnx(bytes);
+    expect(definition.inputs[0]).toEqual({ name: 'x', elementType: 'float16', dtype: 'f16', shape: [1, 80] });
+    expect(definition.variables[0]!.type).toEqual({ dtype: 'f16', shape: [80, 80] });
+    for (const target of ['c', 'js'] as const) {
+      const run = await compile(definition, { target });
+      expect(run({ x: new Uint16Array(80).fill(0x3c00) })).toEqual({ y: new Uint16Array(80).fill(0x5500) });
+    }
+  });
+
   it('computes shapes exactly, with the largest of int64', async () => {
     const most = 2n ** 63n - 1n;
     const bytes = modelOf({
@@ -281,8 +297,8 @@ describe('tensors', () => {
     ['uint8 in raw_data', { dataType: 2, rawData: Uint8Array.of(5, 250) }, Uint8Array.of(5, 250)],
     ['int16 in raw_data', { dataType: 5, rawData: new Uint8Array(Int16Array.of(5, -6).buffer) }, Int32Array.of(5, -6)],
     ['uint16 in int32_data', { dataType: 4, int32Data: [5, 65535] }, Int32Array.of(5, 65535)],
-    ['float16 in int32_data', { dataType: 10, int32Data: [0x3e00, 0xc000] }, Float32Array.of(1.5, -2)],
-    ['float16 in raw_data', { dataType: 10, rawData: Uint8Array.of(0, 0x3e, 1, 0) }, Float32Array.of(1.5, 2 ** -24)],
+    ['float16 in int32_data', { dataType: 10, int32Data: [0x3e00, 0xc000] }, Uint16Array.of(0x3e00, 0xc000)],
+    ['float16 in raw_data', { dataType: 10, rawData: Uint8Array.of(0, 0x3e, 1, 0) }, Uint16Array.of(0x3e00, 1)],
     ['bfloat16 in raw_data', { dataType: 16, rawData: Uint8Array.of(0xc0, 0x3f, 0, 0xc0) }, Float32Array.of(1.5, -2)],
     ['bool in int32_data', { dataType: 9, int32Data: [1, 0] }, Uint8Array.of(1, 0)],
   ])('are read from every encoding: %s', async (_what, fields, expected) => {

@@ -67,6 +67,11 @@ export const carrierOf: Readonly<Record<ElementType, DType>> = {
   bool: 'bool',
 };
 
+/** The dtype of arrays that callers give and take, and of weights: float16 is stored as it is, and computed in f32. */
+export function storedAs(type: ElementType): DType {
+  return type === 'float16' ? 'f16' : carrierOf[type];
+}
+
 /** The ONNX type of what is computed in a dtype. */
 export const elementTypeOf: Readonly<Record<DType, ElementType>> = {
   f32: 'float',

@@ -3,11 +3,13 @@
 
 import { UserError } from '../ir/errors.ts';
 import { type Func, makeFunc, type Parameter, parameter, type Result, type Value } from '../ir/graph.ts';
+import { fromHalfBits } from '../ir/half.ts';
+import { builder } from '../ir/ops/index.ts';
 import { type ArrayOf, type DType, isCountable, type Shape, sizeOf, type TensorType } from '../ir/types.ts';
 import { Tensor } from '../lang/tensor.ts';
 import { constantOf } from './constants.ts';
 import { decodeModel } from './decode.ts';
-import { carrierOf, type ElementType, elementTypeName, knownElementType } from './element-types.ts';
+import { carrierOf, type ElementType, elementTypeName, knownElementType, storedAs } from './element-types.ts';
 import { functionKey, GraphReader, type Importer, opsetsOf } from './graph.ts';
 import { KnownValues } from './known.ts';
 import type { OnnxValue } from './node-context.ts';
@@ -35,7 +37,7 @@ export interface OnnxOptions {
   readonly name?: string;
 }
 
-/** An input or output: its name and type in the file, and the dtype of the arrays that stand for it. */
+/** An input or output: its name and type in the file, and the dtype of the arrays that stand for it (f16: its bits). */
 export interface OnnxPort extends TensorType {
   readonly name: string;
   readonly elementType: ElementType;
@@ -52,7 +54,7 @@ export interface OnnxDefinition {
 }
 
 /** Arrays by the names of inputs or outputs, each of its port's dtype. */
-export type OnnxArrays = { readonly [name: string]: ArrayOf[Exclude<DType, 'f16'>] };
+export type OnnxArrays = { readonly [name: string]: ArrayOf[DType] };
 
 /**
  * Reads an ONNX model. Throws UserError for bytes that are none or break the standard, UnsupportedModelError, which lists every
@@ -111,7 +113,7 @@ class ModelImport {
       const made = parameter(name, { dtype: port.dtype, shape: port.shape });
       this.#inputNames.set(made.value, name);
       this.#taken.add(name);
-      values.set(name, { type: port.elementType, tensor: new Tensor(made.value) });
+      values.set(name, carried(made, port.elementType));
       inputs.push(made);
       ports.push(port);
     }
@@ -149,9 +151,9 @@ class ModelImport {
     let unique = name;
     for (let i = 2; this.#taken.has(unique); i++) unique = `${name}_${i}`;
     this.#taken.add(unique);
-    const made = parameter(unique, { dtype: carrierOf[tensor.type], shape: tensor.shape }, 'weight');
+    const made = parameter(unique, { dtype: storedAs(tensor.type), shape: tensor.shape }, 'weight');
     this.#weights.set(unique, { parameter: made, tensor });
-    return { type: tensor.type, tensor: new Tensor(made.value) };
+    return carried(made, tensor.type);
   }
 
   /** Refuses options that name nothing of the file. */
@@ -195,7 +197,7 @@ class ModelImport {
     const shape = this.#options.shapes?.[name] ?? this.#declaredShape(name, type.tensor.shape);
     if (!shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0) || !isCountable(shape))
       fail(`input ${shown(name)}: dimensions of whole numbers whose product can be counted expected, [${shape}] found`);
-    return { name, elementType, dtype: carrierOf[elementType], shape };
+    return { name, elementType, dtype: storedAs(elementType), shape };
   }
 
   #declaredShape(
@@ -235,7 +237,8 @@ class ModelImport {
       twice.add(name);
     }
     if (names.length === 0) fail('the ONNX model has no outputs');
-    const results = outputs.map(({ tensor }, i): Result => ({ name: names[i]!, role: 'output', value: tensor.value }));
+    const stored = outputs.map(({ type, tensor }) => builder.castTo(tensor.value, storedAs(type)));
+    const results = stored.map((value, i): Result => ({ name: names[i]!, role: 'output', value }));
     const pruned = makeFunc(this.#options.name ?? 'model', [], results);
     const used = new Set([...pruned.nodes.flatMap(({ operands }) => operands), ...results.map(({ value }) => value)]);
     const weights = [...this.#weights.values()].filter((weight) => used.has(weight.parameter.value));
@@ -247,9 +250,14 @@ class ModelImport {
         initial: () => weight.tensor.elements() as Exclude<Elements, BigInt64Array>,
       })),
       inputs: ports,
-      outputs: outputs.map(({ type, tensor }, i) => ({ name: names[i]!, elementType: type, ...tensor.value.type })),
+      outputs: outputs.map(({ type }, i) => ({ name: names[i]!, elementType: type, ...stored[i]!.type })),
     };
   }
+}
+
+/** A parameter in the dtype that its type is computed in. */
+function carried({ value }: Parameter, type: ElementType): OnnxValue {
+  return { type, tensor: new Tensor(builder.castTo(value, carrierOf[type])) };
 }
 
 /** An input's values as the caller gave them. */
@@ -270,5 +278,6 @@ function elementsOf(type: ElementType, given: ArrayLike<number> | ArrayLike<bigi
         BigInt.asIntN(64, BigInt(value)),
       ),
     );
+  if (type === 'float16' && given instanceof Uint16Array) return Float32Array.from(given, fromHalfBits);
   return elementsFrom(type, Array.from<number | bigint, number>(given as ArrayLike<number | bigint>, Number));
 }

@@ -2,9 +2,9 @@
 // asked for, so that the weights of a model are views of its file until something uses them.
 
 import { UserError } from '../ir/errors.ts';
+import { fromHalfBits } from '../ir/half.ts';
 import { type Shape, sizeOf } from '../ir/types.ts';
 import { carrierOf, type ElementType, elementTypeName, knownElementType } from './element-types.ts';
-import { decodeFloat16 } from './float16.ts';
 import type { TensorProto } from './schema.ts';
 import { shown } from './shown.ts';
 import { Unsupported } from './unsupported.ts';
@@ -137,7 +137,7 @@ function fromBytes(type: ElementType, bytes: Uint8Array): Elements {
     case 'uint16':
       return Int32Array.from(new Uint16Array(...at));
     case 'float16':
-      return Float32Array.from(new Uint16Array(...at), decodeFloat16);
+      return Float32Array.from(new Uint16Array(...at), fromHalfBits);
     case 'bfloat16':
       return fromBfloat16(new Uint16Array(...at));
   }
@@ -177,7 +177,7 @@ function fromNumbers(type: ElementType, numbers: readonly (number | bigint)[]): 
     case 'uint32':
       return Uint32Array.from(numbers as bigint[], (value) => Number(BigInt.asUintN(32, BigInt(value))));
     case 'float16':
-      return Float32Array.from(numbers as number[], decodeFloat16);
+      return Float32Array.from(numbers as number[], fromHalfBits);
     case 'bfloat16':
       return fromBfloat16(numbers as number[]);
     case 'bool':

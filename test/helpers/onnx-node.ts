@@ -7,11 +7,12 @@ import { fileURLToPath } from 'node:url';
 import { unzipSync } from 'fflate';
 import { evaluateNode } from '../../src/ir/evaluate.ts';
 import { makeFunc, type Parameter, type Result, type Value } from '../../src/ir/graph.ts';
+import { fromHalfBits, toHalfBits } from '../../src/ir/half.ts';
 import { type NdArray, ndarray } from '../../src/ir/ndarray.ts';
 import { sizeOf } from '../../src/ir/types.ts';
 import { decodeModel, decodeTensor } from '../../src/onnx/decode.ts';
 import { fromOnnx, type OnnxDefinition, type OnnxPort } from '../../src/onnx/import.ts';
-import { type Elements, type KnownTensor, readTensor } from '../../src/onnx/tensors.ts';
+import { type KnownTensor, readTensor } from '../../src/onnx/tensors.ts';
 import { Unsupported, UnsupportedModelError } from '../../src/onnx/unsupported.ts';
 import type { TypedArray } from '../../src/runtime/arrays.ts';
 import type { Definition } from '../../src/runtime/definition.ts';
@@ -58,7 +59,7 @@ export function archivedCases(archive: string): NodeCase[] {
 export interface Imported {
   readonly name: string;
   readonly definition: OnnxDefinition;
-  readonly inputs: Readonly<Record<string, Elements>>;
+  readonly inputs: Readonly<Record<string, TypedArray>>;
   readonly expected: readonly KnownTensor[];
   /** Inputs that became constants, because shapes depend on them. */
   readonly fixed: readonly string[];
@@ -123,9 +124,10 @@ function imported(
   };
 }
 
-/** The standard's files hold bfloat16 as the uint16 of the same bits. */
-function inputElements({ elementType }: OnnxPort, tensor: KnownTensor): Elements {
+/** The arrays of a call; the standard's files hold bfloat16 as the uint16 of the same bits. */
+function inputElements({ elementType, dtype }: OnnxPort, tensor: KnownTensor): TypedArray {
   const elements = tensor.elements();
+  if (dtype === 'f16') return Uint16Array.from(elements as Float32Array, toHalfBits);
   if (elementType !== 'bfloat16' || tensor.type !== 'uint16') return elements;
   return new Float32Array(Uint32Array.from(elements as Int32Array, (bits) => bits << 16).buffer);
 }
@@ -145,8 +147,11 @@ export function runReference({ definition, inputs }: Imported): Outputs {
   const first = new Map(variables.map((variable) => [variable.name, variable]));
   const values = new Map<Value, NdArray>();
   for (const { name, role, value } of func.parameters) {
-    const elements = role === 'input' ? inputs[name]! : (first.get(name)!.initial() as Float32Array);
-    const numbers = Array.from(elements as ArrayLike<number | bigint>, Number);
+    const elements = role === 'input' ? inputs[name]! : first.get(name)!.initial();
+    const isHalf = role === 'input' && value.type.dtype === 'f16';
+    const numbers = Array.from(elements as ArrayLike<number | bigint>, (element) =>
+      isHalf ? fromHalfBits(Number(element)) : Number(element),
+    );
     values.set(value, ndarray(value.type.dtype, value.type.shape, numbers));
   }
   for (const node of func.nodes) {
@@ -203,8 +208,13 @@ export type Call = (
 /** The outputs of each of several cases by one call. */
 export async function runTogether(cases: readonly Imported[], call: Call): Promise<Outputs[]> {
   const inputs = cases.flatMap((next, i) =>
-    Object.entries(next.inputs).map(([name, elements]) => [`${i}/${name}`, elements as TypedArray] as const),
+    Object.entries(next.inputs).map(([name, elements]) => [`${i}/${name}`, elements] as const),
   );
   const results = await call(Object.fromEntries(inputs));
-  return cases.map(({ definition }, i) => definition.outputs.map(({ name }) => results[`${i}/${name}`]!));
+  return cases.map(({ definition }, i) =>
+    definition.outputs.map(({ name, dtype }) => {
+      const array = results[`${i}/${name}`]!;
+      return dtype === 'f16' ? Float32Array.from(array as Uint16Array, fromHalfBits) : array;
+    }),
+  );
 }

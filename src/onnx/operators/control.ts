@@ -52,7 +52,7 @@ const loop: Operator = (node) => {
     const known = hasScans ? node.expectKnown(value, 'the condition') : node.known(value);
     return known === null ? value.tensor.reshape([]) : known[0] !== 0;
   };
-  let goes = start === null ? true : conditionOf(start);
+  let goes = start === null || conditionOf(start);
   for (let iteration = 0; iteration < most && goes !== false; iteration++) {
     if (iteration === mostSteps) return node.unsupported(`more than ${mostSteps} iterations, as many are written out`);
     if (goes !== true && most === Number.POSITIVE_INFINITY)
@@ -60,7 +60,8 @@ const loop: Operator = (node) => {
     if (goes !== true) state = { ...state, isActive: state.isActive === null ? goes : state.isActive.and(goes) };
     const condition = iterated(node, iteration, state);
     state = condition.state;
-    goes = conditionOf(condition.value);
+    // The body's condition counts only where the loop has one.
+    goes = start === null || conditionOf(condition.value);
   }
   return [...state.carried, ...scanOutputs(node, state)];
 };

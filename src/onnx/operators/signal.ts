@@ -183,7 +183,8 @@ const melWeights: Operator = (node) => {
     const hertz = 700 * (10 ** ((low + (i * (high - low)) / (filters + 2)) / 2595) - 1);
     return Math.floor(((length + 1) * hertz) / rate);
   });
-  if (!edges.every((edge) => edge >= 0 && edge <= bins)) node.invalid('edges below half of the sample rate expected');
+  if (!edges.every((edge, i) => edge >= 0 && edge < bins + (i > filters ? 1 : 0)))
+    node.invalid('edges below half of the sample rate expected');
   const weights = wholeRange(bins * filters).fill(0);
   for (let filter = 0; filter < filters; filter++) {
     const [left, centre, right] = edges.slice(filter, filter + 3) as [number, number, number];
