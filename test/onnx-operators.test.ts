@@ -2,6 +2,8 @@
 // them, and what is refused: values that shapes would depend on, loops without a known end, sequences too long to be written out.
 
 import { describe, expect, it } from 'vitest';
+import { evaluateFunc } from '../src/ir/evaluate.ts';
+import { ndarray } from '../src/ir/ndarray.ts';
 import { fromOnnx } from '../src/onnx/import.ts';
 import { UnsupportedModelError } from '../src/onnx/unsupported.ts';
 import { modelOf, node } from './helpers/onnx-file.ts';
@@ -81,6 +83,26 @@ describe('what an ONNX operator cannot express is refused with the reason', () =
       outputs: ['y'],
     });
     expect(refusal(bytes).reasons).toEqual(['Loop: a loop whose end depends on values that are not known at import']);
+  });
+
+  it('but a loop without a condition runs to its trip count, whatever its body says', () => {
+    const body = {
+      nodes: [node('Add', ['v', 'v'], ['w']), node('IsNaN', ['one'], ['goes'])],
+      inputs: [{ name: 'i' }, { name: 'c' }, { name: 'v' }],
+      outputs: [{ name: 'goes' }, { name: 'w' }],
+    };
+    const { func } = fromOnnx(
+      modelOf({
+        nodes: [node('Loop', ['trips', '', 'x'], ['y'], { body: { type: 5, g: body } })],
+        inputs: { x: [float, [2]] },
+        outputs: ['y'],
+        initializers: [
+          { name: 'trips', dataType: int64, dims: [], int64Data: [3n] },
+          { name: 'one', dataType: float, dims: [], floatData: [1] },
+        ],
+      }),
+    );
+    expect(Array.from(evaluateFunc(func, [ndarray('f32', [2], [1, 2])])[0]!.data)).toEqual([8, 16]);
   });
 
   it('branches of different shapes, chosen by a value', () => {
