@@ -3,7 +3,8 @@
 import { takeAlong } from '../../lang/functions.ts';
 import { type AnyTensor, here, Tensor } from '../../lang/tensor.ts';
 import { iota } from '../../lang/variable.ts';
-import { like, type NodeContext, type Operator, shapeOf } from '../node-context.ts';
+import { type NodeContext, type Operator, shapeOf } from '../node-context.ts';
+import { wrap } from './values.ts';
 
 /** A tensor whose axes have names, each once. Axes of an ellipsis are named by their distance from its end: '.0', '.1', … */
 interface Named {
@@ -30,7 +31,7 @@ const einsum: Operator = (node) => {
     const kept = needed(i + 1);
     product = contracted(product, summed(operand, new Set([...kept, ...product.names])), kept, sizes);
   }
-  return like(inputs[0]!, arranged(product, result, sizes));
+  return wrap(inputs[0]!.type, arranged(product, result, sizes));
 };
 
 const isTerm = (term: string): boolean => /^[A-Za-z]*(\.\.\.)?[A-Za-z]*$/.test(term);

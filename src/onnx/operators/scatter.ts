@@ -218,7 +218,7 @@ const columnsToImage: Operator = (node) => {
   const image = node.fill(x.type, [batch * channels, sizeOf(dims)], 0).tensor;
   const updates: AnyTensor = x.tensor.reshape([batch * channels, taps * count]);
   const sums = addBatched(image, node.numbers('int32', [places.length], places).tensor, updates, 1, 0);
-  return like(x, sums.reshape([batch, channels, ...dims]));
+  return wrap(x.type, sums.reshape([batch, channels, ...dims]));
 };
 
 /** The index of the n-th element of a shape. */
