@@ -388,48 +388,45 @@ export default func({ name: 'product', inputs: [a], outputs: { y: a.matmul(input
 });
 
 describe('ashlar check', () => {
-  it('shows shape errors of the types and of the graph with their places', () => {
+  const open = "const open = input('open', [3]);\nexport const sum = open.add(input('other', [2, 4]));\n";
+  const message =
+    'add(open: f32[3], other: f32[2,4]): shapes that broadcast expected: aligned at the last axis, dimensions equal or 1';
+
+  it('gives editors what types and the graph show to be wrong, each once, with its place', () => {
     ashlar.write(
       'wrong.ts',
       `import { func, input } from 'ashlar';
 const image = input('image', [64, 784]);
 const product = image.matmul(input('weights', [512, 10]));
-const open = input('open', [3] as number[]);
 export const late = func({ inputs: [image], outputs: { product } });
 `,
     );
-    ashlar.write(
-      'late.ts',
-      `import { input } from 'ashlar';
-const open = input('open', [3] as number[]);
-export const sum = open.add(input('other', [2, 4]));
-`,
-    );
-    const { code, stdout } = ashlar.run(['check', 'wrong.ts', 'late.ts']);
-    expect(code).toBe(1);
-    expect(stdout).toBe(
-      [
-        'wrong.ts:3:30: error shape: cannot multiply [64,784] by [512,10]: the last axis of the first must equal the last but one of the second',
-        'late.ts:3:25: error build: add(open: f32[3], other: f32[2,4]): shapes that broadcast expected: aligned at the last axis, dimensions equal or 1',
-        '2 modules: 2 errors',
-        '',
-      ].join('\n'),
-    );
-  });
-
-  it('gives the same to editors', () => {
+    ashlar.write('late.ts', `import { input } from 'ashlar';\n${open.replace('[3]', '[3] as number[]')}`);
     ashlar.write('dtype.ts', "import { input } from 'ashlar';\nexport const n: number = input('x', [2]).sum();\n");
-    const { code, stdout } = ashlar.run(['check', 'dtype.ts', 'my models/net.ts', '--json']);
+    const { code, stdout } = ashlar.run(['check', 'wrong.ts', 'late.ts', 'dtype.ts', 'my models/net.ts', '--json']);
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toEqual({
       ok: false,
       diagnostics: [
         {
+          ...{ file: 'wrong.ts', line: 3, column: 30, endLine: 3, endColumn: 57, code: 'shape' },
+          message:
+            'cannot multiply [64,784] by [512,10]: the last axis of the first must equal the last but one of the second',
+        },
+        {
           ...{ file: 'dtype.ts', line: 2, column: 14, endLine: 2, endColumn: 15, code: 'TS2322' },
           message: `Type 'Tensor<[], "f32">' is not assignable to type 'number'.`,
         },
+        { file: 'late.ts', line: 3, column: 25, endLine: 3, endColumn: 25, code: 'build', message },
       ],
     });
+  });
+
+  it('gives people a line for each, and the number of errors', () => {
+    ashlar.write('late.mjs', `import { input } from 'ashlar';\n${open}`);
+    const { code, stdout } = ashlar.run(['check', 'late.mjs', 'dtypes.mjs']);
+    expect(code).toBe(1);
+    expect(stdout).toBe(`late.mjs:3:25: error build: ${message}\n2 modules: 1 error\n`);
   });
 
   it('ends with 0 where there is nothing to say, with 2 for what is no module', () => {

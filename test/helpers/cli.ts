@@ -46,7 +46,8 @@ export class CommandLine {
     const { status, stdout, stderr } = spawnSync(process.execPath, [this.command, ...args], {
       cwd: this.folder,
       encoding: 'utf8',
-      timeout: 120_000,
+      // Long enough for a machine that does much else.
+      timeout: 300_000,
       env: { ...process.env, ASHLAR_TARGET: '', ...environment },
     });
     return { code: status, stdout, stderr };
