@@ -467,6 +467,16 @@ describe('a hostile file', () => {
     );
   });
 
+  it('asks for no more memory than an array can have', async () => {
+    const bytes = modelOf({
+      nodes: [node('Expand', ['x', 'shape'], ['y'])],
+      inputs: oneInput,
+      outputs: ['y'],
+      initializers: [whole('shape', [2n ** 50n])],
+    });
+    await expect(call(fromOnnx(bytes), { x: Float32Array.of(1) })).rejects.toThrow(LimitationError);
+  });
+
   it('evaluates no more than its size allows', () => {
     const bytes = modelOf({
       nodes: [

@@ -179,9 +179,15 @@ class ModelImport {
   /** The type of an input; null, with a note, where no value can have it. */
   #inputPort({ name = '', type }: ValueInfoProto): OnnxPort | null {
     if (type?.tensor === undefined) {
-      const kind = type?.sequence ? 'sequence' : type?.map ? 'map' : type?.optional ? 'optional' : 'sparse tensor';
+      const kind = type?.sequence
+        ? 'a sequence'
+        : type?.map
+          ? 'a map'
+          : type?.optional
+            ? 'optional'
+            : 'a sparse tensor';
       if (type === undefined) fail(`input ${shown(name)} has no type`);
-      this.#refused.push({ node: name, operator: 'input', reason: `it is a ${kind}` });
+      this.#refused.push({ node: name, operator: 'input', reason: `it is ${kind}` });
       return null;
     }
     const number = type.tensor.elementType ?? 0;

@@ -1,7 +1,8 @@
 // Which typed array holds which dtype.
 
+import { LimitationError } from '../ir/errors.ts';
 import { toHalfBits } from '../ir/half.ts';
-import { type DType, sizeOf, type TensorType } from '../ir/types.ts';
+import { type DType, formatType, sizeOf, type TensorType } from '../ir/types.ts';
 
 export type TypedArray =
   | Float32Array
@@ -31,9 +32,15 @@ export function arrayConstructor(dtype: DType): Constructor {
   return constructors[dtype];
 }
 
-/** A zero-filled array for a type. */
+/** A zero-filled array for a type. Throws LimitationError for one that no array can be. */
 export function allocate(type: TensorType): TypedArray {
-  return new (arrayConstructor(type.dtype))(sizeOf(type.shape));
+  const Elements = arrayConstructor(type.dtype);
+  try {
+    return new Elements(sizeOf(type.shape));
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new LimitationError(`${formatType(type)} is larger than an array can be here: ${error.message}`);
+  }
 }
 
 /** Copies numbers into a new array of a type; numbers become the bits of f16, and such bits are copied. */
