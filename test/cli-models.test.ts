@@ -114,6 +114,28 @@ describe('.onnx files', () => {
     expect(readdirSync(ashlar.folder)).not.toContain('never');
   });
 
+  it('cannot make a terminal do anything by their names', () => {
+    const name = 'in\u001b]0;title\u0007\u009b2J';
+    ashlar.write(
+      'names.onnx',
+      modelOf({
+        nodes: [node('Abs', [name], ['../\u001b[2J'])],
+        inputs: { [name]: [1, [2]] },
+        outputs: ['../\u001b[2J'],
+      }),
+    );
+    ashlar.write('two.npy', floats([2], -1, 2));
+    const ran = [
+      ashlar.run(['inspect', 'names.onnx']),
+      ashlar.run(['run', 'names.onnx', '-o', 'named']),
+      ashlar.run(['run', 'names.onnx', '-i', `${name}=two.npy`, '-o', 'named']),
+    ];
+    expect(ran.map(({ code }) => code)).toEqual([0, 2, 0]);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: escapes are what must not be there
+    for (const { stdout, stderr } of ran) expect(stdout + stderr).not.toMatch(/[\u0007\u001b\u009b]/);
+    expect(readdirSync(path('named'))).toEqual(['__2J.npy']);
+  });
+
   it('give inputs that shapes depend on as constants', () => {
     const inputs = { x: [1, [2, 3]], shape: [7, [1]] } as const;
     ashlar.write('reshape.onnx', modelOf({ nodes: [node('Reshape', ['x', 'shape'], ['y'])], inputs, outputs: ['y'] }));

@@ -4,7 +4,7 @@ import { CommanderError } from 'commander';
 import { describeFailure, exitCodeOf } from './failure.ts';
 import type { OwnModules } from './model/module.ts';
 import { commandLine } from './program.ts';
-import { styled } from './terminal.ts';
+import { harmless, styled } from './terminal.ts';
 
 /** Resolves to the exit code: 0 done, 1 failed, 2 misuse. */
 export async function main(args: readonly string[], own: OwnModules): Promise<number> {
@@ -18,7 +18,7 @@ export async function main(args: readonly string[], own: OwnModules): Promise<nu
   } catch (error) {
     // Commander has written its message: help and --version end with 0, all else is misuse.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    process.stderr.write(`${styled(process.stderr, 'red', 'ashlar:')} ${describeFailure(error)}\n`);
+    process.stderr.write(`${styled(process.stderr, 'red', 'ashlar:')} ${harmless(describeFailure(error))}\n`);
     return exitCodeOf(error);
   }
 }

@@ -106,7 +106,7 @@ function compileCommand(program: Command, context: Context): void {
 
 function runCommand(program: Command, context: Context): void {
   onModel(program, 'run', 'runs the model once and writes one .npy for each output')
-    .addOption(target('what runs it (default: c, without a C compiler js)'))
+    .addOption(target('what runs it (default: c, without a C compiler what there is)'))
     .option(...inputs)
     .requiredOption('-o, --out <directory>', 'where the outputs go')
     .addOption(threads())
@@ -128,7 +128,7 @@ function runCommand(program: Command, context: Context): void {
 
 function benchCommand(program: Command, context: Context): void {
   onModel(program, 'bench', 'measures how long a call takes')
-    .addOption(target('what runs it (default: c, without a C compiler js)'))
+    .addOption(target('what runs it (default: c, without a C compiler what there is)'))
     .option(...inputs)
     .addOption(threads())
     .option('--seconds <s>', 'how long to measure', seconds, 3)

@@ -3,7 +3,7 @@
 import { formatSource } from '../ir/errors.ts';
 import type { Launch, Program, ProgramBuffer } from '../ir/program.ts';
 import { bytesPerElement, formatType, sizeOf } from '../ir/types.ts';
-import { formatBytes, formatCount, table } from './terminal.ts';
+import { formatBytes, formatCount, harmless, table } from './terminal.ts';
 
 export interface KernelSummary {
   readonly name: string;
@@ -96,15 +96,17 @@ function kernelsOf(launches: readonly Launch[]): KernelSummary[] {
 export function printSummary({ kernels, preparation, memory, ...program }: ProgramSummary): string {
   const rows = kernels.map((kernel) => rowOf(kernel));
   const spell = (types: Readonly<Record<string, string>>): string =>
-    Object.entries(types)
-      .map(([name, type]) => `${name}: ${type}`)
-      .join(', ') || 'none';
+    harmless(
+      Object.entries(types)
+        .map(([name, type]) => `${name}: ${type}`)
+        .join(', '),
+    ) || 'none';
   const prepared = preparation.length === 0 ? '' : `, ${preparation.length} more run once before`;
   const parts = (['arena', 'weights', 'states', 'inputs', 'outputs'] as const)
     .filter((part) => memory[part] > 0)
     .map((part) => `${part} ${formatBytes(memory[part])}`);
   return [
-    `${program.name} for ${program.target}`,
+    `${harmless(program.name)} for ${program.target}`,
     `  inputs   ${spell(program.inputs)}`,
     `  outputs  ${spell(program.outputs)}`,
     '',

@@ -12,6 +12,10 @@ export const hasColours = (stream: NodeJS.WriteStream): boolean =>
 export const styled = (stream: NodeJS.WriteStream, style: Style, text: string): string =>
   hasColours(stream) ? styleText(style, text) : text;
 
+/** Text from a file or a model without what a terminal would obey: control characters other than line breaks. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it is about
+export const harmless = (text: string): string => text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
+
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
@@ -32,7 +36,8 @@ export interface Column {
 }
 
 /** Rows under titles, columns as wide as their longest entry. */
-export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+export function table(columns: readonly Column[], contents: readonly (readonly string[])[]): string {
+  const rows = contents.map((row) => row.map(harmless));
   const widths = columns.map(({ title }, i) =>
     rows.reduce((most, row) => Math.max(most, row[i]!.length), title.length),
   );

@@ -13,7 +13,7 @@ import type { ModelDefinition } from '../model/onnx.ts';
 import { cases as allCases, type Context } from '../program.ts';
 import { compiled, type Runnable } from '../runnable.ts';
 import type { Target } from '../stages.ts';
-import { note, print, printJson, progress, styled, table } from '../terminal.ts';
+import { harmless, note, print, printJson, progress, styled, table } from '../terminal.ts';
 import { type Judged, judge } from '../verify/bounds.ts';
 import { type Case, type CaseName, casesFor } from '../verify/cases.ts';
 import { compare, emptyReport, type OutputReport } from '../verify/compare.ts';
@@ -73,7 +73,7 @@ async function targetsOf(definition: ModelDefinition, asked: readonly Target[] |
       runnables.push(await compiled(definition, target, {}));
     } catch (error) {
       if (asked !== undefined || !(error instanceof UserError || error instanceof LimitationError)) throw error;
-      note(`target ${target} is left out: ${error.message}`);
+      note(`target ${target} is left out: ${harmless(error.message)}`);
     }
   }
   return runnables;
@@ -147,7 +147,7 @@ function printReports(reports: readonly TargetReport[], cases: readonly Case[], 
     for (const { name, ofBound, worst } of outputs)
       if (ofBound > 1 && worst !== null)
         print(
-          `${styled(process.stdout, 'red', 'wrong:')} ${target}, ${name}[${worst.element}] in case ${worst.case}: ${worst.expected} expected, ${worst.found} found (bound ${worst.bound.toPrecision(3)})`,
+          `${styled(process.stdout, 'red', 'wrong:')} ${target}, ${harmless(name)}[${worst.element}] in case ${worst.case}: ${worst.expected} expected, ${worst.found} found (bound ${worst.bound.toPrecision(3)})`,
         );
   print(
     ok
