@@ -130,7 +130,7 @@ function expectEmbeddable({ func, variables }: Definition): void {
   const bytes = variables.reduce((sum, { type }) => sum + sizeOf(type.shape) * bytesPerElement[type.dtype], 0);
   if (bytes > mostEmbeddedBytes)
     throw new LimitationError(
-      `${func.name} has weights of ${bytes} bytes; up to ${mostEmbeddedBytes} can stand in C code: ask for weights: 'file'`,
+      `${func.name} has weights of ${bytes} bytes; up to ${mostEmbeddedBytes} can stand in C code: ask for weights: 'file', on the command line --weights file`,
     );
 }
 
