@@ -112,6 +112,19 @@ describe('a hostile file', () => {
     );
   });
 
+  it('may use names of properties that every object has', async () => {
+    const names = ['__proto__', 'constructor', 'toString'] as const;
+    const bytes = modelOf({
+      nodes: [node('Add', ['constructor', 'toString'], ['__proto__'])],
+      inputs: { constructor: [float, ['valueOf']] as const, toString: [float, [1]] as const },
+      outputs: ['__proto__'],
+    });
+    const definition = fromOnnx(bytes, { dimensions: {}, shapes: {}, constants: {} });
+    const run = await compile(definition, { target: 'js' });
+    const results = run({ [names[1]]: Float32Array.of(1), [names[2]]: Float32Array.of(2) });
+    expect(Object.entries(results)).toEqual([[names[0], Float32Array.of(3)]]);
+  });
+
   it('asks for no more memory than an array can have', async () => {
     const bytes = modelOf({
       nodes: [node('Expand', ['x', 'shape'], ['y'])],

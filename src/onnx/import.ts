@@ -66,6 +66,11 @@ export function fromOnnx(bytes: Uint8Array, options: OnnxOptions = {}): OnnxDefi
   return new ModelImport(model, graph, bytes.length, options).run();
 }
 
+/** What an option says of a name; names of files may be those of any object's properties. */
+function given<T>(option: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
+  return option !== undefined && Object.hasOwn(option, name) ? option[name] : undefined;
+}
+
 function fail(problem: string): never {
   throw new UserError(problem);
 }
@@ -105,9 +110,9 @@ class ModelImport {
       if (values.has(name)) fail(`two inputs are named ${shown(name)}`);
       const port = this.#inputPort(info);
       if (port === null) continue;
-      const given = this.#options.constants?.[name];
-      if (given !== undefined) {
-        values.set(name, constantOf(givenTensor(port, given), this.#known));
+      const constant = given(this.#options.constants, name);
+      if (constant !== undefined) {
+        values.set(name, constantOf(givenTensor(port, constant), this.#known));
         continue;
       }
       const made = parameter(name, { dtype: port.dtype, shape: port.shape });
@@ -200,7 +205,7 @@ class ModelImport {
       });
       return null;
     }
-    const shape = this.#options.shapes?.[name] ?? this.#declaredShape(name, type.tensor.shape);
+    const shape = given(this.#options.shapes, name) ?? this.#declaredShape(name, type.tensor.shape);
     if (!shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0) || !isCountable(shape))
       fail(`input ${shown(name)}: dimensions of whole numbers whose product can be counted expected, [${shape}] found`);
     return { name, elementType, dtype: storedAs(elementType), shape };
@@ -212,7 +217,7 @@ class ModelImport {
   ): Shape {
     if (shape === undefined) return fail(`input ${shown(name)} has no shape; give it by shapes`);
     return shape.dims.map(({ value, parameter: named }) =>
-      value === undefined ? (this.#options.dimensions?.[named ?? ''] ?? 1) : Number(value),
+      value === undefined ? (given(this.#options.dimensions, named ?? '') ?? 1) : Number(value),
     );
   }
 

@@ -29,13 +29,16 @@ type Named = Readonly<Record<string, TypedArray>>;
 
 export type Run = (inputs: Named, options?: CallOptions<Named, string>) => Record<string, TypedArray>;
 
+/** Without a prototype: an output may have the name of any object's property. */
+const noArrays: Named = Object.freeze(Object.create(null));
+
 /** Which outputs a call returns, and the arrays that some of them go to. Throws UserError for an unknown one. */
 export function expectOutputs(
   { outputs }: CallOptions<Named, string>,
   names: ReadonlySet<string>,
 ): { readonly wanted: ReadonlySet<string>; readonly into: Named } {
   const listed = Array.isArray(outputs);
-  const [wanted, into] = listed ? [outputs as string[], {}] : [names, (outputs ?? {}) as Named];
+  const [wanted, into] = listed ? [outputs as string[], noArrays] : [names, (outputs ?? noArrays) as Named];
   expectKnown('output', listed ? wanted : Object.keys(into), names);
   return { wanted: new Set(wanted), into };
 }
