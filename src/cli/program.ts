@@ -1,16 +1,11 @@
 // The command line: commands, their options and their help. What a command does is loaded when it runs.
 
 import { Command, Option } from 'commander';
+import { cases, processors, stages, targets } from './choices.ts';
 import type { OwnModules } from './model/module.ts';
 import { assignment, count, existing, listOf, named, seconds, shape } from './options.ts';
 import { hasColours } from './terminal.ts';
 import { version } from './version.ts';
-
-export const targets = ['c', 'wgsl', 'js'] as const;
-export const stages = ['summary', 'graph', 'optimized', 'kernels', 'program', 'c', 'wgsl', 'js'] as const;
-/** Inputs of `verify`: src/cli/verify/cases.ts. */
-export const cases = ['random', 'zeros', 'ones', 'negative', 'tiny', 'large', 'infinite', 'NaN'] as const;
-const processors = ['native', 'x86-64-v4', 'x86-64-v3', 'armv8', 'plain'] as const;
 
 export interface Context {
   readonly own: OwnModules;

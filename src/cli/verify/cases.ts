@@ -6,7 +6,7 @@ import type { RangeCheck } from '../../ir/program.ts';
 import { isFloat, sizeOf, type TensorType } from '../../ir/types.ts';
 import { inputChecks } from '../../passes/input-checks.ts';
 import { seeded } from '../arrays.ts';
-import { cases } from '../program.ts';
+import { cases } from '../choices.ts';
 
 export interface Case {
   readonly name: CaseName;
