@@ -1,5 +1,5 @@
 // What compiling a model costs, in a process of its own: nothing is warm, and no other figure sees its memory. Prints
-// Compiled as JSON.
+// Compiled as JSON. Usage: compile-figures.ts MODEL [language | onnx] [FILE.onnx].
 
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +7,7 @@ import { StateStore } from 'ashlar/node';
 import { printProgram } from '../src/codegen/c/program.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
 import { compileModel } from './compile-model.ts';
-import { ashlarModel, models } from './models/index.ts';
+import { definitionOf, type Origin } from './definition.ts';
 import { constantBytes, type KernelWork, workOf } from './roofline.ts';
 
 export interface CompileFigures {
@@ -34,8 +34,8 @@ async function seconds(work: () => unknown): Promise<number> {
   return (performance.now() - start) / 1000;
 }
 
-async function compileFigures(name: string): Promise<Compiled> {
-  const { definition } = ashlarModel(models[name]!, name);
+async function compileFigures(name: string, origin: Origin, file: string): Promise<Compiled> {
+  const definition = definitionOf(name, origin, file);
   const state = new StateStore();
   for (const variable of definition.variables) state.declare(variable.name, variable.type, () => variable.initial());
   const graphToCSeconds = await seconds(() => printProgram(compileToProgram(definition.func)));
@@ -56,5 +56,7 @@ async function compileFigures(name: string): Promise<Compiled> {
   return { figures, works: program.steps.map(workOf) };
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  process.stdout.write(JSON.stringify(await compileFigures(process.argv[2]!)));
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [name, origin = 'language', file = ''] = process.argv.slice(2) as [string, Origin?, string?];
+  process.stdout.write(JSON.stringify(await compileFigures(name, origin, file)));
+}

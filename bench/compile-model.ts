@@ -1,9 +1,8 @@
 // The one place where a model that is measured is compiled: what inference and the profile measure is decided here.
 
-import { compile, type Executable, type StateStore } from 'ashlar/node';
-import type { ashlarModel } from './models/index.ts';
+import { compile, type Definition, type Executable, type StateStore } from 'ashlar/node';
 
-export type ModelDefinition = ReturnType<typeof ashlarModel>['definition'];
+export type ModelDefinition = Definition;
 type Arrays = Record<string, Float32Array | Int32Array>;
 
 export async function compileModel(

@@ -35,11 +35,11 @@ export interface ModelFigures {
   readonly machine: string;
 }
 
-/** The tables of bench/results/inference.md. */
-export function inferenceReport(rows: readonly ModelFigures[]): string {
+/** The tables of bench/results/inference.md and inference-onnx.md. */
+export function inferenceReport(title: string, rows: readonly ModelFigures[]): string {
   const threadCounts = [...new Set(rows.flatMap(({ measured }) => measured.map(({ threads }) => threads)))];
   return [
-    '## Inference at batch 1 against onnxruntime-node',
+    `## ${title}`,
     '',
     'Medians, both sides in turn; a ratio above 1 means that Ashlar is faster. "load" is the load average as each began:',
     'well above 1, other programs took part of the cores.',

@@ -4,8 +4,9 @@
 import { performance } from 'node:perf_hooks';
 import { StateStore } from 'ashlar/node';
 import { compileModel } from './compile-model.ts';
+import { definitionOf, type Origin } from './definition.ts';
 import { exampleInput } from './models/example-input.ts';
-import { ashlarModel, models } from './models/index.ts';
+import { models } from './models/index.ts';
 import { openSession } from './onnxruntime.ts';
 import type { SideAnswer, SideRequest } from './turns.ts';
 
@@ -13,19 +14,21 @@ import type { SideAnswer, SideRequest } from './turns.ts';
 export interface SideOrder {
   readonly side: 'ashlar' | 'onnxruntime';
   readonly model: string;
+  readonly origin: Origin;
   readonly threads: number;
-  /** The file that onnxruntime reads. */
+  /** The file that onnxruntime reads, and Ashlar where that is the origin. */
   readonly onnx: string;
   readonly inputShape: readonly number[];
 }
 
 type Run = () => Promise<Float32Array> | Float32Array;
 
-async function loadAshlar({ model, threads, inputShape }: SideOrder): Promise<Run> {
-  const { definition } = ashlarModel(models[model]!, model);
+async function loadAshlar({ model, origin, onnx, threads, inputShape }: SideOrder): Promise<Run> {
+  const definition = definitionOf(model, origin, onnx);
   const compiled = await compileModel(definition, { threads, state: new StateStore() });
   const inputs = { x: exampleInput(models[model]!, inputShape) };
-  return () => compiled(inputs).y as Float32Array;
+  const output = compiled.program.outputs[0]!.name;
+  return () => compiled(inputs)[output] as Float32Array;
 }
 
 async function loadOnnxRuntime({ model, threads, onnx, inputShape }: SideOrder): Promise<Run> {

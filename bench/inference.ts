@@ -7,6 +7,7 @@ import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Compiled } from './compile-figures.ts';
+import type { Origin } from './definition.ts';
 import { inferenceReport, type ModelFigures, type SideFigures, type ThreadFigures } from './inference-report.ts';
 import type { SideOrder } from './inference-side.ts';
 import { measureEach } from './kept.ts';
@@ -26,10 +27,18 @@ const machine = `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?
 /** Measures the models that are named, or all; figures of the others stay as they were measured last. */
 export async function inference(wanted: readonly string[]): Promise<string> {
   benchPackage('onnxruntime-node');
-  return inferenceReport(await measureEach('inference', wanted, measureModel));
+  const title = 'Inference at batch 1 against onnxruntime-node';
+  return inferenceReport(title, await measureEach('inference', wanted, (name) => measureModel(name, 'language')));
 }
 
-async function measureModel(name: string): Promise<ModelFigures> {
+/** The same networks, read by both sides from one ONNX file. */
+export async function inferenceOfOnnx(wanted: readonly string[]): Promise<string> {
+  benchPackage('onnxruntime-node');
+  const title = 'Inference of ONNX files at batch 1 against onnxruntime-node';
+  return inferenceReport(title, await measureEach('inference-onnx', wanted, (name) => measureModel(name, 'onnx')));
+}
+
+async function measureModel(name: string, origin: Origin): Promise<ModelFigures> {
   const model = models[name]!;
   const folder = mkdtempSync(join(tmpdir(), 'ashlar-inference-'));
   try {
@@ -37,9 +46,9 @@ async function measureModel(name: string): Promise<ModelFigures> {
     const { graph, flops } = onnxModel(model, name);
     const onnx = join(folder, `${name}.onnx`);
     writeFileSync(onnx, encodeOnnx(graph));
-    const order = { model: name, onnx, inputShape: graph.inputs[0]!.shape };
+    const order = { model: name, origin, onnx, inputShape: graph.inputs[0]!.shape };
     progress(`${model.title}: compiling`);
-    const { figures: compiled, works } = compileInOwnProcess(name, folder);
+    const { figures: compiled, works } = compileInOwnProcess([name, origin, onnx], folder);
     const measured: ThreadFigures[] = [];
     let difference = 0;
     for (const threads of new Set([1, availableParallelism()])) {
@@ -80,9 +89,9 @@ function better(a: Roofline, b: Roofline): Roofline {
   };
 }
 
-function compileInOwnProcess(name: string, cache: string): Compiled {
+function compileInOwnProcess(args: readonly string[], cache: string): Compiled {
   const program = fileURLToPath(new URL('./compile-figures.ts', import.meta.url));
-  const printed = execFileSync(process.execPath, [...process.execArgv, program, name], {
+  const printed = execFileSync(process.execPath, [...process.execArgv, program, ...args], {
     encoding: 'utf8',
     env: { ...process.env, ASHLAR_CACHE: cache },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -8,10 +8,12 @@ import { compileTime } from './compile-time.ts';
 import { cpuVariants } from './cpu-variants.ts';
 import { gemv } from './gemv.ts';
 import { gpuPack } from './gpu/pack.ts';
-import { inference } from './inference.ts';
+import { inference, inferenceOfOnnx } from './inference.ts';
 import { math } from './math.ts';
 import { matmul } from './matmul.ts';
 import { memory } from './memory.ts';
+import { onnxCheck } from './onnx/check.ts';
+import { exportOnnxModels } from './onnx/models.ts';
 import { profile } from './profile.ts';
 import { profileOnnxRuntime } from './profile-onnxruntime.ts';
 import { rows } from './rows.ts';
@@ -36,6 +38,7 @@ const parts: Readonly<Record<string, () => string | Promise<string>>> = {
 /** Named first, with arguments of their own after them. What profiles and packs say is for reading now, not for keeping. */
 const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Promise<string>>> = {
   inference,
+  'inference-onnx': inferenceOfOnnx,
   memory,
   training: trainingVsPytorch,
   profile,
@@ -43,8 +46,10 @@ const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Prom
   tune: tuning,
   webgpu,
   'gpu-pack': gpuPack,
+  'onnx-models': exportOnnxModels,
+  onnx: onnxCheck,
 };
-const unkept: ReadonlySet<string> = new Set(['profile', 'profile-onnxruntime', 'gpu-pack']);
+const unkept: ReadonlySet<string> = new Set(['profile', 'profile-onnxruntime', 'gpu-pack', 'onnx-models']);
 
 const wanted = process.argv.slice(2);
 const ofModels = partsOfModels[wanted[0] ?? ''];

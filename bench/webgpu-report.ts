@@ -18,14 +18,13 @@ export const sides = ['ashlar', 'tfjs', 'jax-js'] as const;
 export type Side = (typeof sides)[number];
 
 export interface SideReport {
-  /** Of one run, after the first. */
+  /** Of one run, after the first; its kernels are counted but not executed. */
   readonly reading: Reading;
   /** The most bytes alive at once until the first output: weights on their way to where kernels read them included. */
   readonly loadPeakBytes: number;
   readonly output: Float32Array;
-  /** Seconds from the model to the first output, and of the run after it. */
+  /** Seconds from the model to the first output. */
   readonly firstSeconds: number;
-  readonly runSeconds: number;
 }
 
 /**

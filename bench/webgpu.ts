@@ -11,13 +11,16 @@ import { largestDifference, type Side, type SideReport, sides } from './webgpu-r
 /** Outputs of f32 arithmetic in different orders agree to this share of the largest. */
 const tolerance = 2e-3;
 /** A side that has not answered after this long on a software adapter is given up. */
-const patienceMinutes = 15;
+const patienceMinutes = 25;
 
 /** What a side did, or why it did not. */
 export type SideFigures =
   | (Omit<SideReport, 'output'> & {
-      /** The largest difference from Ashlar's output, as a share of the largest element; null where it is not finite. */
-      readonly difference: number | null;
+      /**
+       * The largest difference from Ashlar's output, as a share of the largest element; null where it is not finite, and
+       * not there where kernels were counted but not executed.
+       */
+      readonly difference?: number | null;
     })
   | { readonly failure: string };
 
@@ -28,8 +31,11 @@ export interface WebGpuFigures {
   readonly sides: Readonly<Record<Side, SideFigures>>;
 }
 
-export async function webgpu(names: readonly string[]): Promise<string> {
-  const all = await measureEach('webgpu', names, measure);
+/** `counts` before the names of models: nothing is executed, for large ones on a slow adapter. */
+export async function webgpu(args: readonly string[]): Promise<string> {
+  const onlyCounts = args[0] === 'counts';
+  const names = onlyCounts ? args.slice(1) : args;
+  const all = await measureEach('webgpu', names, (name) => measure(name, onlyCounts));
   const columns = [
     'model',
     'side',
@@ -40,7 +46,7 @@ export async function webgpu(names: readonly string[]): Promise<string> {
     'beside weights',
     'MB while loading',
     'MB copied',
-    's to ready',
+    's to first',
     'difference',
   ];
   return [
@@ -48,27 +54,28 @@ export async function webgpu(names: readonly string[]): Promise<string> {
     '',
     'The batch-1 networks of the inference bench. "bound" counts every byte of the ranges that dispatches are bound to, "on the device"',
     'all buffers at their peak in a run; "beside weights" is what of it is not the model\'s parameters: the arena, inputs, outputs and',
-    'copies of weights in other forms. "while loading" is the peak until the first output. "to ready" is the time from the model to the',
-    'first output without a run: compilation, pipelines and weights; SwiftShader on a busy machine, so only its order of magnitude',
-    'counts. "difference" is from Ashlar\'s output, as a share of its largest element.',
+    'copies of weights in other forms. "while loading" is the peak until the first output. "first" is the time from the model to the',
+    'first output on a software adapter of a busy machine: compilation, pipelines, weights and a run. "difference" is from Ashlar\'s',
+    'output, as a share of its largest element; "not compared" where kernels were counted but not executed, which takes long.',
     '',
     table(columns, all.flatMap(rowsOf)),
     ...all.flatMap(failuresOf),
   ].join('\n');
 }
 
-async function measure(name: string): Promise<WebGpuFigures> {
+async function measure(name: string, onlyCounts: boolean): Promise<WebGpuFigures> {
   const { title } = models[name]!;
   const reports = {} as Record<Side, SideReport | { readonly failure: string }>;
   for (const side of sides) {
     progress(`${title}: ${side}`);
-    reports[side] = await runSide(side, name);
+    reports[side] = await runSide(side, name, onlyCounts);
   }
   if ('failure' in reports.ashlar) throw new Error(`Ashlar could not run ${name}: ${reports.ashlar.failure}`);
   const wanted = reports.ashlar.output;
   const compared = (report: SideReport | { readonly failure: string }): SideFigures => {
     if ('failure' in report) return report;
     const { output, ...figures } = report;
+    if (onlyCounts) return figures;
     const difference = largestDifference(wanted, output);
     return { ...figures, difference: Number.isFinite(difference) ? difference : null };
   };
@@ -81,9 +88,9 @@ async function measure(name: string): Promise<WebGpuFigures> {
 }
 
 /** The report of a process of its own. */
-function runSide(side: Side, name: string): Promise<SideReport | { readonly failure: string }> {
+function runSide(side: Side, name: string, onlyCounts: boolean): Promise<SideReport | { readonly failure: string }> {
   const script = fileURLToPath(new URL('./peers/side.ts', import.meta.url));
-  const child = fork(script, [side, name, 'software'], {
+  const child = fork(script, [side, name, 'software', onlyCounts ? 'counts' : 'run'], {
     execArgv: ['--import', 'tsx'],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     serialization: 'advanced',
@@ -112,7 +119,7 @@ function rowsOf({ title, weightBytes, sides: figures }: WebGpuFigures): (string 
     const first = [side === 'ashlar' ? title : '', side];
     const given = figures[side];
     if ('failure' in given) return [...first, 'fails', '', '', '', '', '', '', '', ''];
-    const { reading, loadPeakBytes, firstSeconds, runSeconds, difference } = given;
+    const { reading, loadPeakBytes, firstSeconds, difference } = given;
     const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(2);
     return [
       ...first,
@@ -123,10 +130,16 @@ function rowsOf({ title, weightBytes, sides: figures }: WebGpuFigures): (string 
       megabytes(reading.peakBytes - weightBytes),
       megabytes(loadPeakBytes),
       megabytes(reading.copiedBytes),
-      Math.max(0, firstSeconds - runSeconds).toFixed(1),
-      difference === null ? 'not finite' : `${difference.toExponential(0)}${difference > tolerance ? ' (wrong)' : ''}`,
+      difference === undefined ? '' : firstSeconds.toFixed(1),
+      agreement(difference),
     ];
   });
+}
+
+function agreement(difference: number | null | undefined): string {
+  if (difference === undefined) return 'not compared';
+  if (difference === null) return 'not finite';
+  return `${difference.toExponential(0)}${difference > tolerance ? ' (wrong)' : ''}`;
 }
 
 function failuresOf({ title, sides: figures }: WebGpuFigures): string[] {

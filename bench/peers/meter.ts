@@ -9,13 +9,21 @@ type Method<T, K extends keyof T> = T[K] extends (...args: infer A) => infer R
   ? (self: T, args: A, result: R) => void
   : never;
 
-/** Replaces a method of the object's prototype, once, by one that tells `seen` of every call. */
-function observe<T extends object, K extends keyof T>(object: T, method: K, seen: Method<T, K>): void {
+/**
+ * Replaces a method of the object's prototype, once, by one that tells `seen` of every call, and does nothing else while
+ * `isSkipped` says so.
+ */
+function observe<T extends object, K extends keyof T>(
+  object: T,
+  method: K,
+  seen: Method<T, K>,
+  isSkipped: () => boolean = () => false,
+): void {
   const prototype = Object.getPrototypeOf(object) as Record<PropertyKey, unknown>;
   const original = prototype[method] as ((...args: unknown[]) => unknown) & { observed?: true };
   if (original === undefined || original.observed === true) return;
   const replaced = function (this: T, ...args: unknown[]) {
-    const result = original.apply(this, args);
+    const result = isSkipped() ? undefined : original.apply(this, args);
     (seen as (self: T, args: unknown[], result: unknown) => void)(this, args, result);
     return result;
   };
@@ -23,6 +31,8 @@ function observe<T extends object, K extends keyof T>(object: T, method: K, seen
 }
 
 export class Meter {
+  /** False: dispatches are counted but not given to the device, so that a large network can be counted on a slow one. */
+  executes = true;
   readonly #counts: Counts = {
     dispatches: 0,
     submissions: 0,
@@ -87,8 +97,9 @@ export class Meter {
       counts.dispatches++;
       for (const bytes of (this.#bound.get(self) ?? new Map<number, number>()).values()) counts.boundBytes += bytes;
     };
-    observe(pass, 'dispatchWorkgroups', dispatched);
-    observe(pass, 'dispatchWorkgroupsIndirect', dispatched);
+    const isSkipped = (): boolean => !this.executes;
+    observe(pass, 'dispatchWorkgroups', dispatched, isSkipped);
+    observe(pass, 'dispatchWorkgroupsIndirect', dispatched, isSkipped);
   }
 
   #bytesOf(resource: GPUBindingResource): number {

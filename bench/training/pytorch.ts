@@ -7,13 +7,21 @@ import { fileURLToPath } from 'node:url';
 
 const script = fileURLToPath(new URL('./pytorch_steps.py', import.meta.url));
 
-/** The first Python that has PyTorch: $ASHLAR_BENCH_PYTHON, python3, or the system's own. */
-export function findPython(): string {
+/** What is imported, and the packages of Debian that bring it. */
+export interface PythonNeeds {
+  readonly modules: readonly string[];
+  readonly packages: readonly string[];
+}
+
+const forTraining: PythonNeeds = { modules: ['torch', 'numpy'], packages: ['python3-torch', 'libopenblas0-openmp'] };
+
+/** The first Python that has the modules: $ASHLAR_BENCH_PYTHON, python3, or the system's own. */
+export function findPython({ modules, packages }: PythonNeeds = forTraining): string {
   const given = process.env.ASHLAR_BENCH_PYTHON;
   const candidates = given === undefined ? ['python3', '/usr/bin/python3'] : [given];
   const found = candidates.find((python) => {
     try {
-      execFileSync(python, ['-c', 'import torch, numpy'], { stdio: 'ignore' });
+      execFileSync(python, ['-c', `import ${modules.join(', ')}`], { stdio: 'ignore' });
       return true;
     } catch {
       return false;
@@ -21,7 +29,7 @@ export function findPython(): string {
   });
   if (found === undefined)
     throw new Error(
-      `none of ${candidates.join(', ')} has PyTorch: on Debian, apt-get install python3-torch libopenblas0-openmp, or name a Python in $ASHLAR_BENCH_PYTHON`,
+      `none of ${candidates.join(', ')} has ${modules.join(', ')}: on Debian, apt-get install ${packages.join(' ')}, or name a Python in $ASHLAR_BENCH_PYTHON`,
     );
   return found;
 }
