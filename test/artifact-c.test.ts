@@ -2,7 +2,16 @@
 // answered, by several threads at once, and the same bytes whoever writes it.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -66,6 +75,26 @@ describe.each(compilers)('the digits network, compiled by %s', (compiler) => {
     expect(status).toBe(0);
     expectDigits(stdout);
   });
+});
+
+it('answers without vector extensions, OpenMP and _Pragma: the digits network, compiled by tcc', async () => {
+  if (!hasTool('tcc')) return;
+  const directory = join(folder, 'tcc');
+  await exportC(digits(), { directory, weights: 'file', cpu: 'scalar' });
+  const binary = build(directory, 'tcc', ['-Wall'], ['main.c', 'digits.c'], 'example');
+  const { stdout, stderr, status } = run(binary, [join(directory, 'digits.weights'), writeImage(folder)]);
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  expectDigits(stdout);
+});
+
+it('fits into 110 KB as a static executable beside its weights', async () => {
+  if (!hasTool('musl-gcc')) return;
+  const directory = join(folder, 'static');
+  await exportC(digits(), { directory, weights: 'file' });
+  const binary = build(directory, 'musl-gcc', ['-std=c11', '-O2', '-static', '-s'], ['main.c', 'digits.c'], 'example');
+  expect(statSync(binary).size).toBeLessThan(110 * 1024);
+  expectDigits(run(binary, [join(directory, 'digits.weights'), writeImage(folder)]).stdout);
 });
 
 const cppCaller = `#include "digits.h"

@@ -17,7 +17,7 @@ import { trainingStep } from './helpers/models.ts';
 import { sampleInputs } from './helpers/samples.ts';
 import { everyForm, sharing } from './helpers/variants.ts';
 
-const names = Object.keys(targets) as CpuName[];
+const names = (Object.keys(targets) as CpuName[]).filter((name) => name !== 'scalar');
 const variants = (func: Func): [CpuName, Program][] =>
   sharing(names).map(([name, schedule]) => [
     name,

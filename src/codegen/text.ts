@@ -20,18 +20,24 @@ export const infixOperators: Readonly<Partial<Record<ScalarOp, string>>> = {
   xor: '^',
 };
 
-/** A linear combination as a sum; `printAtom` gives texts that can be factors. */
-export function indexText(index: IndexExpr, printAtom: (atom: Atom) => string): string {
+/** A linear combination as a sum; `printAtom` gives texts that can be factors, `printInteger` those of positive integers. */
+export function indexText(
+  index: IndexExpr,
+  printAtom: (atom: Atom) => string,
+  printInteger: (value: number) => string = String,
+): string {
   let text = '';
   for (const { atom, coefficient } of index.terms) {
     const size = Math.abs(coefficient);
-    const product = size === 1 ? printAtom(atom) : `${printAtom(atom)} * ${size}`;
+    const product = size === 1 ? printAtom(atom) : `${printAtom(atom)} * ${printInteger(size)}`;
     if (text === '') text = coefficient < 0 ? `-${size === 1 ? product : `(${product})`}` : product;
     else text += coefficient < 0 ? ` - ${product}` : ` + ${product}`;
   }
-  if (text === '') return String(index.constant);
+  if (text === '') return index.constant > 0 ? printInteger(index.constant) : String(index.constant);
   if (index.constant === 0) return text;
-  return index.constant > 0 ? `${text} + ${index.constant}` : `${text} - ${-index.constant}`;
+  return index.constant > 0
+    ? `${text} + ${printInteger(index.constant)}`
+    : `${text} - ${printInteger(-index.constant)}`;
 }
 
 /** The text itself where it can stand beside an operator, else in parentheses. */

@@ -23,7 +23,7 @@ export interface ScheduleTarget {
 }
 
 /** Names of processors. */
-export type CpuName = 'x86-64-v4' | 'x86-64-v3' | 'armv8' | 'plain';
+export type CpuName = 'x86-64-v4' | 'x86-64-v3' | 'armv8' | 'plain' | 'scalar';
 
 /**
  * The processors that code is scheduled for, the widest vectors first. AVX-512: two load ports broadcast, one loads a whole register. AVX2: two loads and two
@@ -67,18 +67,20 @@ export const targets: Readonly<Record<CpuName, ScheduleTarget>> = {
     loadCost: 1,
     broadcastCost: 1,
   },
+  // For compilers without vectors.
+  scalar: {
+    vectorBytes: 0,
+    registers: 12,
+    hoistsScalars: false,
+    accumulators: 8,
+    columnVectors: 2,
+    loadCost: 1,
+    broadcastCost: 1,
+  },
 };
 
 /** JavaScript: scalars in 16 registers, some of which hold indices; what is loaded is converted, so reuse pays. */
-export const scriptTarget: ScheduleTarget = {
-  vectorBytes: 0,
-  registers: 12,
-  hoistsScalars: false,
-  accumulators: 8,
-  columnVectors: 2,
-  loadCost: 1,
-  broadcastCost: 1,
-};
+export const scriptTarget: ScheduleTarget = targets.scalar;
 
 export const defaultTarget: ScheduleTarget = targets['x86-64-v4'];
 

@@ -49,7 +49,8 @@ export interface ExportOptions {
   /** Whether NAME.mjs and its typings for Node go with it. Default true. */
   readonly nodeWrapper?: boolean;
   /**
-   * The processors that the code is for: one, or several among which it chooses where it runs; native is this machine's. Default: all that Ashlar knows, the last of which is any.
+   * The processors that the code is for: one, or several among which it chooses where it runs; native is this machine's.
+   * Default: all, the last of which is any, but scalar, which is for compilers without GNU C's vectors and stands alone.
    */
   readonly cpu?: Cpu | readonly CpuName[];
   /** What `tune` measured on the machine that will run it, or the path of its file; `cpu` must name that processor alone. */
@@ -157,13 +158,17 @@ function compileVariants(
 function cpusOf(cpu: ExportOptions['cpu']): readonly [CpuName, ...CpuName[]] {
   const known = Object.keys(targets) as CpuName[];
   if (cpu === 'native') return [findCompiler().cpu];
-  const wanted = cpu === undefined ? known : typeof cpu === 'string' ? [cpu] : cpu;
+  const wanted = cpu === undefined ? known.filter((name) => name !== 'scalar') : typeof cpu === 'string' ? [cpu] : cpu;
   const unknown = wanted.find((name) => !known.includes(name));
   if (unknown !== undefined)
     throw new UserError(`cpu ${JSON.stringify(unknown)} is not known; there are native, ${known.join(', ')}`);
   // From the widest to what runs anywhere, each once, whatever the order given.
   const ordered = known.filter((name) => wanted.includes(name));
   if (ordered.length === 0) throw new UserError('cpu: at least one processor expected, none given');
+  if (ordered.length > 1 && ordered.includes('scalar'))
+    throw new UserError(
+      'cpu: scalar stands alone, because its weights lie otherwise; export it into a folder of its own',
+    );
   return ordered as [CpuName, ...CpuName[]];
 }
 

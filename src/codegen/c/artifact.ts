@@ -6,7 +6,6 @@ import type { TensorType } from '../../ir/types.ts';
 import { toComment } from '../names.ts';
 import { type InitialText, printEntry, printInitialStates, printMisuse } from './artifact-entry.ts';
 import { type ArtifactInterface, membersOf, printArtifactHeader } from './artifact-header.ts';
-import { scalarType } from './expressions.ts';
 import { helpersInOrder } from './helpers.ts';
 import { Namer } from './names.ts';
 import { type CSource, includes, macros, printConstant, vectorTypes } from './program.ts';
@@ -61,7 +60,8 @@ export function printArtifact(artifact: Artifact): CSource & { readonly parts: A
     includes(true),
     optimizations,
     macros(programs),
-    '/* What variants have in common: part of each, and compiled for its processor. */\n#define ASH_BODY static inline __attribute__((always_inline)) void',
+    ...(weights === null ? [] : ['#define ASH_WEIGHT(offset) ((const void *)(weight_bytes + (offset)))']),
+    '/* What kernels have in common: part of each, its sizes constants, and compiled for its processor. */\n#define ASH_BODY static inline __attribute__((always_inline)) void',
     selection,
     teamHelpers,
     ...vectorTypes(scope.vectors),
@@ -120,8 +120,8 @@ class Arrays {
     return name;
   }
 
-  #placed({ type, data }: ProgramBuffer, { layout }: BoundWeights): string {
-    return `(const ${scalarType(type.dtype)} *)(weight_bytes + ${layout.placeOf(data!)})`;
+  #placed({ data }: ProgramBuffer, { layout }: BoundWeights): string {
+    return `ASH_WEIGHT(${layout.placeOf(data!)})`;
   }
 }
 

@@ -117,7 +117,9 @@ const operand = (expr: Expr, scope: Scope): string => asOperand(printExpr(expr, 
 export function printExpr(expr: Expr, scope: Scope): string {
   switch (expr.kind) {
     case 'literal':
-      return printLiteral(expr.dtype, expr.value);
+      return expr.dtype === 'i32' && expr.value > 1
+        ? sizeText(expr.value, scope)
+        : printLiteral(expr.dtype, expr.value);
     case 'index':
       return printIndex(expr.value, scope);
     case 'load':
@@ -125,7 +127,7 @@ export function printExpr(expr: Expr, scope: Scope): string {
     case 'local':
       return scope.namer.nameOf(expr.local, expr.local.name);
     case 'splat':
-      return `(${typeOf(expr.dtype, expr.lanes, scope)}){0} + ${operand(expr.value, scope)}`;
+      return `(${typeOf(expr.dtype, expr.lanes, scope)}){0} + ${laneOperand(expr.value, scope)}`;
     case 'vector':
       return `(${typeOf(expr.dtype, expr.elements.length, scope)}){${expr.elements.map((element) => printExpr(element, scope)).join(', ')}}`;
     case 'component':
@@ -234,5 +236,10 @@ function printApply({ op, args, dtype }: Extract<Expr, { kind: 'apply' }>, scope
 
 /** A scalar beside a vector is broadcast by the operator itself. */
 function vectorOperand(expr: Expr, scope: Scope): string {
-  return operand(expr.kind === 'splat' ? expr.value : expr, scope);
+  return expr.kind === 'splat' ? laneOperand(expr.value, scope) : operand(expr, scope);
+}
+
+/** A scalar that becomes lanes: a literal has their type, which a size may not have. */
+function laneOperand(expr: Expr, scope: Scope): string {
+  return expr.kind === 'literal' ? asOperand(printLiteral(expr.dtype, expr.value)) : operand(expr, scope);
 }

@@ -49,9 +49,7 @@ export function printProgram(program: Program): CSource {
       functions.set(key, function_);
       texts.push(printKernel(kernel, function_, scope));
     }
-    const given = args.map((buffer, i) =>
-      argument(program, buffer, kernel.parameters[i]!.access === 'read', constants),
-    );
+    const given = args.map((buffer) => argument(program, buffer, constants));
     return `${function_}(${[...given, ...(isShared(kernel) ? ['worker'] : [])].join(', ')});`;
   };
   const preparing = program.preparation.map(called);
@@ -85,8 +83,15 @@ export function macros(programs: readonly Program[]): string {
 #else
 #define ASH_OMP(...)
 #endif
+#ifdef __GNUC__
 #define ASH_UNROLL(count) ASH_PRAGMA(GCC unroll count)
 #define ASH_ALIGNED __attribute__((aligned(64)))
+#else
+#define ASH_UNROLL(count)
+#define ASH_ALIGNED
+#define __attribute__(list)
+#endif
+#define ASH_AT(block, offset) ((void *)((char *)(block) + (offset)))
 /* A kernel stays a function of its own: it is compiled faster, and a profile shows its name. */
 #define ASH_KERNEL static __attribute__((noinline)) void
 
@@ -130,29 +135,27 @@ export function persistentCount({ states, externals, preparation }: Program): nu
   return states.length + externals.length + (preparation.length === 0 ? 0 : 1);
 }
 
+/** The address of a buffer, as a call passes it: C converts addresses of bytes by itself. */
 export function argument(
   program: Program,
   buffer: ProgramBuffer,
-  isRead: boolean,
   constants: ReadonlyMap<ProgramBuffer, string>,
 ): string {
-  const type = scalarType(buffer.type.dtype);
-  const qualified = `${isRead ? 'const ' : ''}${type} *`;
   switch (buffer.storage) {
     case 'input':
-      return `(const ${type} *)inputs[${buffer.index}]`;
+      return `inputs[${buffer.index}]`;
     case 'output':
-      return `(${type} *)outputs[${buffer.index}]`;
+      return `outputs[${buffer.index}]`;
     case 'state':
-      return `(${type} *)states[${buffer.index}]`;
+      return `states[${buffer.index}]`;
     case 'constant':
       return constants.get(buffer)!;
     case 'external':
-      return `(const ${type} *)states[${program.states.length + program.externals.indexOf(buffer)}]`;
+      return `states[${program.states.length + program.externals.indexOf(buffer)}]`;
     case 'arena':
-      return `(${qualified})((char *)workspace + ${buffer.offset})`;
+      return `ASH_AT(workspace, ${buffer.offset})`;
     case 'prepared':
-      return `(${qualified})((char *)states[${persistentCount(program) - 1}] + ${buffer.offset})`;
+      return `ASH_AT(states[${persistentCount(program) - 1}], ${buffer.offset})`;
   }
 }
 

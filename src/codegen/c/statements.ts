@@ -4,22 +4,20 @@ import { InternalError } from '../../ir/errors.ts';
 import type { Kernel, Local, Monoid, Stmt } from '../../ir/kernel.ts';
 import { isShared } from '../../passes/team.ts';
 import { describeKernel } from '../names.ts';
-import { bufferName, printExpr, printIndex, type Scope, scalarType, typeOf } from './expressions.ts';
+import { bufferName, printExpr, printIndex, type Scope, scalarType, sizeText, typeOf } from './expressions.ts';
 import { Namer } from './names.ts';
 import { tasksHead } from './team.ts';
 
-/** Prints a kernel as a static function called `name`, declared as `kind` says. */
-export function printKernel(
-  kernel: Kernel,
-  name: string,
-  scope: Omit<Scope, 'namer'>,
-  kind: 'ASH_KERNEL' | 'ASH_BODY' = 'ASH_KERNEL',
-): string {
-  const named: Scope = { ...scope, namer: new Namer([name]) };
+/** Prints a kernel as a static function called `name`. */
+export function printKernel(kernel: Kernel, name: string, scope: Omit<Scope, 'namer'>): string {
+  return printFunction(kernel, `ASH_KERNEL ${name}`, { ...scope, namer: new Namer([name]) }, []);
+}
+
+function printFunction(kernel: Kernel, head: string, scope: Scope, sizes: readonly string[]): string {
   return [
     `/* ${describeKernel(kernel)} */`,
-    `${kind} ${name}(${signature(kernel, named)}) {`,
-    ...printBlock(kernel.body, named, 1),
+    `${head}(${signature(kernel, scope, sizes)}) {`,
+    ...printBlock(kernel.body, scope, 1),
     '}',
   ].join('\n');
 }
@@ -33,21 +31,54 @@ export function kernelKey(kernel: Kernel, scope: Omit<Scope, 'namer'>): string {
   return [signature(kernel, anonymous), ...printBlock(kernel.body, anonymous, 1)].join('\n');
 }
 
-/** A kernel called `name` that is nothing but a call of `body`, which has the same parameters. */
-export function printCallOf(body: string, kernel: Kernel, name: string, scope: Omit<Scope, 'namer'>): string {
+/** A kernel's key without its sizes, and these in the order in which they stand in it. */
+export function kernelShape(kernel: Kernel, scope: Omit<Scope, 'namer' | 'size'>): { key: string; sizes: number[] } {
+  const sizes: number[] = [];
+  const size = (value: number): string => {
+    sizes.push(value);
+    return '#';
+  };
+  return { key: kernelKey(kernel, { ...scope, size }), sizes };
+}
+
+/**
+ * What kernels of one shape have in common: a function that is part of each, and takes the sizes in which they differ.
+ * `nameOf` gives the parameter that stands for the size at a place of the text, or null where all have the same.
+ */
+export function printBody(
+  kernel: Kernel,
+  name: string,
+  scope: Omit<Scope, 'namer' | 'size'>,
+  nameOf: (place: number) => string | null,
+  sizes: readonly string[],
+): string {
+  let place = 0;
+  const size = (value: number): string => nameOf(place++) ?? String(value);
+  return printFunction(kernel, `ASH_BODY ${name}`, { ...scope, namer: new Namer([name, ...sizes]), size }, sizes);
+}
+
+/** A kernel called `name` that is nothing but a call of `body` with its sizes. */
+export function printCallOf(
+  body: string,
+  kernel: Kernel,
+  name: string,
+  scope: Omit<Scope, 'namer'>,
+  sizes: readonly number[],
+): string {
   const named: Scope = { ...scope, namer: new Namer([name, body]) };
   const parameters = signature(kernel, named);
   const passed = kernel.parameters.map(({ buffer }) => bufferName(buffer, named));
-  const all = [...passed, ...(isShared(kernel) ? ['worker'] : [])].join(', ');
-  return `ASH_KERNEL ${name}(${parameters}) {\n  ${body}(${all});\n}`;
+  const all = [...passed, ...(isShared(kernel) ? ['worker'] : []), ...sizes].join(', ');
+  return `/* ${describeKernel(kernel)} */\nASH_KERNEL ${name}(${parameters}) {\n  ${body}(${all});\n}`;
 }
 
-function signature(kernel: Kernel, scope: Scope): string {
+function signature(kernel: Kernel, scope: Scope, sizes: readonly string[] = []): string {
   const parameters = kernel.parameters.map(({ buffer, access }) => {
     const constant = access === 'read' ? 'const ' : '';
     return `${constant}${scalarType(buffer.dtype)} *restrict ${bufferName(buffer, scope)}`;
   });
-  return [...parameters, ...(isShared(kernel) ? ['ash_worker *worker'] : [])].join(', ') || 'void';
+  const worker = isShared(kernel) ? ['ash_worker *worker'] : [];
+  return [...parameters, ...worker, ...sizes.map((size) => `const ash_index ${size}`)].join(', ') || 'void';
 }
 
 export function printBlock(body: readonly Stmt[], scope: Scope, depth: number): string[] {
@@ -92,7 +123,12 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
       return [...lines, ...line('}')];
     }
     case 'tasks': {
-      const { lines, levels } = tasksHead(stmt.axes, stmt.grain, (axis) => scope.namer.nameOf(axis, axis.name));
+      const { lines, levels } = tasksHead(
+        stmt.axes,
+        stmt.grain,
+        (axis) => scope.namer.nameOf(axis, axis.name),
+        (value) => sizeText(value, scope),
+      );
       const closing = Array.from({ length: levels }, (_, i) => `${indent(depth + levels - 1 - i)}}`);
       return [
         ...lines.map((text) => `${indent(depth)}${text}`),
@@ -107,9 +143,9 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
   }
 }
 
-function initial({ local, initial: value }: Extract<Stmt, { kind: 'accumulator' }>, scope: Scope): string {
+function initial({ initial: value }: Extract<Stmt, { kind: 'accumulator' }>, scope: Scope): string {
   if (value.kind === 'splat' && value.value.kind === 'literal' && value.value.value === 0) {
-    return `(${typeOf(local.dtype, local.lanes, scope)}){0}`;
+    return '{0}';
   }
   return printExpr(value, scope);
 }
@@ -160,7 +196,9 @@ function printLoop(loop: Extract<Stmt, { kind: 'loop' }>, scope: Scope, depth: n
     throw new InternalError(`a ${loop.axisKind} axis in a C kernel`);
   }
   const name = scope.namer.nameOf(loop.axis, loop.axis.name);
-  lines.push(`${indent(depth)}for (ash_index ${name} = 0; ${name} < ${loop.axis.extent}; ${name}++) {`);
+  lines.push(
+    `${indent(depth)}for (ash_index ${name} = 0; ${name} < ${sizeText(loop.axis.extent, scope)}; ${name}++) {`,
+  );
   lines.push(...printBlock(loop.body, scope, depth + 1));
   lines.push(`${indent(depth)}}`);
   return lines;

@@ -164,18 +164,19 @@ export function tasksHead(
   axes: readonly Axis[],
   grain: number,
   nameOf: (axis: Axis) => string,
+  size: (value: number) => string,
 ): { lines: string[]; levels: number } {
   const count = axes.reduce((product, { extent }) => product * extent, 1);
   if (axes.length === 0) return { lines: ['if (ash_single(worker)) {'], levels: 1 };
   const only = axes.length === 1 ? nameOf(axes[0]!) : 'task';
   const indices = axes.map((axis, i) => {
     const inner = axes.slice(i + 1).reduce((product, { extent }) => product * extent, 1);
-    const quotient = inner === 1 ? 'task' : `task / ${inner}`;
-    return `    const ash_index ${nameOf(axis)} = ${i === 0 ? quotient : `${quotient} % ${axis.extent}`};`;
+    const quotient = inner === 1 ? 'task' : `task / ${size(inner)}`;
+    return `    const ash_index ${nameOf(axis)} = ${i === 0 ? quotient : `${quotient} % ${size(axis.extent)}`};`;
   });
   return {
     lines: [
-      `for (ash_share share = ash_divide(worker, ${count}, ${grain}); ash_next(worker, &share);) {`,
+      `for (ash_share share = ash_divide(worker, ${size(count)}, ${size(grain)}); ash_next(worker, &share);) {`,
       `  for (ash_index ${only} = share.begin; ${only} < share.end; ${only}++) {`,
       ...(axes.length === 1 ? [] : indices),
     ],

@@ -1,7 +1,8 @@
 // Several programs of one function, each scheduled for another processor, as one C file. Constants, helpers and the entry
-// stand once. Kernels with the same text in several programs are written once too, as functions that are always inlined: a
-// compiler then makes lanes of them for whichever processor's kernel they became part of. Kernels with vectors of their own
-// are written for each, because gcc takes vectors apart before it inlines.
+// stand once. Kernels that differ in sizes at most are written once too, as a body that is always inlined into each of them
+// with its sizes as constants: a compiler makes of it what it would make of the kernel written out, lanes for whichever
+// processor it became part of included. Bodies with vectors of their own are written for each processor, because gcc takes
+// vectors apart before it inlines.
 
 import { InternalError } from '../../ir/errors.ts';
 import type { Kernel } from '../../ir/kernel.ts';
@@ -13,7 +14,7 @@ import { cpusInC, macrosOf } from './cpus.ts';
 import type { Scope } from './expressions.ts';
 import type { Namer } from './names.ts';
 import { argument, printSteps } from './program.ts';
-import { kernelKey, printCallOf, printKernel } from './statements.ts';
+import { kernelKey, kernelShape, printBody, printCallOf, printKernel } from './statements.ts';
 
 /** A program and the processor that it was scheduled for. */
 export interface Variant {
@@ -52,7 +53,7 @@ export function printVariants(
   const cpus = variants.map(({ cpu }) => cpu);
   const stepNames = cpus.map((cpu) => names.fresh(`${name}_steps_${suffixOf(cpu)}`));
   const choose = names.fresh(`${name}_steps`);
-  const kernels = new VariantKernels(programs, names);
+  const kernels = new VariantKernels(variants, names);
   const sections = variants.map((variant, i) => printSection(variant, stepNames[i]!, kernels, constants));
   return {
     scope: kernels.scope,
@@ -62,32 +63,54 @@ export function printVariants(
   };
 }
 
-/** The kernels of all variants: those written once, and what each variant adds. */
+/** Kernels of one shape, which differ in sizes at most: a body that is written once. */
+interface Family {
+  /** Of each kernel that is written, the sizes. */
+  readonly members: (readonly number[])[];
+  /** Named once it is printed. */
+  body: string | null;
+  /** By the place of a size in the text: which of the body's parameters it is, or -1 where all kernels have the same. */
+  places: readonly number[];
+}
+
+/** The kernels of all variants: bodies that are written once, and what each variant adds. */
 class VariantKernels {
   readonly scope: Omit<Scope, 'namer'> = { helpers: new Set(), vectors: new Map() };
   readonly bodies: string[] = [];
   readonly #keys = new Map<Kernel, string>();
-  readonly #withVectors = new Set<string>();
-  readonly #uses = new Map<string, number>();
-  readonly #bodyNames = new Map<string, string>();
+  readonly #families = new Map<string, Family>();
   readonly #names: Namer;
 
-  constructor(programs: readonly Program[], names: Namer) {
+  constructor(variants: readonly Variant[], names: Namer) {
     this.#names = names;
-    for (const { steps } of programs) {
-      const keys = new Set(steps.map(({ kernel }) => this.#keyOf(kernel)));
-      for (const key of keys) this.#uses.set(key, (this.#uses.get(key) ?? 0) + 1);
+    for (const { cpu, program } of variants) {
+      const known = new Set<string>();
+      for (const { kernel } of program.steps) {
+        const key = this.#keyOf(kernel);
+        if (known.has(key)) continue;
+        known.add(key);
+        const { family, sizes } = this.#familyOf(kernel, cpu);
+        family.members.push(sizes);
+      }
     }
+    for (const family of this.#families.values()) family.places = differingPlaces(family.members);
   }
 
   #keyOf(kernel: Kernel): string {
-    const found = this.#keys.get(kernel);
-    if (found !== undefined) return found;
-    const vectors: Scope['vectors'] = new Map();
-    const key = kernelKey(kernel, { ...this.scope, vectors });
-    if (vectors.size > 0) this.#withVectors.add(key);
+    const key = this.#keys.get(kernel) ?? kernelKey(kernel, this.scope);
     this.#keys.set(kernel, key);
     return key;
+  }
+
+  /** Kernels that name vectors have a family in each variant: gcc takes vectors apart before it inlines. */
+  #familyOf(kernel: Kernel, cpu: CpuName): { family: Family; sizes: readonly number[]; isCommon: boolean } {
+    const vectors: Scope['vectors'] = new Map();
+    const { key, sizes } = kernelShape(kernel, { ...this.scope, vectors });
+    const isCommon = vectors.size === 0;
+    const name = isCommon ? key : `${cpu} ${key}`;
+    const family = this.#families.get(name) ?? { members: [], body: null, places: [] };
+    this.#families.set(name, family);
+    return { family, sizes, isCommon };
   }
 
   /** The functions of a variant that its launches call, in order and without repetition, and the calls. */
@@ -102,40 +125,60 @@ class VariantKernels {
       const key = this.#keyOf(launch.kernel);
       let function_ = functions.get(key);
       if (function_ === undefined) {
-        const { name, text } = this.#define(launch.kernel, key, suffixOf(cpu));
-        function_ = name;
-        functions.set(key, name);
-        texts.push(text);
+        function_ = this.#define(launch.kernel, cpu, texts);
+        functions.set(key, function_);
       }
       return `${function_}(${[...given(launch), ...(isShared(launch.kernel) ? ['worker'] : [])].join(', ')});`;
     });
     return { texts, calls };
   }
 
-  #define(kernel: Kernel, key: string, suffix: string): { name: string; text: string } {
-    if (this.#uses.get(key) === 1 || this.#withVectors.has(key)) {
-      const name = this.#names.fresh(`kernel_${kernel.name}_${suffix}`);
-      return { name, text: printKernel(kernel, name, this.scope) };
+  /** Adds a kernel to the texts of its variant; returns its name. */
+  #define(kernel: Kernel, cpu: CpuName, texts: string[]): string {
+    const { family, sizes, isCommon } = this.#familyOf(kernel, cpu);
+    const name = this.#names.fresh(`kernel_${kernel.name}_${suffixOf(cpu)}`);
+    if (family.members.length === 1) {
+      texts.push(printKernel(kernel, name, this.scope));
+      return name;
     }
-    let body = this.#bodyNames.get(key);
-    if (body === undefined) {
-      body = this.#names.fresh(`kernel_${kernel.name}`);
-      this.#bodyNames.set(key, body);
-      this.bodies.push(printKernel(kernel, body, this.scope, 'ASH_BODY'));
-    }
-    const name = this.#names.fresh(`${body}_${suffix}`);
-    return { name, text: printCallOf(body, kernel, name, this.scope) };
+    family.body ??= this.#defineBody(kernel, family, isCommon ? null : cpu, isCommon ? this.bodies : texts);
+    const given = Array.from({ length: countOf(family) }, (_, i) => sizes[family.places.indexOf(i)]!);
+    texts.push(printCallOf(family.body, kernel, name, this.scope, given));
+    return name;
   }
+
+  #defineBody(kernel: Kernel, family: Family, cpu: CpuName | null, texts: string[]): string {
+    const name = this.#names.fresh(`body_${kernel.name}${cpu === null ? '' : `_${suffixOf(cpu)}`}`);
+    const sizes = Array.from({ length: countOf(family) }, (_, i) => `size${i}`);
+    const nameOf = (place: number): string | null => sizes[family.places[place]!] ?? null;
+    texts.push(printBody(kernel, name, this.scope, nameOf, sizes));
+    return name;
+  }
+}
+
+/** How many sizes a family's body takes. */
+const countOf = ({ places }: Family): number => Math.max(-1, ...places) + 1;
+
+/** Numbers the places at which kernels differ; those with the same size in each kernel have one number. */
+function differingPlaces(members: readonly (readonly number[])[]): number[] {
+  const numbers = new Map<string, number>();
+  return members[0]!.map((size, place) => {
+    const column = members.map((sizes) => sizes[place]!);
+    if (column.every((other) => other === size)) return -1;
+    const key = column.join();
+    const number = numbers.get(key) ?? numbers.size;
+    numbers.set(key, number);
+    return number;
+  });
 }
 
 /** Which variants are compiled: one that flags name, else those that could be the best on some machine that runs the code. */
 function selection(cpus: readonly CpuName[]): string {
   const defined = (macro: string): string => `defined(${macro})`;
-  const always = (cpu: CpuName): string => `(${macrosOf(cpu).map(defined).join(' && ')})`;
+  const always = (cpu: CpuName): string => `(${macrosOf(cpu).map(defined).join(' && ') || '1'})`;
   const conditions = cpus.map((cpu, i) => {
-    const { architecture } = cpusInC[cpu];
     const better = cpus.slice(0, i).map((other) => `!${always(other)}`);
-    const parts = [...(architecture === null ? [] : [defined(architecture)]), ...better];
+    const parts = [...cpusInC[cpu].macros.map(defined), ...better];
     return `#if ${parts.join(' && ') || '1'}\n#define ${macroOf(cpu)}\n#endif`;
   });
   const any = cpus.map((cpu) => defined(macroOf(cpu))).join(' || ');
@@ -181,8 +224,8 @@ function printSection(
   kernels: VariantKernels,
   constants: ReadonlyMap<ProgramBuffer, string>,
 ): string {
-  const { texts, calls } = kernels.launch(cpu, program.steps, ({ kernel, args }) =>
-    args.map((buffer, i) => argument(program, buffer, kernel.parameters[i]!.access === 'read', constants)),
+  const { texts, calls } = kernels.launch(cpu, program.steps, ({ args }) =>
+    args.map((buffer) => argument(program, buffer, constants)),
   );
   const { begin, end } = pragmas(cpusInC[cpu]);
   const steps = `static void ${name}(ash_worker *worker, ${stepParameters}) {
