@@ -1,7 +1,9 @@
 // What options may choose from.
 
+import { type CpuName, targets as schedules } from '../passes/schedule.ts';
+
 export const targets = ['c', 'wgsl', 'js'] as const;
 export const stages = ['summary', 'graph', 'optimized', 'kernels', 'program', 'c', 'wgsl', 'js'] as const;
 /** Inputs of `verify`: src/cli/verify/cases.ts. */
 export const cases = ['random', 'zeros', 'ones', 'negative', 'tiny', 'large', 'infinite', 'NaN'] as const;
-export const processors = ['native', 'x86-64-v4', 'x86-64-v3', 'armv8', 'plain'] as const;
+export const processors = ['native', ...(Object.keys(schedules) as CpuName[])] as const;
