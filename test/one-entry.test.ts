@@ -25,7 +25,7 @@ import { compile } from 'ashlar/node';
 
 const x = input('x', [4]);
 const y = elementwise('cube', x).add(1);
-const run = await compile(func({ name: 'cubes', inputs: [x], outputs: { y, slope: grad(y.sum(), [x])[0] } }));
+const run = await compile(func({ name: 'cubes', inputs: [x], outputs: { y, slope: grad(y.sum(), [x])[0] } }), { target: 'c' });
 const { y: cubes, slope } = run({ x: Float32Array.of(-1, 0, 1, 2) });
 console.log([...cubes].join(' '), '|', [...slope].join(' '));
 `;
@@ -34,7 +34,7 @@ let folder = '';
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'ashlar-one-entry-'));
-  for (const part of ['src', 'package.json', 'tsconfig.json', 'vitest.config.ts', 'test/helpers']) {
+  for (const part of ['src', 'package.json', 'tsconfig.json', 'vitest.config.ts', 'test/helpers', 'examples']) {
     cpSync(join(project, part), join(folder, part), { recursive: true });
   }
   for (const file of ['ops-walk.test.ts', 'differential.test.ts']) {

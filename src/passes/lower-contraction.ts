@@ -198,7 +198,7 @@ function candidatesOf(context: GroupContext, problem: Problem): Candidate[] {
     number,
   ];
   const work = batch * rows * columns * inner;
-  const cost = (work * reductionCost * bytes) / target.vectorBytes;
+  const cost = (work * reductionCost) / lanesOf(target, bytes);
   const reduction: Candidate = { choice: { form: 'reduction' }, cost, tile: 'reduction' };
   if (!isPackable(problem, context)) return [reduction];
   const direct = asDirect(problem);
