@@ -138,7 +138,8 @@ export function variablesOf(...tensors: readonly AnyTensor[]): AnyVariable[] {
 
 /**
  * Evaluates expressions with the float64 reference: for documentation and tests. Variables have their first values
- * unless `given` names them. Throws UserError for a missing input, and for a name that the expressions do not read.
+ * unless `given` names them. Throws UserError for a missing input, and for a name that nothing reads while something that is
+ * read is not given: it may be misspelt. (A derivative need not read what it is taken by, so a surplus alone is no fault.)
  */
 export function interpret<T extends Readonly<Record<string, AnyTensor>>>(
   tensors: T,
@@ -147,8 +148,9 @@ export function interpret<T extends Readonly<Record<string, AnyTensor>>>(
   const entries = Object.entries(tensors);
   const leaves = [...leavesOf(entries.map(([, { value }]) => value))];
   const names = leaves.map(({ name }) => name ?? '');
+  const mayBeMisspelt = names.some((name) => !Object.hasOwn(given, name));
   for (const name of Object.keys(given))
-    if (!names.includes(name))
+    if (mayBeMisspelt && !names.includes(name))
       throw new UserError(
         `interpret: input ${JSON.stringify(name)} does not exist; the expressions read ${names.join(', ') || 'none'}`,
         callerPosition(),

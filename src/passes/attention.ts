@@ -9,8 +9,7 @@ import { type Expr, literal } from '../ir/kernel.ts';
 import type { ContractionForm, ElementContext, OpTable } from '../ir/optable.ts';
 import { isFloat, type Shape, sameShape } from '../ir/types.ts';
 import type { FusionPlan, Group } from './fuse.ts';
-import { nodesOf } from './group.ts';
-import { type Uses, usesOf } from './inlining.ts';
+import { contractionsRead, type GroupedPlan, groupedPlan, isContraction, withMerged } from './grouped.ts';
 import type { Machine } from './machine.ts';
 import { rowElement } from './row-groups.ts';
 import { type Softmax, softmaxOf } from './softmax.ts';
@@ -40,10 +39,7 @@ export interface Attention {
   readonly channel: Axis;
 }
 
-/** A plan and what reads what in its function. */
-interface Grouped extends FusionPlan, Uses {
-  readonly table: OpTable;
-  readonly home: ReadonlyMap<Node, Group>;
+interface Grouped extends GroupedPlan {
   readonly machine: Pick<Machine, 'attentionPays'>;
 }
 
@@ -54,9 +50,7 @@ export function withAttention(
   table: OpTable,
   machine: Pick<Machine, 'attentionPays'>,
 ): FusionPlan {
-  const home = new Map<Node, Group>();
-  for (const group of plan.groups) for (const node of nodesOf(group)) home.set(node, group);
-  const grouped: Grouped = { ...plan, ...usesOf(func), table, home, machine };
+  const grouped: Grouped = { ...groupedPlan(plan, func, table), machine };
   const merged = new Map<Group, Group | null>();
   for (const rows of plan.groups) {
     const found = attentionOf(rows, grouped);
@@ -66,8 +60,7 @@ export function withAttention(
       .set(rows, null)
       .set(found.last, { ...found.last, attention: found.attention });
   }
-  const groups = plan.groups.flatMap((group) => merged.get(group) ?? (merged.has(group) ? [] : [group]));
-  return { ...plan, groups };
+  return withMerged(plan, merged);
 }
 
 interface Found {
@@ -83,6 +76,7 @@ function attentionOf(rows: Group, grouped: Grouped): Found | null {
   if (last === null || !sameShape(weights.type.shape, rows.domain) || !isContraction(last.anchor, grouped.table))
     return null;
   for (const first of contractionsRead(rows, grouped)) {
+    if (!sameShape(first.domain, rows.domain)) continue;
     const attention = matched(first, rows, weights, last.anchor, grouped);
     if (attention !== null) return { first, last, attention };
   }
@@ -99,31 +93,6 @@ function onlyReader(value: Value, grouped: Grouped): Group | null {
     found = group;
   }
   return found;
-}
-
-function isContraction(node: Node | null, table: OpTable): node is Node {
-  return node !== null && table[node.op].lowering.class === 'contraction';
-}
-
-/** Groups of contractions whose one result has the rows' shape and is read by the rows alone. */
-function contractionsRead(rows: Group, grouped: Grouped): Group[] {
-  const found = new Set<Group>();
-  const seen = new Set<Node>();
-  const visit = (node: Node): void => {
-    for (const { producer } of node.operands) {
-      if (producer === null || seen.has(producer)) continue;
-      seen.add(producer);
-      if (grouped.inlined.has(producer)) visit(producer);
-      const group = grouped.home.get(producer);
-      if (group !== undefined && group !== rows && isContraction(group.anchor, grouped.table)) found.add(group);
-    }
-  };
-  rows.members.forEach(visit);
-  return [...found].filter((group) => {
-    const [stored, ...others] = group.stored;
-    const alone = stored !== undefined && others.length === 0 && onlyReader(stored, grouped) === rows;
-    return alone && group.attention === null && sameShape(group.domain, rows.domain);
-  });
 }
 
 function matched(first: Group, rows: Group, weights: Value, anchor: Node, grouped: Grouped): Attention | null {

@@ -1,16 +1,14 @@
 // A thin contraction and the small operand that it alone reads (the means of a global pool before a dense layer): every
 // workgroup computes all of the operand into its own memory, which is cheaper than a kernel before it.
 
-import type { Func, Node, Value } from '../ir/graph.ts';
+import type { Func, Value } from '../ir/graph.ts';
 import { literal } from '../ir/kernel.ts';
 import type { ElementContext, OpTable } from '../ir/optable.ts';
 import { sizeOf } from '../ir/types.ts';
 import type { FusionPlan, Group } from './fuse.ts';
-import { nodesOf } from './group.ts';
-import { type Uses, usesOf } from './inlining.ts';
+import { type GroupedPlan, groupedPlan, isReadBy, withMerged } from './grouped.ts';
 import { extentOf } from './loops.ts';
 import type { Machine } from './machine.ts';
-import { isReadBy } from './windows.ts';
 
 /** A group whose one value a contraction reads, and computes itself. */
 export interface OwnOperand {
@@ -18,9 +16,7 @@ export interface OwnOperand {
   readonly value: Value;
 }
 
-interface Grouped extends FusionPlan, Uses {
-  readonly table: OpTable;
-  readonly home: ReadonlyMap<Node, Group>;
+interface Grouped extends GroupedPlan {
   readonly machine: Pick<Machine, 'operandPays'>;
 }
 
@@ -31,17 +27,14 @@ export function withOperands(
   table: OpTable,
   machine: Pick<Machine, 'operandPays'>,
 ): FusionPlan {
-  const home = new Map<Node, Group>();
-  for (const group of plan.groups) for (const node of nodesOf(group)) home.set(node, group);
-  const grouped: Grouped = { ...plan, ...usesOf(func), table, home, machine };
+  const grouped: Grouped = { ...groupedPlan(plan, func, table), machine };
   const merged = new Map<Group, Group | null>();
   for (const reader of plan.groups) {
     const operand = operandOf(reader, grouped);
     if (operand === null || merged.has(operand.group)) continue;
     merged.set(operand.group, null).set(reader, { ...reader, operand });
   }
-  if (merged.size === 0) return plan;
-  return { ...plan, groups: plan.groups.flatMap((group) => merged.get(group) ?? (merged.has(group) ? [] : [group])) };
+  return withMerged(plan, merged);
 }
 
 function operandOf(reader: Group, grouped: Grouped): OwnOperand | null {

@@ -18,8 +18,7 @@ import {
 import { type Expr, literal } from '../ir/kernel.ts';
 import type { ContractionForm, ElementContext, OpTable } from '../ir/optable.ts';
 import type { FusionPlan, Group } from './fuse.ts';
-import { nodesOf } from './group.ts';
-import { type Uses, usesOf } from './inlining.ts';
+import { contractionsRead, type GroupedPlan, groupedPlan, withMerged } from './grouped.ts';
 import type { Machine } from './machine.ts';
 
 /** A contraction that a group computes before its own nodes. */
@@ -46,9 +45,7 @@ interface Reading {
   readonly index: readonly IndexExpr[];
 }
 
-interface Grouped extends FusionPlan, Uses {
-  readonly table: OpTable;
-  readonly home: ReadonlyMap<Node, Group>;
+interface Grouped extends GroupedPlan {
   readonly machine: Pick<Machine, 'windowPays'>;
 }
 
@@ -59,18 +56,14 @@ export function withWindows(
   table: OpTable,
   machine: Pick<Machine, 'windowPays'>,
 ): FusionPlan {
-  const home = new Map<Node, Group>();
-  for (const group of plan.groups) for (const node of nodesOf(group)) home.set(node, group);
-  const grouped: Grouped = { ...plan, ...usesOf(func), table, home, machine };
+  const grouped: Grouped = { ...groupedPlan(plan, func, table), machine };
   const merged = new Map<Group, Group | null>();
   for (const group of plan.groups) {
     const found = sourceOf(group, grouped);
     if (found === null || merged.has(group)) continue;
     merged.set(found.group, null).set(group, { ...group, source: found.source });
   }
-  if (merged.size === 0) return plan;
-  const groups = plan.groups.flatMap((group) => merged.get(group) ?? (merged.has(group) ? [] : [group]));
-  return { ...plan, groups };
+  return withMerged(plan, merged);
 }
 
 function sourceOf(reader: Group, grouped: Grouped): { group: Group; source: Source } | null {
@@ -82,38 +75,6 @@ function sourceOf(reader: Group, grouped: Grouped): { group: Group; source: Sour
     if (source !== null) return { group, source };
   }
   return null;
-}
-
-/** Groups of contractions whose one result this group alone reads. */
-function contractionsRead(reader: Group, grouped: Grouped): Group[] {
-  const found = new Set<Group>();
-  const seen = new Set<Node>();
-  const visit = (node: Node): void => {
-    for (const { producer } of node.operands) {
-      if (producer === null || seen.has(producer)) continue;
-      seen.add(producer);
-      if (grouped.inlined.has(producer)) visit(producer);
-      const group = grouped.home.get(producer);
-      if (group !== undefined && group !== reader && group.stored.length === 1) found.add(group);
-    }
-  };
-  nodesOf(reader).forEach(visit);
-  return [...found].filter(({ anchor, attention, stored }) => {
-    const isContraction = anchor !== null && grouped.table[anchor.op].lowering.class === 'contraction';
-    return isContraction && attention === null && isReadBy(reader, stored[0]!, grouped);
-  });
-}
-
-/** True where nothing else reads the value, through whatever is inlined between. */
-export function isReadBy(
-  group: Group,
-  value: Value,
-  grouped: Pick<Grouped, 'results' | 'readers' | 'inlined' | 'home'>,
-): boolean {
-  if (grouped.results.has(value)) return false;
-  return (grouped.readers.get(value) ?? []).every((reader) =>
-    grouped.inlined.has(reader) ? isReadBy(group, reader.results[0]!, grouped) : grouped.home.get(reader) === group,
-  );
 }
 
 function matched(group: Group, reader: Group, grouped: Grouped): Source | null {

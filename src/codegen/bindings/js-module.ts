@@ -1,9 +1,10 @@
 // Programs in JavaScript as one ES module with its typings: what runs anywhere, and needs nothing.
 
 import type { Program, ProgramBuffer } from '../../ir/program.ts';
-import { type DType, formatType } from '../../ir/types.ts';
+import { formatType } from '../../ir/types.ts';
 import { printProgram } from '../js/program.ts';
 import { toComment } from '../names.ts';
+import { arrayNames } from '../typed-arrays.ts';
 import { jsRunner } from './js-runner.ts';
 import { pascalCase, property } from './web-module.ts';
 
@@ -63,18 +64,6 @@ function printFunction(key: string, program: Program, externals: readonly Weight
     '},',
   ].join('\n');
 }
-
-const arrayNames: Readonly<Record<DType, string>> = {
-  f32: 'Float32Array',
-  f64: 'Float64Array',
-  f16: 'Uint16Array',
-  i8: 'Int8Array',
-  u8: 'Uint8Array',
-  i32: 'Int32Array',
-  u32: 'Uint32Array',
-  i64: 'BigInt64Array',
-  bool: 'Uint8Array',
-};
 
 /** The module's typings: every function with the arrays it takes and gives, their shapes in comments. */
 export function printJsTypings({ name, functions, states }: JsModuleParts): string {

@@ -1,21 +1,11 @@
 // The part of a JavaScript module that is the same in all of them, as text: it loads weights, checks arrays and calls the
 // programs. It stands beside the data that js-module.ts prints, and needs nothing but the language and, for weights by address, fetch.
 
-export const jsRunner = `const arrays = { f32: Float32Array, f64: Float64Array, f16: Uint16Array, i8: Int8Array, u8: Uint8Array, i32: Int32Array, u32: Uint32Array, i64: BigInt64Array, bool: Uint8Array };
-const sizeOf = (shape) => shape.reduce((product, extent) => product * extent, 1);
+import { arraysText, expectationsText, fetchText } from './runner-text.ts';
 
-/* A value is [dtype, shape]. */
-function expectArray(kind, key, [dtype, shape], array) {
-  const length = sizeOf(shape);
-  if (array instanceof arrays[dtype] && array.length === length) return array;
-  const given = array === undefined ? 'nothing' : ArrayBuffer.isView(array) ? array.constructor.name + ' of ' + array.length : typeof array;
-  throw new TypeError(kind + ' "' + key + '" is ' + dtype + '[' + shape + ']: ' + arrays[dtype].name + ' of ' + length + ' expected, ' + given + ' given');
-}
+export const jsRunner = `${arraysText}
 
-function expectKnown(kind, given, known) {
-  for (const key of given)
-    if (!Object.hasOwn(known, key)) throw new TypeError(kind + ' "' + key + '" does not exist; there are ' + (Object.keys(known).join(', ') || 'none'));
-}
+${expectationsText}
 
 function expectRange(key, lower, upper, array) {
   for (let i = 0; i < array.length; i++)
@@ -24,23 +14,7 @@ function expectRange(key, lower, upper, array) {
 
 const overlap = (a, b) => a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;
 
-async function fetchBytes(source, onProgress) {
-  if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return new Uint8Array(source.buffer ?? source, source.byteOffset ?? 0, source.byteLength);
-  const fs = String(source).startsWith('file:') ? globalThis.process?.getBuiltinModule?.('node:fs') : undefined;
-  if (fs !== undefined) return new Uint8Array(fs.readFileSync(new URL(source)));
-  const response = source instanceof Response ? source : await fetch(source);
-  if (!response.ok) throw new Error('the weights cannot be fetched: ' + response.url + ' answers ' + response.status);
-  const parts = [];
-  let loaded = 0;
-  for (const reader = response.body.getReader(); ; ) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    parts.push(value);
-    loaded += value.length;
-    onProgress?.(loaded, weights.bytes);
-  }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
-}
+${fetchText}
 
 /* FNV-1a over words of 32 bits, which a page without TLS can compute too. */
 function hashOf(words) {

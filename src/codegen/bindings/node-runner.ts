@@ -1,13 +1,15 @@
 // The part of a Node wrapper that is the same in all of them, as text: it loads the library and the weights, checks arrays, and
 // calls the program. It stands beside the data that node-wrapper.ts prints.
 
-export const nodeRunner = `const arrays = { f32: Float32Array, f64: Float64Array, f16: Uint16Array, i8: Int8Array, u8: Uint8Array, i32: Int32Array, u32: Uint32Array, i64: BigInt64Array, bool: Uint8Array };
+import { arraysText } from './runner-text.ts';
+
+export const nodeRunner = `${arraysText}
 const shown = ({ name, dtype, shape, length }) => '"' + name + '" is ' + dtype + '[' + shape + ']: ' + arrays[dtype].name + ' of ' + length + ' expected, ';
 const given = (array) => (array === undefined ? 'nothing' : ArrayBuffer.isView(array) ? array.constructor.name + ' of ' + array.length : typeof array) + ' given';
 
 /* A kind of buffers with the table of their addresses, which C reads as a struct. */
 function tableOf(kind, list) {
-  const tensors = list.map(([name, dtype, shape, range]) => ({ name, dtype, shape, range, kind: arrays[dtype], length: shape.reduce((product, extent) => product * extent, 1) }));
+  const tensors = list.map(([name, dtype, shape, range]) => ({ name, dtype, shape, range, kind: arrays[dtype], length: sizeOf(shape) }));
   const names = new Set(tensors.map(({ name }) => name));
   const addresses = new BigUint64Array(tensors.length);
   return {

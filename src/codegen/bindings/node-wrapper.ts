@@ -1,9 +1,10 @@
 // A typed Node module over the shared library of an exported program.
 
 import type { InterfaceDeclaration, SourceFile } from 'ts-morph';
-import { type DType, formatType } from '../../ir/types.ts';
+import { formatType } from '../../ir/types.ts';
 import type { ArtifactInterface, Member } from '../c/artifact-header.ts';
 import { toComment } from '../names.ts';
+import { arrayNames } from '../typed-arrays.ts';
 import { nodeRunner } from './node-runner.ts';
 import { pascalCase, property } from './web-module.ts';
 
@@ -23,18 +24,6 @@ export function printNodeModule({ name, title, inputs, outputs, states, weights 
     nodeRunner,
   ].join('\n');
 }
-
-const arrayNames: Readonly<Record<DType, string>> = {
-  f32: 'Float32Array',
-  f64: 'Float64Array',
-  f16: 'Uint16Array',
-  i8: 'Int8Array',
-  u8: 'Uint8Array',
-  i32: 'Int32Array',
-  u32: 'Uint32Array',
-  i64: 'BigInt64Array',
-  bool: 'Uint8Array',
-};
 
 /** NAME.d.ts: every input, output and state with its array and its shape. */
 export async function printNodeTypings(parts: ArtifactInterface): Promise<string> {

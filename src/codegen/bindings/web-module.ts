@@ -3,6 +3,7 @@
 import { UserError } from '../../ir/errors.ts';
 import { type DType, formatType } from '../../ir/types.ts';
 import { toComment } from '../names.ts';
+import { arrayNames } from '../typed-arrays.ts';
 import type { Place } from '../wgsl/bindings.ts';
 import { type Boundary, type Dispatch, defaultLimits, type WgslLimits, type WgslProgram } from '../wgsl/program.ts';
 import { webRunner } from './web-runner.ts';
@@ -118,15 +119,6 @@ function limitsOf(programs: readonly WgslProgram[], blocks: Readonly<Record<stri
     Object.entries(needed).filter(([limit, value]) => value > defaultLimits[limit as keyof typeof needed]),
   );
 }
-
-const arrayNames: Readonly<Partial<Record<DType, string>>> = {
-  f32: 'Float32Array',
-  i32: 'Int32Array',
-  u32: 'Uint32Array',
-  i8: 'Int8Array',
-  u8: 'Uint8Array',
-  bool: 'Uint8Array',
-};
 
 /** The module's typings: every function with the arrays it takes and gives, their shapes in comments. */
 export function printWebTypings(name: string, functions: Readonly<Record<string, WgslProgram>>): string {

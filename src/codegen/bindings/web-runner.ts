@@ -1,22 +1,13 @@
 // The part of a web module that is the same in all of them, as text: it loads weights, makes pipelines and runs functions.
 // It stands beside the data that web-module.ts prints, and knows nothing but WebGPU.
 
-export const webRunner = `const arrays = { f32: Float32Array, i32: Int32Array, u32: Uint32Array, f16: Uint16Array, i8: Int8Array, u8: Uint8Array, bool: Uint8Array };
-const sizeOf = (shape) => shape.reduce((product, extent) => product * extent, 1);
+import { arraysText, expectationsText, fetchText } from './runner-text.ts';
+
+export const webRunner = `${arraysText}
 const isNarrow = (dtype) => arrays[dtype].BYTES_PER_ELEMENT < 4;
 
 /* A value is [dtype, shape, block, offset, bytes, packed]. */
-function expectArray(kind, name, [dtype, shape], array) {
-  const length = sizeOf(shape);
-  if (array instanceof arrays[dtype] && array.length === length) return array;
-  const given = array === undefined ? 'nothing' : ArrayBuffer.isView(array) ? array.constructor.name + ' of ' + array.length : typeof array;
-  throw new TypeError(kind + ' "' + name + '" is ' + dtype + '[' + shape + ']: ' + arrays[dtype].name + ' of ' + length + ' expected, ' + given + ' given');
-}
-
-function expectKnown(kind, given, known) {
-  for (const name of given)
-    if (!(name in known)) throw new TypeError(kind + ' "' + name + '" does not exist; there are ' + (Object.keys(known).join(', ') || 'none'));
-}
+${expectationsText}
 
 function toWords(array, [dtype, , , , bytes, packed]) {
   if (isNarrow(dtype) && !packed) return Int32Array.from(array);
@@ -32,21 +23,7 @@ function fromWords([dtype, shape], memory, offset) {
   return new arrays[dtype](memory.slice(offset, offset + 4 * length));
 }
 
-async function fetchBytes(source, onProgress) {
-  if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return new Uint8Array(source.buffer ?? source, source.byteOffset ?? 0, source.byteLength);
-  const response = source instanceof Response ? source : await fetch(source);
-  if (!response.ok) throw new Error('the weights cannot be fetched: ' + response.url + ' answers ' + response.status);
-  const parts = [];
-  let loaded = 0;
-  for (const reader = response.body.getReader(); ; ) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    parts.push(value);
-    loaded += value.length;
-    onProgress?.(loaded, weights.bytes);
-  }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
-}
+${fetchText}
 
 async function expectWeights(file) {
   if (file.length !== weights.bytes) throw new RangeError('the weights of ' + name + ' are ' + weights.bytes + ' bytes, ' + file.length + ' given');

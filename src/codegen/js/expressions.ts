@@ -19,23 +19,6 @@ export interface Scope {
   readonly sums: Set<Local>;
 }
 
-const arrays: Readonly<Record<DType, string>> = {
-  f16: 'Uint16Array',
-  f32: 'Float32Array',
-  f64: 'Float64Array',
-  i8: 'Int8Array',
-  u8: 'Uint8Array',
-  i32: 'Int32Array',
-  u32: 'Uint32Array',
-  i64: 'BigInt64Array',
-  bool: 'Uint8Array',
-};
-
-/** The typed array that holds a dtype; f16 as its bits. */
-export function arrayName(dtype: DType): string {
-  return arrays[dtype];
-}
-
 export const bufferName = (buffer: Buffer, scope: Scope): string => scope.namer.nameOf(buffer, buffer.name);
 
 export function printIndex(index: IndexExpr, scope: Scope): string {

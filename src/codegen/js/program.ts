@@ -5,7 +5,8 @@ import { InternalError } from '../../ir/errors.ts';
 import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
 import { formatType } from '../../ir/types.ts';
 import { toComment } from '../names.ts';
-import { arrayName, printLiteral } from './expressions.ts';
+import { arrayNames } from '../typed-arrays.ts';
+import { printLiteral } from './expressions.ts';
 import { helperText } from './helpers.ts';
 import { Namer } from './names.ts';
 import { kernelKey, printKernel } from './statements.ts';
@@ -102,7 +103,7 @@ class Memory {
   }
 
   #view(block: string, { type, offset, name }: ProgramBuffer, size: number): string {
-    const key = `new ${arrayName(type.dtype)}(${block}, ${offset}, ${size})`;
+    const key = `new ${arrayNames[type.dtype]}(${block}, ${offset}, ${size})`;
     const known = this.views.get(key) ?? this.names.fresh(name);
     this.views.set(key, known);
     return known;
@@ -123,5 +124,5 @@ class Memory {
 function constantArray({ name, type, data }: ProgramBuffer): string {
   if (data === null) throw new InternalError(`constant ${name} has no data`);
   const elements = Array.from(data, (value) => printLiteral(type.dtype, Number(value)));
-  return `new ${arrayName(type.dtype)}([${elements.join(', ')}])`;
+  return `new ${arrayNames[type.dtype]}([${elements.join(', ')}])`;
 }

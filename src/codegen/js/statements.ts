@@ -6,7 +6,8 @@ import type { Kernel, Local, Monoid, Stmt } from '../../ir/kernel.ts';
 import { isFloat } from '../../ir/types.ts';
 import { describeKernel } from '../names.ts';
 import { asOperand } from '../text.ts';
-import { arrayName, bufferName, printExpr, printIndex, printRaw, type Scope } from './expressions.ts';
+import { arrayNames } from '../typed-arrays.ts';
+import { bufferName, printExpr, printIndex, printRaw, type Scope } from './expressions.ts';
 import { wrapped } from './helpers.ts';
 import { Namer } from './names.ts';
 
@@ -66,7 +67,7 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number, scratch: string[]): 
       return line(combine(element(stmt), stmt.buffer.dtype, stmt.monoid, printRaw(stmt.value, scope), scope));
     case 'allocate':
       scratch.push(
-        `  const ${bufferName(stmt.buffer, scope)} = new ${arrayName(stmt.buffer.dtype)}(${stmt.buffer.size});`,
+        `  const ${bufferName(stmt.buffer, scope)} = new ${arrayNames[stmt.buffer.dtype]}(${stmt.buffer.size});`,
       );
       return [];
     case 'if': {
