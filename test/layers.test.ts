@@ -264,6 +264,13 @@ describe('flatten, sequential and names', () => {
     expectResult(nn.sequential(nn.softmax)(constant([[0, Math.log(3)]])), [1, 2], [0.25, 0.75]);
   });
 
+  it('sequential names what gives no tensor', () => {
+    const model = nn.sequential(nn.dense(2, 2), nn.flatten as never);
+    expect(() => model(constant([[0, 1]]))).toThrow(
+      'sequential, layer 2 (flatten): a tensor as its result expected, function given',
+    );
+  });
+
   it('sequential takes an embedding first', () => {
     const model = nn.sequential(nn.embedding(3, 2, given(1, 2, 3, 4, 5, 6)), nn.flatten());
     expectResult(model(constant([2, 0], { shape: [1, 2], dtype: 'i32' }) as AnyTensor), [1, 4], [5, 6, 1, 2]);

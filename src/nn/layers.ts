@@ -14,7 +14,7 @@ import {
 } from '../lang/convolution.ts';
 import type { Updates } from '../lang/func.ts';
 import { gather } from '../lang/functions.ts';
-import type { AnyTensor, Tensor } from '../lang/tensor.ts';
+import { type AnyTensor, expectTensor, type Tensor } from '../lang/tensor.ts';
 import { type AnyVariable, type Initializer, variable } from '../lang/variable.ts';
 import { heNormal, normal, ones, xavierUniform, zeros } from './initializers.ts';
 
@@ -333,14 +333,22 @@ export function embedding(
   return layer(name, [table], (indices) => gather(table, indices as AnyTensor, 0) as F32) as Embedding;
 }
 
-/** Layers and functions one after another. A layer may stand in more than one place: its variables are the same ones. */
+/**
+ * Layers and functions one after another. A layer may stand in more than one place: its variables are the same ones. Throws
+ * UserError where one of them gives no tensor.
+ */
 export function sequential(...layers: readonly (Layer | ((x: F32) => F32))[]): Layer {
   const owned = [...new Set(layers)].filter((next): next is Layer => 'variables' in next);
   return layer(
     'sequential',
     [...new Set(owned.flatMap((next) => next.variables))],
     // A function may have further parameters of its own (softmax has its axes): it is given the tensor alone.
-    (x, mode) => layers.reduce<F32>((value, next) => ('variables' in next ? next(value, mode) : next(value)), x),
+    (x, mode) =>
+      layers.reduce<F32>((value, next, i) => {
+        const result: unknown = 'variables' in next ? next(value, mode) : next(value);
+        expectTensor(`sequential, layer ${i + 1}${next.name && ` (${next.name})`}`, result, 'a tensor as its result');
+        return result as F32;
+      }, x),
     () => owned.flatMap((next) => [...next.updates()]),
   );
 }
