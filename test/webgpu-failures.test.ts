@@ -202,6 +202,23 @@ describe.skipIf(typeof device === 'string')(titleOf('a device', device), () => {
     expect(() => there.state.set('w', [1, 2, 3, 4])).toThrow(UserError);
   });
 
+  it('refuses states that were destroyed, wherever they are used', async () => {
+    const w = variable('w', [4], { initial: () => [1, 2, 3, 4] });
+    const make = () => func({ inputs: [x], outputs: { y: x.mul(w) } });
+    const run = await compileForWebGpu(make(), { device: gpu });
+    const shares = await compileForWebGpu(make(), { device: gpu, state: run.state });
+    const frozen = await compileForWebGpu(make(), { device: gpu, state: run.state, freeze: true });
+    run.state.destroy();
+    const gone = 'these states were destroyed; compile the function again, with another store or none';
+    for (const use of [run(given), shares(given), run.profile(), run.state.get('w'), StateStore.copyOf(run.state)])
+      await expect(use).rejects.toThrow(gone);
+    expect(() => run.state.set('w', [1, 2, 3, 4])).toThrow(gone);
+    await expect(compileForWebGpu(make(), { device: gpu, state: run.state })).rejects.toThrow(gone);
+    expect([...(await frozen(given)).y]).toEqual([1, 4, 9, 16]);
+    run.state.destroy();
+    frozen.destroy();
+  });
+
   it('refuses options of other targets', async () => {
     const refused = (options: object) => compile(doubled, { target: 'wgsl', device: gpu, ...options });
     await expect(refused({ threads: 2 })).rejects.toThrow('target wgsl has no threads to set, 2 given');

@@ -62,7 +62,7 @@ export interface WebGpuExecutable<Inputs = Record<string, TypedArray>, Outputs =
    * in any call. Refuses with LimitationError where the device has no timestamps.
    */
   profile(): Promise<readonly KernelTime[]>;
-  /** Frees the memory that belongs to this function; its states stay. */
+  /** Frees the memory that belongs to this function; its states stay, until `state.destroy()`. */
   destroy(): void;
 }
 

@@ -30,6 +30,7 @@ interface Ready {
 export class LoadedProgram {
   readonly #program: WgslProgram;
   readonly #gpu: WebGpuDevice;
+  readonly #state: WebGpuStateStore;
   readonly #blocks: ReadonlyMap<string, GPUBuffer>;
   readonly #steps: readonly Ready[];
   readonly #inputNames: ReadonlySet<string>;
@@ -41,11 +42,13 @@ export class LoadedProgram {
   private constructor(
     program: WgslProgram,
     gpu: WebGpuDevice,
+    state: WebGpuStateStore,
     blocks: ReadonlyMap<string, GPUBuffer>,
     steps: readonly Ready[],
   ) {
     this.#program = program;
     this.#gpu = gpu;
+    this.#state = state;
     this.#blocks = blocks;
     this.#steps = steps;
     this.#inputNames = new Set(program.inputs.map(({ name }) => name));
@@ -73,7 +76,7 @@ export class LoadedProgram {
       }
       return { preparation: program.preparation.map(ready), steps: program.steps.map(ready) };
     });
-    const result = new LoadedProgram(program, gpu, blocks, loaded.steps);
+    const result = new LoadedProgram(program, gpu, state, blocks, loaded.steps);
     if (loaded.preparation.length > 0)
       await gpu.guarded(program.name, () => {
         const encoder = gpu.device.createCommandEncoder();
@@ -85,8 +88,7 @@ export class LoadedProgram {
 
   /** Everything is sent before this returns, so that calls take effect in the order in which they are made. */
   async run(inputs: Named, options: CallOptions<Named, string> = {}): Promise<Named> {
-    if (this.#destroyed) throw new UserError('this function was destroyed; compile it again');
-    this.#gpu.expectAlive();
+    this.#expectUsable();
     const { inputs: expected, checks, outputs, name } = this.#program;
     expectKnown('input', Object.keys(inputs), this.#inputNames);
     const { wanted, into } = expectOutputs(options, this.#outputNames);
@@ -110,6 +112,12 @@ export class LoadedProgram {
     if (sent.status === 'rejected') throw sent.reason;
     if (read.status === 'rejected') throw read.reason;
     return read.value;
+  }
+
+  #expectUsable(): void {
+    if (this.#destroyed) throw new UserError('this function was destroyed; compile it again');
+    if (this.#program.states.length > 0) this.#state.expectUsable();
+    this.#gpu.expectAlive();
   }
 
   /** Inputs, kernels and the copies of results, in one submission. */
@@ -143,7 +151,8 @@ export class LoadedProgram {
     return Object.fromEntries(named);
   }
 
-  profile(): Promise<KernelTime[]> {
+  async profile(): Promise<KernelTime[]> {
+    this.#expectUsable();
     return timedSteps(this.#gpu, this.#program.steps, (pass, step) => encodeStep(pass, this.#steps[step]!));
   }
 

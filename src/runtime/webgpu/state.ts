@@ -3,6 +3,7 @@
 
 import type { Place } from '../../codegen/wgsl/bindings.ts';
 import { deviceBytes } from '../../codegen/wgsl/program.ts';
+import { UserError } from '../../ir/errors.ts';
 import type { ArrayOf, DType, TensorType } from '../../ir/types.ts';
 import { bindingAlignment } from '../../passes/gpu/schedule.ts';
 import { arrayFrom, type TypedArray } from '../arrays.ts';
@@ -28,6 +29,7 @@ export class WebGpuStateStore implements AnyStateStore {
   readonly device: WebGpuDevice;
   readonly #entries = new Map<string, Entry>();
   readonly #blocks = new Map<string, GPUBuffer>();
+  #destroyed = false;
 
   constructor(device: WebGpuDevice) {
     this.device = device;
@@ -85,7 +87,20 @@ export class WebGpuStateStore implements AnyStateStore {
     this.#write(name, expectStateElements(name, this.#entry(name).type, value));
   }
 
+  /** Frees the states' memory on the device. What reads or writes one later is refused, and so are functions that have some. */
+  destroy(): void {
+    this.#destroyed = true;
+    for (const buffer of this.#blocks.values()) buffer.destroy();
+  }
+
+  /** Throws UserError once the store is destroyed. */
+  expectUsable(): void {
+    if (this.#destroyed)
+      throw new UserError('these states were destroyed; compile the function again, with another store or none');
+  }
+
   #entry(name: string): Entry {
+    this.expectUsable();
     return expectState(this.#entries, name);
   }
 
@@ -97,6 +112,7 @@ export class WebGpuStateStore implements AnyStateStore {
 
   /** Adds states that are new, in blocks of their own, or checks that those of the same names have the same types. */
   async declare(declarations: readonly Declaration[]): Promise<void> {
+    this.expectUsable();
     const fresh: Declaration[] = [];
     for (const declaration of declarations) {
       const known = this.#entries.get(declaration.name);
