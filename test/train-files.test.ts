@@ -29,7 +29,7 @@ describe('a file written aside', () => {
   it('that cannot take its place leaves the old one and nothing else', () => {
     const path = join(folder, 'taken');
     writeAside(join(path, 'inside'), 'a folder is in the way');
-    expect(() => writeAside(path, 'new')).toThrow(/EISDIR|ENOTEMPTY|EEXIST/);
+    expect(() => writeAside(path, 'new')).toThrow(`${path} is a folder`);
     expect(readdirSync(folder)).toEqual(['taken']);
   });
 });
