@@ -42,7 +42,8 @@ export function indexText(
 
 /** The text itself where it can stand beside an operator, else in parentheses. */
 export function asOperand(text: string): string {
-  return /^[\w.]+$|^[\w]+\[[^[\]]*\]$|^\w+\(.*\)$/.test(text) && balancedCall(text) ? text : `(${text})`;
+  const stands = /^[\w.]+$|^\w+\[[^[\]]*\]$/.test(text) || (/^\w+\(.*\)$/.test(text) && balancedCall(text));
+  return stands ? text : `(${text})`;
 }
 
 /** False where a text such as `f(a) + g(b)` only looks like one call. */

@@ -44,16 +44,31 @@ export function typeOf(dtype: DType, lanes: number, scope: Scope): string {
   return `ash_${name}`;
 }
 
+/** The macro that reads lanes of a vector type from memory. */
+export const loadOf = (type: string): string => type.toUpperCase();
+
 export function bufferName(buffer: Buffer, scope: Scope): string {
   return scope.namer.nameOf(buffer, buffer.name);
 }
 
 export function printIndex(index: IndexExpr, scope: Scope): string {
+  const converted = convertedBySum(index);
   return indexText(
     index,
-    (atom) => printAtom(atom, scope),
+    (atom) => (atom === converted?.atom ? operand(converted.expr, scope) : printAtom(atom, scope)),
     (value) => sizeText(value, scope),
   );
+}
+
+/** The integer that needs no cast: C makes it an index where it is added to one, before anything could overflow. */
+function convertedBySum({ terms }: IndexExpr): { atom: Atom; expr: Expr } | null {
+  const integers = terms.filter(({ atom }) => atom.kind === 'dynamic');
+  const [only] = integers;
+  if (only === undefined || integers.length > 1 || terms.length === 1 || only.coefficient !== 1) return null;
+  const { atom } = only;
+  return atom.kind === 'dynamic' && atom.expr.kind === 'local' && atom.expr.dtype === 'i32'
+    ? { atom, expr: atom.expr }
+    : null;
 }
 
 function printAtom(atom: Atom, scope: Scope): string {
@@ -107,8 +122,8 @@ export function printLiteral(dtype: DType, value: number): string {
 export function printLoad(expr: Extract<Expr, { kind: 'load' }>, scope: Scope): string {
   const name = bufferName(expr.buffer, scope);
   if (expr.lanes === 1) return `${name}[${printIndex(expr.offset, scope)}]`;
-  const type = typeOf(expr.dtype, expr.lanes, scope);
-  return `(${type})*(const ${type}_at *)&${name}[${printIndex(expr.offset, scope)}]`;
+  const load = loadOf(typeOf(expr.dtype, expr.lanes, scope));
+  return `${load}(${name}[${printIndex(expr.offset, scope)}])`;
 }
 
 /** An expression that can stand beside an operator. */

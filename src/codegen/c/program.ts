@@ -6,7 +6,7 @@ import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
 import { bytesPerElement, formatType, sizeOf } from '../../ir/types.ts';
 import { isShared } from '../../passes/team.ts';
 import { toComment } from '../names.ts';
-import { printLiteral, type Scope, scalarType } from './expressions.ts';
+import { loadOf, printLiteral, type Scope, scalarType } from './expressions.ts';
 import { helpersInOrder } from './helpers.ts';
 import { Namer, toIdentifier } from './names.ts';
 import { kernelKey, printKernel } from './statements.ts';
@@ -92,6 +92,7 @@ export function macros(programs: readonly Program[]): string {
 #define __attribute__(list)
 #endif
 #define ASH_AT(block, offset) ((void *)((char *)(block) + (offset)))
+#define ASH_WORK(offset) ASH_AT(workspace, offset)
 /* A kernel stays a function of its own: it is compiled faster, and a profile shows its name. */
 #define ASH_KERNEL static __attribute__((noinline)) void
 
@@ -106,9 +107,10 @@ export function vectorTypes(vectors: Scope['vectors']): string[] {
     const bytes = bytesPerElement[dtype] * lanes;
     const type = scalarType(dtype);
     return [
-      `/* ${lanes} lanes of ${type}; ash_${name}_at is the same in memory, aligned as its elements are. */`,
+      `/* ${lanes} lanes of ${type}; ash_${name}_at is the same in memory, aligned as its elements are, and is read from its first. */`,
       `typedef ${type} ash_${name} __attribute__((vector_size(${bytes})));`,
       `typedef ${type} ash_${name}_at __attribute__((vector_size(${bytes}), aligned(${bytesPerElement[dtype]}), may_alias));`,
+      `#define ${loadOf(`ash_${name}`)}(first) ((ash_${name})*(const ash_${name}_at *)&(first))`,
     ].join('\n');
   });
 }
@@ -153,7 +155,7 @@ export function argument(
     case 'external':
       return `states[${program.states.length + program.externals.indexOf(buffer)}]`;
     case 'arena':
-      return `ASH_AT(workspace, ${buffer.offset})`;
+      return `ASH_WORK(${buffer.offset})`;
     case 'prepared':
       return `ASH_AT(states[${persistentCount(program) - 1}], ${buffer.offset})`;
   }

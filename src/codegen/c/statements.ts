@@ -57,9 +57,9 @@ export function printBody(
   return printFunction(kernel, `ASH_BODY ${name}`, { ...scope, namer: new Namer([name, ...sizes]), size }, sizes);
 }
 
-/** A kernel called `name` that is nothing but a call of `body` with its sizes. */
+/** A kernel called `name` that is nothing but a call of a body with its sizes. A comment says what the body's does not. */
 export function printCallOf(
-  body: string,
+  { name: body, described }: { readonly name: string; readonly described: string },
   kernel: Kernel,
   name: string,
   scope: Omit<Scope, 'namer'>,
@@ -69,7 +69,8 @@ export function printCallOf(
   const parameters = signature(kernel, named);
   const passed = kernel.parameters.map(({ buffer }) => bufferName(buffer, named));
   const all = [...passed, ...(isShared(kernel) ? ['worker'] : []), ...sizes].join(', ');
-  return `/* ${describeKernel(kernel)} */\nASH_KERNEL ${name}(${parameters}) {\n  ${body}(${all});\n}`;
+  const comment = describeKernel(kernel) === described ? '' : `/* ${describeKernel(kernel)} */\n`;
+  return `${comment}ASH_KERNEL ${name}(${parameters}) {\n  ${body}(${all});\n}`;
 }
 
 function signature(kernel: Kernel, scope: Scope, sizes: readonly string[] = []): string {
@@ -78,11 +79,26 @@ function signature(kernel: Kernel, scope: Scope, sizes: readonly string[] = []):
     return `${constant}${scalarType(buffer.dtype)} *restrict ${bufferName(buffer, scope)}`;
   });
   const worker = isShared(kernel) ? ['ash_worker *worker'] : [];
-  return [...parameters, ...worker, ...sizes.map((size) => `const ash_index ${size}`)].join(', ') || 'void';
+  return [...parameters, ...worker, ...sizes.map((size) => `ash_index ${size}`)].join(', ') || 'void';
 }
 
+/** Characters of a line that holds several declarations. */
+const lineWidth = 120;
+
+/** Accumulators of one type that stand together share lines. */
 export function printBlock(body: readonly Stmt[], scope: Scope, depth: number): string[] {
-  return body.flatMap((stmt) => printStmt(stmt, scope, depth));
+  const lines: string[] = [];
+  let declared: string | null = null;
+  for (const stmt of body) {
+    const printed = printStmt(stmt, scope, depth);
+    const begin: string | null =
+      stmt.kind === 'accumulator' ? `${indent(depth)}${typeOf(stmt.local.dtype, stmt.local.lanes, scope)} ` : null;
+    const joined = begin === null ? '' : `${lines.at(-1)?.slice(0, -1)}, ${printed[0]!.slice(begin.length)}`;
+    if (begin !== null && begin === declared && joined.length <= lineWidth) lines[lines.length - 1] = joined;
+    else lines.push(...printed);
+    declared = begin;
+  }
+  return lines;
 }
 
 const indent = (depth: number): string => '  '.repeat(depth);
@@ -123,18 +139,13 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
       return [...lines, ...line('}')];
     }
     case 'tasks': {
-      const { lines, levels } = tasksHead(
+      const head = tasksHead(
         stmt.axes,
         stmt.grain,
         (axis) => scope.namer.nameOf(axis, axis.name),
         (value) => sizeText(value, scope),
       );
-      const closing = Array.from({ length: levels }, (_, i) => `${indent(depth + levels - 1 - i)}}`);
-      return [
-        ...lines.map((text) => `${indent(depth)}${text}`),
-        ...printBlock(stmt.body, scope, depth + levels),
-        ...closing,
-      ];
+      return [...head.flatMap(line), ...printBlock(stmt.body, scope, depth + 1), ...line('}')];
     }
     case 'barrier':
       return line('ash_wait(worker);');

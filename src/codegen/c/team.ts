@@ -110,6 +110,11 @@ static inline __attribute__((unused)) void ash_wait(ash_worker *worker) {
 }
 #endif
 
+/* Runs what follows for every task that this thread takes of a loop. */
+#define ASH_TASKS(task, tasks, grain) \\
+  for (ash_share share = ash_divide(worker, tasks, grain); ash_next(worker, &share);) \\
+    for (ash_index task = share.begin; task < share.end; task++)
+
 /* True for the one thread that is to do what only one does. */
 static inline __attribute__((unused)) int ash_single(ash_worker *worker) {
   ash_share share = ash_divide(worker, 1, 1);
@@ -159,27 +164,20 @@ export function teamRegion(steps: string, given: readonly string[]): string {
 #endif`;
 }
 
-/** The lines that begin a loop over tasks, indented by two spaces for each level, and how deep its body stands. */
+/** The lines that begin a loop over tasks, whose body stands one level deeper. */
 export function tasksHead(
   axes: readonly Axis[],
   grain: number,
   nameOf: (axis: Axis) => string,
   size: (value: number) => string,
-): { lines: string[]; levels: number } {
+): string[] {
   const count = axes.reduce((product, { extent }) => product * extent, 1);
-  if (axes.length === 0) return { lines: ['if (ash_single(worker)) {'], levels: 1 };
+  if (axes.length === 0) return ['if (ash_single(worker)) {'];
   const only = axes.length === 1 ? nameOf(axes[0]!) : 'task';
   const indices = axes.map((axis, i) => {
     const inner = axes.slice(i + 1).reduce((product, { extent }) => product * extent, 1);
     const quotient = inner === 1 ? 'task' : `task / ${size(inner)}`;
-    return `    const ash_index ${nameOf(axis)} = ${i === 0 ? quotient : `${quotient} % ${size(axis.extent)}`};`;
+    return `  const ash_index ${nameOf(axis)} = ${i === 0 ? quotient : `${quotient} % ${size(axis.extent)}`};`;
   });
-  return {
-    lines: [
-      `for (ash_share share = ash_divide(worker, ${size(count)}, ${size(grain)}); ash_next(worker, &share);) {`,
-      `  for (ash_index ${only} = share.begin; ${only} < share.end; ${only}++) {`,
-      ...(axes.length === 1 ? [] : indices),
-    ],
-    levels: 2,
-  };
+  return [`ASH_TASKS(${only}, ${size(count)}, ${size(grain)}) {`, ...(axes.length === 1 ? [] : indices)];
 }

@@ -9,6 +9,7 @@ import type { Kernel } from '../../ir/kernel.ts';
 import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
 import type { CpuName } from '../../passes/schedule.ts';
 import { isShared } from '../../passes/team.ts';
+import { describeKernel } from '../names.ts';
 import { stepParameters } from './artifact-entry.ts';
 import { cpusInC, macrosOf } from './cpus.ts';
 import type { Scope } from './expressions.ts';
@@ -67,8 +68,8 @@ export function printVariants(
 interface Family {
   /** Of each kernel that is written, the sizes. */
   readonly members: (readonly number[])[];
-  /** Named once it is printed. */
-  body: string | null;
+  /** What it is called and what the comment above it says, once it is printed. */
+  body: { readonly name: string; readonly described: string } | null;
   /** By the place of a size in the text: which of the body's parameters it is, or -1 where all kernels have the same. */
   places: readonly number[];
 }
@@ -147,12 +148,12 @@ class VariantKernels {
     return name;
   }
 
-  #defineBody(kernel: Kernel, family: Family, cpu: CpuName | null, texts: string[]): string {
+  #defineBody(kernel: Kernel, family: Family, cpu: CpuName | null, texts: string[]): Family['body'] & object {
     const name = this.#names.fresh(`body_${kernel.name}${cpu === null ? '' : `_${suffixOf(cpu)}`}`);
     const sizes = Array.from({ length: countOf(family) }, (_, i) => `size${i}`);
     const nameOf = (place: number): string | null => sizes[family.places[place]!] ?? null;
     texts.push(printBody(kernel, name, this.scope, nameOf, sizes));
-    return name;
+    return { name, described: describeKernel(kernel) };
   }
 }
 
