@@ -44,6 +44,14 @@ describe('a hostile file', () => {
     refused(modelOf({ nodes: [], inputs: oneInput, outputs: ['y'] }), /output "y" is made by no node/);
   });
 
+  it('is refused with a node that has none of the inputs it needs', () => {
+    for (const operator of ['Neg', 'Max', 'Sum', 'Concat', 'Einsum'])
+      refused(
+        modelOf({ nodes: [node(operator, [], ['y'])], inputs: oneInput, outputs: ['y'] }),
+        /input 0 expected|attribute|equation/,
+      );
+  });
+
   it('is refused with names given twice', () => {
     refused(
       modelOf({ nodes: [node('Neg', ['x'], ['y']), node('Abs', ['x'], ['y'])], inputs: oneInput, outputs: ['y'] }),

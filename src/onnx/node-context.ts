@@ -64,9 +64,9 @@ export class NodeContext {
   optional(position: number): OnnxValue | null {
     return this.inputs[position] ?? null;
   }
-  /** All inputs, none of which may be left out. */
-  allInputs(): readonly OnnxValue[] {
-    return this.inputs.map((_, position) => this.input(position));
+  /** All inputs, at least one, none of which may be left out. */
+  allInputs(): readonly [OnnxValue, ...OnnxValue[]] {
+    return [this.input(0), ...this.inputs.slice(1).map((_, i) => this.input(i + 1))];
   }
   /** True where somebody may read the output. */
   wants(position: number): boolean {

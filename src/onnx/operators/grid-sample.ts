@@ -48,7 +48,7 @@ const gridSample: Operator = (node) => {
     const column: AnyTensor = slice(columns, [0, 0, last], [batch, count, last + 1]);
     const raw = denormalized(column.reshape([batch, count]), dim, mode.alignCorners);
     const coordinate: AnyTensor = kind === 'nearest' ? raw.round() : raw;
-    // Cubic taps beyond a border are moved one by one, as PyTorch does; reflecting the coordinate is the same as reflecting its taps.
+    // Cubic taps beyond a border are moved one by one, as onnxruntime does; reflecting the coordinate is the same as reflecting its taps.
     const isTapped = mode.padding === 'border' && kind.endsWith('cubic');
     return { dim, coordinate: isTapped ? coordinate : padded(coordinate, dim, mode) };
   });
