@@ -23,7 +23,17 @@ import { input } from '../src/lang/variable.ts';
 import * as nn from '../src/nn/index.ts';
 import { compile } from '../src/runtime/compile.ts';
 import { exportC } from '../src/runtime/export-c.ts';
-import { build, compilers, digits, digitsReference, plusPlus, printed, run, writeImage } from './helpers/artifact.ts';
+import {
+  build,
+  compilers,
+  cppCaller,
+  digits,
+  digitsReference,
+  plusPlus,
+  printed,
+  run,
+  writeImage,
+} from './helpers/artifact.ts';
 import { expectClose } from './helpers/close.ts';
 import { trainingStep } from './helpers/models.ts';
 import { hasTool } from './helpers/tools.ts';
@@ -96,48 +106,6 @@ it('fits into 110 KB as a static executable beside its weights', async () => {
   expect(statSync(binary).size).toBeLessThan(110 * 1024);
   expectDigits(run(binary, [join(directory, 'digits.weights'), writeImage(folder)]).stdout);
 });
-
-const cppCaller = `#include "digits.h"
-#include <cstdio>
-#include <fstream>
-#include <iterator>
-#include <string>
-#include <vector>
-
-/* Memory at a multiple of 64, which vectors have only since C++17. */
-struct Memory {
-  std::vector<char> bytes;
-  std::size_t first;
-  explicit Memory(std::size_t count) : bytes(count + 64), first(64 - reinterpret_cast<std::uintptr_t>(bytes.data()) % 64) {}
-  char *data() { return bytes.data() + first; }
-};
-
-static Memory read(const char *path, std::size_t &count) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  Memory memory(text.size());
-  text.copy(memory.data(), text.size());
-  count = text.size();
-  return memory;
-}
-
-int main(int, char **argv) {
-  std::size_t count = 0, image_bytes = 0;
-  Memory file = read(argv[1], count), pixels = read(argv[2], image_bytes);
-  digits_weights weights;
-  if (digits_bind_weights(&weights, file.data(), count) != DIGITS_STATUS_OK) return 1;
-  const std::size_t bytes = digits_workspace_size();
-  Memory workspace(bytes);
-  float probabilities[10];
-  std::int32_t label;
-  const digits_inputs inputs = {reinterpret_cast<const float *>(pixels.data())};
-  const digits_outputs outputs = {&label, probabilities};
-  const int status = digits_run(&weights, &inputs, &outputs, workspace.data(), bytes, 1);
-  if (status != DIGITS_STATUS_OK) return 1;
-  std::printf("label: \\n%d\\nprobabilities: \\n", static_cast<int>(label));
-  for (float p : probabilities) std::printf("%.9g\\n", static_cast<double>(p));
-}
-`;
 
 describe('misuse', () => {
   it('is answered with a status that has a name', async () => {
@@ -442,7 +410,7 @@ await exportC(digits(), { directory: '.', weights: 'file', cpu: 'plain' });
   it('is as it was when a file cannot be written', async () => {
     const directory = join(folder, 'blocked');
     mkdirSync(join(directory, 'main.c', 'taken'), { recursive: true });
-    await expect(exportC(digits(), { directory })).rejects.toThrow(/the C files cannot be written/);
+    await expect(exportC(digits(), { directory })).rejects.toThrow(/the artifact cannot be written/);
     expect(readdirSync(directory)).toEqual(['main.c']);
     expect(existsSync(join(directory, 'digits.json'))).toBe(false);
   });

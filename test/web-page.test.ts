@@ -85,9 +85,14 @@ describe('the exported module', () => {
     const x = input('x', [2]);
     const doubled = func({ name: 'doubled', inputs: [x], outputs: { y: x.mul(2) } });
     await expect(exportWeb({ doubled }, { name: '../up', directory: folder })).rejects.toThrow("a module's name is");
-    await expect(exportWeb({ state: doubled }, { name: 'up', directory: folder })).rejects.toThrow(
-      'a function of a web module cannot be called state',
-    );
+    for (const name of ['state', 'then'])
+      await expect(exportWeb({ [name]: doubled }, { name: 'up', directory: folder })).rejects.toThrow(
+        `a function of a module cannot be called ${name}; name it otherwise`,
+      );
+    await expect(exportWeb({}, { name: 'up', directory: folder })).rejects.toThrow('module up has no functions');
+    const odd = input('__proto__', [2]);
+    const proto = func({ inputs: [odd], outputs: { y: odd.exp() } });
+    await expect(exportWeb({ proto }, { name: 'up', directory: folder })).rejects.toThrow(/cannot be called __proto__/);
   });
 });
 

@@ -19,7 +19,7 @@ import { type ArtifactInterface, type Member, workspaceAlignment } from '../code
 import { artifactName } from '../codegen/c/names.ts';
 import type { Variant } from '../codegen/c/variants.ts';
 import { type Elements, WeightsLayout, weightAlignment } from '../codegen/c/weights.ts';
-import { type FileContent, writeAllAside } from '../io/write-aside.ts';
+import type { FileContent } from '../io/write-aside.ts';
 import { LimitationError, UserError } from '../ir/errors.ts';
 import { builder } from '../ir/ops/index.ts';
 import type { Program } from '../ir/program.ts';
@@ -31,6 +31,7 @@ import { compileForMachines } from '../passes/pipeline.ts';
 import { type CpuName, targets } from '../passes/schedule.ts';
 import { arrayConstructor, arrayFrom, type TypedArray } from './arrays.ts';
 import { describeFile, describeTensor, hashOfFiles } from './artifact/describe.ts';
+import { writeArtifact } from './artifact/write.ts';
 import { type Cpu, findCompiler } from './c/compiler.ts';
 import { type Tuning, tunedChoices } from './c/processor.ts';
 import type { Definition } from './definition.ts';
@@ -103,12 +104,7 @@ export async function exportC(definition: Definition, options: ExportOptions): P
     ...(nodeWrapper ? await nodeFiles(parts) : []),
     [`${name}.json`, printManifest(manifest)],
   ];
-  const paths = files.map(([file]) => join(directory, file));
-  try {
-    writeAllAside(files.map(([, content], i) => [paths[i]!, content]));
-  } catch (error) {
-    throw new UserError(`the C files cannot be written: ${error instanceof Error ? error.message : error}`);
-  }
+  const paths = writeArtifact(directory, files);
   const path = (ending: string): string => join(directory, `${name}.${ending}`);
   return {
     code: path('c'),

@@ -1,43 +1,29 @@
 // Export for anywhere: functions as an ES module in JavaScript with its typings and weights, which need nothing of Ashlar.
 
-import { join } from 'node:path';
-import { jsFiles, printJsModule, printJsTypings, type WeightPlace } from '../codegen/bindings/js-module.ts';
-import {
-  type Manifest,
-  type ManifestFile,
-  manifestFormat,
-  manifestVersion,
-  printManifest,
-} from '../codegen/bindings/manifest.ts';
-import { expectWebNames } from '../codegen/bindings/web-module.ts';
-import { writeAllAside } from '../io/write-aside.ts';
+import { printJsModule, type WeightPlace } from '../codegen/bindings/js-module.ts';
+import { expectModuleNames, expectValueNames } from '../codegen/bindings/module-interface.ts';
 import { UserError } from '../ir/errors.ts';
 import { builder } from '../ir/ops/index.ts';
-import type { Program, ProgramBuffer } from '../ir/program.ts';
+import type { ProgramBuffer } from '../ir/program.ts';
 import { formatType, sameType } from '../ir/types.ts';
 import { bindStates, updatedStates } from '../passes/bind-states.ts';
 import { compileToProgram } from '../passes/pipeline.ts';
 import { scriptTarget } from '../passes/schedule.ts';
 import { arrayFrom, type TypedArray } from './arrays.ts';
-import { describeFile, describeTensor, hashOfFiles } from './artifact/describe.ts';
+import { type ExportedModule, writeModule } from './artifact/write-module.ts';
 import type { Definition } from './definition.ts';
 import type { StateStore } from './state.ts';
 
 export interface ExportJsOptions {
-  /** The files are NAME.mjs, NAME.d.mts, NAME.bin and NAME.json. */
+  /** The files are NAME.mjs, NAME.d.mts, NAME.bin, NAME.json and README.md. */
   readonly name: string;
-  /** Where they go; made if it does not exist. */
+  /** Where they go, one folder for each artifact; made if it does not exist. */
   readonly directory: string;
   /** The trained state. Default: the first values of the variables. */
   readonly state?: StateStore;
 }
 
-export interface ExportedJs {
-  readonly module: string;
-  readonly typings: string;
-  readonly weights: string;
-  readonly manifest: string;
-}
+export type ExportedJs = ExportedModule;
 
 /** Constants beyond a few cache lines are in the file of weights. */
 const mostInlineElements = 64;
@@ -53,7 +39,7 @@ export function exportJs(
   functions: Readonly<Record<string, Definition>>,
   { name, directory, state }: ExportJsOptions,
 ): ExportedJs {
-  expectWebNames(name, Object.keys(functions));
+  expectModuleNames(name, Object.keys(functions));
   const elements = knownElements(Object.values(functions), state);
   const kept = new Set(Object.values(functions).flatMap(({ func }) => updatedStates(func)));
   const programs = Object.fromEntries(
@@ -62,15 +48,14 @@ export function exportJs(
       return [key, compileToProgram(bound, { schedule: scriptTarget, mostInlineElements })];
     }),
   );
-  for (const { inputs, outputs } of Object.values(programs))
-    for (const buffer of [...inputs, ...outputs])
-      if (buffer.name === '__proto__') throw new UserError('an input or output of a module cannot be called __proto__');
   const file = new WeightsFile();
   const states = new Map(
     Object.values(programs)
       .flatMap((program) => program.states)
       .map((buffer) => [buffer.name, buffer] as const),
   );
+  const facade = { name, target: 'js', functions: programs, states: [...states.values()] } as const;
+  expectValueNames(facade);
   const parts = {
     name,
     functions: programs,
@@ -83,21 +68,9 @@ export function exportJs(
     ),
   };
   const weights = file.content();
-  const whole = { ...parts, weightBytes: weights.length, weightHash: wordHash(weights) };
-  const names = { ...jsFiles(name), manifest: `${name}.json` };
-  const module = printJsModule(whole);
-  const manifest = manifestOf(name, programs, [...states.values()], {
-    code: describeFile(names.module, module),
-    weights: { ...describeFile(names.weights, weights), alignment },
-  });
-  const contents = { weights, typings: printJsTypings(whole), module, manifest: printManifest(manifest) };
-  const paths = Object.fromEntries(Object.entries(names).map(([key, path]) => [key, join(directory, path)]));
-  try {
-    writeAllAside(Object.entries(contents).map(([key, content]) => [paths[key]!, content]));
-  } catch (error) {
-    throw new UserError(`the module cannot be written: ${error instanceof Error ? error.message : error}`);
-  }
-  return paths as unknown as ExportedJs;
+  const code = printJsModule({ ...parts, weightBytes: weights.length, weightHash: wordHash(weights) });
+  const checks = Object.fromEntries(Object.entries(programs).map(([key, program]) => [key, program.checks]));
+  return writeModule(directory, { ...facade, weightBytes: weights.length }, { code, weights, alignment, checks });
 }
 
 /** Elements of states by name: as the store has them, else their first ones. Throws UserError where two functions disagree. */
@@ -147,26 +120,4 @@ function wordHash(bytes: Uint8Array<ArrayBuffer>): string {
   let hash = 0x811c9dc5;
   for (const word of new Uint32Array(bytes.buffer)) hash = Math.imul(hash ^ word, 0x01000193);
   return (hash >>> 0).toString(16).padStart(8, '0');
-}
-
-function manifestOf(
-  name: string,
-  programs: Readonly<Record<string, Program>>,
-  states: readonly ProgramBuffer[],
-  files: Manifest['files'] & { readonly weights: ManifestFile },
-): Manifest {
-  return {
-    format: manifestFormat,
-    version: manifestVersion,
-    target: 'js',
-    name,
-    functions: Object.entries(programs).map(([key, { inputs, outputs, checks }]) => ({
-      name: key,
-      inputs: inputs.map((buffer) => describeTensor(buffer, checks)),
-      outputs: outputs.map((buffer) => describeTensor(buffer)),
-    })),
-    states: states.map((buffer) => describeTensor(buffer)),
-    files,
-    hash: hashOfFiles([files.code, files.weights]),
-  };
 }

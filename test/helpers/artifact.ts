@@ -10,6 +10,7 @@ import { func } from '../../src/lang/func.ts';
 import { input } from '../../src/lang/variable.ts';
 import * as nn from '../../src/nn/index.ts';
 import { bindStates } from '../../src/passes/bind-states.ts';
+import type { Definition } from '../../src/runtime/definition.ts';
 
 const installed = (command: string): boolean => spawnSync(command, ['--version']).status === 0;
 const clang = ['clang-19', 'clang'].find(installed);
@@ -33,12 +34,18 @@ export function digits() {
 
 export const digitsImage: Float32Array = Float32Array.from({ length: 64 }, (_, i) => ((i * 37) % 17) / 16);
 
-/** What the digits network gives for the image, by the reference. */
-export function digitsReference(): { readonly label: number; readonly probabilities: ArrayLike<number> } {
-  const { func: graph, variables } = digits();
+/** What the digits network, or another one like it, gives for an image, by the reference. */
+export function digitsReference(
+  pixels = digitsImage,
+  definition: Definition = digits(),
+): {
+  readonly label: number;
+  readonly probabilities: ArrayLike<number>;
+} {
+  const { func: graph, variables } = definition;
   const values = new Map(variables.map((variable) => [variable.name, variable]));
   const bound = bindStates(graph, builder, (name) => values.get(name)!.initial());
-  const image = { type: bound.parameters[0]!.value.type, data: Float64Array.from(digitsImage) };
+  const image = { type: bound.parameters[0]!.value.type, data: Float64Array.from(pixels) };
   const [label, probabilities] = evaluateFunc(bound, [image]);
   return { label: Number(label!.data[0]), probabilities: probabilities!.data as Float64Array };
 }
@@ -79,9 +86,52 @@ export function printed(stdout: string): Record<string, number[]> {
   return results;
 }
 
-/** Writes the image as a file of raw elements. */
-export function writeImage(folder: string): string {
+/** Writes an image as a file of raw elements. */
+export function writeImage(folder: string, pixels = digitsImage): string {
   const path = join(folder, 'image.bin');
-  writeFileSync(path, new Uint8Array(digitsImage.buffer));
+  writeFileSync(path, new Uint8Array(pixels.buffer));
   return path;
 }
+
+/** A program in C++ that runs the digits network: its arguments are the files of weights and of the image. */
+export const cppCaller = `#include "digits.h"
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+/* Memory at a multiple of 64, which vectors have only since C++17. */
+struct Memory {
+  std::vector<char> bytes;
+  std::size_t first;
+  explicit Memory(std::size_t count) : bytes(count + 64), first(64 - reinterpret_cast<std::uintptr_t>(bytes.data()) % 64) {}
+  char *data() { return bytes.data() + first; }
+};
+
+static Memory read(const char *path, std::size_t &count) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  Memory memory(text.size());
+  text.copy(memory.data(), text.size());
+  count = text.size();
+  return memory;
+}
+
+int main(int, char **argv) {
+  std::size_t count = 0, image_bytes = 0;
+  Memory file = read(argv[1], count), pixels = read(argv[2], image_bytes);
+  digits_weights weights;
+  if (digits_bind_weights(&weights, file.data(), count) != DIGITS_STATUS_OK) return 1;
+  const std::size_t bytes = digits_workspace_size();
+  Memory workspace(bytes);
+  float probabilities[10];
+  std::int32_t label;
+  const digits_inputs inputs = {reinterpret_cast<const float *>(pixels.data())};
+  const digits_outputs outputs = {&label, probabilities};
+  const int status = digits_run(&weights, &inputs, &outputs, workspace.data(), bytes, 1);
+  if (status != DIGITS_STATUS_OK) return 1;
+  std::printf("label: \\n%d\\nprobabilities: \\n", static_cast<int>(label));
+  for (float p : probabilities) std::printf("%.9g\\n", static_cast<double>(p));
+}
+`;

@@ -5,6 +5,7 @@ import { type ArtifactInterface, type Member, memoryTypes, runParameterList } fr
 import { weightAlignment } from '../c/weights.ts';
 import { toComment } from '../names.ts';
 import type { Manifest } from './manifest.ts';
+import { inCode } from './markdown.ts';
 
 /** The project: the library, static or with -DBUILD_SHARED_LIBS=ON shared, and the example. */
 export function cmakeLists({ name }: ArtifactInterface): string {
@@ -250,6 +251,3 @@ function nodeSection({ name, inputs, outputs }: ArtifactInterface): string {
 (${inCode(gives)}); the shapes are in the types.
 `;
 }
-
-/** A user's text between backquotes, where it can end neither them nor the table's cell. */
-const inCode = (text: string): string => `\`${toComment(text).replace(/[`|]/g, "'")}\``;

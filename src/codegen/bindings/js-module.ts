@@ -1,12 +1,10 @@
-// Programs in JavaScript as one ES module with its typings: what runs anywhere, and needs nothing.
+// Programs in JavaScript as one ES module: what runs anywhere, and needs nothing.
 
 import type { Program, ProgramBuffer } from '../../ir/program.ts';
-import { formatType } from '../../ir/types.ts';
 import { printProgram } from '../js/program.ts';
 import { toComment } from '../names.ts';
-import { arrayNames } from '../typed-arrays.ts';
 import { jsRunner } from './js-runner.ts';
-import { pascalCase, property } from './web-module.ts';
+import { moduleFiles, property, weightsAddress } from './module-interface.ts';
 
 /** An array in the file of weights. */
 export interface WeightPlace {
@@ -28,16 +26,14 @@ export interface JsModuleParts {
   readonly weightHash: string;
 }
 
-export const jsFiles = (name: string) => ({ module: `${name}.mjs`, typings: `${name}.d.mts`, weights: `${name}.bin` });
-
 /** The module's text. */
 export function printJsModule(parts: JsModuleParts): string {
   const { name, functions, states, weightBytes, weightHash } = parts;
-  const file = jsFiles(name).weights;
   return [
-    `/* ${toComment(name)}: made by Ashlar. Weights: ${file}. Needs nothing but the language. */`,
+    `/* ${toComment(name)}: made by Ashlar. Weights: ${moduleFiles(name, 'js').weights}. Needs nothing but the language. */`,
     `const name = ${JSON.stringify(name)};`,
-    `const weights = ${JSON.stringify({ file, bytes: weightBytes, hash: weightHash })};`,
+    `const weights = ${JSON.stringify({ bytes: weightBytes, hash: weightHash })};`,
+    weightsAddress(name),
     `const states = ${JSON.stringify(Object.fromEntries([...states].map(([key, place]) => [key, placed(place)])))};`,
     'const functions = {',
     ...Object.entries(functions).map(([key, program]) => printFunction(key, program, parts.externals[key]!)),
@@ -63,46 +59,4 @@ function printFunction(key: string, program: Program, externals: readonly Weight
     `bind: (() => {\n${printProgram(program)}\nreturn bind;\n})(),`,
     '},',
   ].join('\n');
-}
-
-/** The module's typings: every function with the arrays it takes and gives, their shapes in comments. */
-export function printJsTypings({ name, functions, states }: JsModuleParts): string {
-  const fields = (values: readonly ProgramBuffer[], optional = ''): string =>
-    values.length === 0
-      ? '{}'
-      : `{\n${values.map(({ name: key, type }) => `    /** ${formatType(type)} */\n    ${property(key)}${optional}: ${arrayNames[type.dtype]};`).join('\n')}\n  }`;
-  const methods = Object.entries(functions).map(
-    ([key, { inputs, outputs }]) =>
-      `  ${property(key)}(inputs: ${fields(inputs)}, outputs?: ${fields(outputs, '?')}): ${fields(outputs)};`,
-  );
-  const rows = [...states].map(([key, { buffer }]) => `   *   ${toComment(key)}: ${formatType(buffer.type)}`);
-  const typeName = pascalCase(name);
-  const { weights } = jsFiles(name);
-  return `// ${toComment(name)}: made by Ashlar. Arrays are row-major; bool is 0 or 1.
-
-export interface LoadOptions {
-  /** Where ${weights} is, or its bytes. Default: beside this module. */
-  weights?: string | URL | Response | ArrayBuffer | Uint8Array;
-  /** Told how many bytes of the weights have arrived. */
-  onProgress?: (loaded: number, total: number) => void;
-}
-
-type Elements = ${[...new Set(Object.values(arrayNames))].join(' | ')};
-
-export interface ${typeName} {
-${methods.join('\n')}
-  /** What functions keep between calls.${rows.length === 0 ? ' There is none.' : `\n${rows.join('\n')}\n  `} */
-  readonly state: {
-    names(): string[];
-    get(name: string): Elements;
-    set(name: string, elements: Elements): void;
-  };
-}
-
-/**
- * Reads the weights and makes the functions ready. Rejects with RangeError where the weights are others; functions throw
- * TypeError for an array of another type or length, RangeError for an index out of its range.
- */
-export function load(options?: LoadOptions): Promise<${typeName}>;
-`;
 }

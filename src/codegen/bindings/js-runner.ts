@@ -48,7 +48,7 @@ function callable({ inputs, outputs, checks, run }) {
   };
 }
 
-export async function load({ weights: source = new URL('./' + weights.file, import.meta.url), onProgress } = {}) {
+export async function load({ weights: source = beside(), onProgress } = {}) {
   const memory = expectWeights(await fetchBytes(source, onProgress));
   const view = ([dtype, shape, at]) => new arrays[dtype](memory.buffer, memory.byteOffset + at, sizeOf(shape));
   const kept = Object.fromEntries(Object.entries(states).map(([key, state]) => [key, view(state).slice()]));

@@ -5,8 +5,8 @@ import { formatType } from '../../ir/types.ts';
 import type { ArtifactInterface, Member } from '../c/artifact-header.ts';
 import { toComment } from '../names.ts';
 import { arrayNames } from '../typed-arrays.ts';
+import { pascalCase, property } from './module-interface.ts';
 import { nodeRunner } from './node-runner.ts';
-import { pascalCase, property } from './web-module.ts';
 
 /** NAME.mjs: data beside the runner. It needs the package koffi and the compiled library. */
 export function printNodeModule({ name, title, inputs, outputs, states, weights }: ArtifactInterface): string {

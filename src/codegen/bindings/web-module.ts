@@ -1,11 +1,10 @@
-// Programs for a GPU as one ES module, its typings and its weights: what a page needs, and nothing else.
+// Programs for a GPU as one ES module: what a page needs, and nothing else.
 
-import { UserError } from '../../ir/errors.ts';
-import { type DType, formatType } from '../../ir/types.ts';
+import type { DType } from '../../ir/types.ts';
 import { toComment } from '../names.ts';
-import { arrayNames } from '../typed-arrays.ts';
 import type { Place } from '../wgsl/bindings.ts';
 import { type Boundary, type Dispatch, defaultLimits, type WgslLimits, type WgslProgram } from '../wgsl/program.ts';
+import { moduleFiles, weightsAddress } from './module-interface.ts';
 import { webRunner } from './web-runner.ts';
 
 export interface WebModuleParts {
@@ -48,9 +47,10 @@ export function printWebModule(parts: WebModuleParts): string {
     parts: contents.map(({ block, at, bytes }) => [block, at, bytes]),
   };
   return [
-    `/* ${toComment(name)}: made by Ashlar. Weights: ${name}.bin. Needs a GPUDevice and nothing else. */`,
+    `/* ${toComment(name)}: made by Ashlar. Weights: ${moduleFiles(name, 'wgsl').weights}. Needs a GPUDevice and nothing else. */`,
     `const name = ${JSON.stringify(name)};`,
     `const weights = ${JSON.stringify(weights)};`,
+    weightsAddress(name),
     `const limits = ${JSON.stringify(limitsOf(Object.values(functions), blocks))};`,
     `const blocks = ${JSON.stringify(blocks)};`,
     `const states = ${JSON.stringify(Object.fromEntries(states))};`,
@@ -118,71 +118,4 @@ function limitsOf(programs: readonly WgslProgram[], blocks: Readonly<Record<stri
   return Object.fromEntries(
     Object.entries(needed).filter(([limit, value]) => value > defaultLimits[limit as keyof typeof needed]),
   );
-}
-
-/** The module's typings: every function with the arrays it takes and gives, their shapes in comments. */
-export function printWebTypings(name: string, functions: Readonly<Record<string, WgslProgram>>): string {
-  const fields = (values: readonly Boundary[], indent: string): string =>
-    values
-      .map(
-        ({ name: key, type }) =>
-          `${indent}/** ${formatType(type)} */\n${indent}${property(key)}: ${arrayNames[type.dtype]};`,
-      )
-      .join('\n');
-  const block = (values: readonly Boundary[]): string =>
-    values.length === 0 ? '{}' : `{\n${fields(values, '    ')}\n  }`;
-  const methods = Object.entries(functions).map(
-    ([key, { inputs, outputs }]) => `  ${property(key)}(inputs: ${block(inputs)}): Promise<${block(outputs)}>;`,
-  );
-  const states = new Map(
-    Object.values(functions).flatMap((program) => program.states.map(({ name: key, type }) => [key, type] as const)),
-  );
-  const typeName = pascalCase(name);
-  const rows = [...states].map(([key, type]) => `   *   ${toComment(key)}: ${formatType(type)}`);
-  return `// ${toComment(name)}: made by Ashlar. Arrays are row-major; bool is 0 or 1.
-
-export interface LoadOptions {
-  /** Where ${name}.bin is, or its bytes. Default: beside this module. */
-  weights?: string | URL | Response | ArrayBuffer | Uint8Array;
-  /** Told how many bytes of the weights have arrived. */
-  onProgress?: (loaded: number, total: number) => void;
-}
-
-export interface ${typeName} {
-${methods.join('\n')}
-  /** What functions keep between calls, on the device.${rows.length === 0 ? ' There is none.' : `\n${rows.join('\n')}\n  `} */
-  readonly state: {
-    names(): string[];
-    get(name: string): Promise<Float32Array | Int32Array | Uint32Array | Int8Array | Uint8Array>;
-    set(name: string, elements: Float32Array | Int32Array | Uint32Array | Int8Array | Uint8Array): void;
-  };
-  /** Frees the memory on the device. */
-  destroy(): void;
-}
-
-/**
- * Fetches the weights and makes the functions ready on a device. Rejects with RangeError where a limit of the device is too
- * small, its memory is full, or the weights are others; functions reject with TypeError for an array of another type or
- * length, RangeError for an index out of its range, and Error once the device is lost.
- */
-export function load(device: GPUDevice, options?: LoadOptions): Promise<${typeName}>;
-`;
-}
-
-/** `digits-2` as `Digits2`. */
-export const pascalCase = (name: string): string =>
-  name
-    .replace(/(^|[^A-Za-z0-9]+)([A-Za-z0-9]?)/g, (_all, _gap, letter: string) => letter.toUpperCase())
-    .replace(/^\d/, '_$&');
-
-/** A name as a property: bare where it is an identifier. */
-export const property = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name));
-
-/** Names that a module's object has itself, and names that are no strings of a file. Throws UserError. */
-export function expectWebNames(name: string, functions: Iterable<string>): void {
-  if (!/^[A-Za-z0-9][\w.-]*$/.test(name))
-    throw new UserError(`a module's name is letters, digits, ".", "-" and "_"; ${JSON.stringify(name)} given`);
-  for (const key of functions)
-    if (key === 'state' || key === 'destroy' || key === '__proto__')
-      throw new UserError(`a function of a web module cannot be called ${key}; name it otherwise`);
 }

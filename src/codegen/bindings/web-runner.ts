@@ -53,7 +53,7 @@ async function guarded(device, work) {
   }
 }
 
-export async function load(device, { weights: source = new URL('./' + name + '.bin', import.meta.url), onProgress } = {}) {
+export async function load(device, { weights: source = beside(), onProgress } = {}) {
   for (const [limit, needed] of Object.entries(limits))
     if (device.limits[limit] < needed) throw new RangeError(name + ' needs ' + limit + ' ' + needed + ', this device has ' + device.limits[limit] + '; ask for more in requestDevice({ requiredLimits })');
   let lost = null;

@@ -1,6 +1,7 @@
 // Functions as a web module: compiled for any WebGPU device, their first states and constants as one file of weights.
 
-import { expectWebNames, printWebModule, printWebTypings } from '../../codegen/bindings/web-module.ts';
+import { expectModuleNames, expectValueNames, type ModuleInterface } from '../../codegen/bindings/module-interface.ts';
+import { printWebModule } from '../../codegen/bindings/web-module.ts';
 import type { Place } from '../../codegen/wgsl/bindings.ts';
 import { deviceBytes, printWgsl, type WgslProgram } from '../../codegen/wgsl/program.ts';
 import { UserError } from '../../ir/errors.ts';
@@ -21,14 +22,15 @@ export type KnownStates = (name: string) => TypedArray | undefined;
 
 export interface WebModule {
   readonly code: string;
-  readonly typings: string;
+  /** What its users see of it. */
+  readonly facade: ModuleInterface;
   readonly weights: Uint8Array<ArrayBuffer>;
   /** By the names of the functions. */
   readonly programs: Readonly<Record<string, WgslProgram>>;
 }
 
 /**
- * The text, typings and weights of a module with these functions. States that one of them updates stay on the device,
+ * The text and weights of a module with these functions. States that one of them updates stay on the device,
  * common to all; the others become constants. Throws UserError for names that cannot be, LimitationError for dtypes that
  * WGSL lacks.
  */
@@ -37,7 +39,7 @@ export async function webModule(
   definitions: Readonly<Record<string, Definition>>,
   known: KnownStates = () => undefined,
 ): Promise<WebModule> {
-  expectWebNames(name, Object.keys(definitions));
+  expectModuleNames(name, Object.keys(definitions));
   const states = new SharedStates(Object.values(definitions), known);
   const functions: Record<string, WgslProgram> = {};
   for (const [key, { func }] of Object.entries(definitions)) {
@@ -48,6 +50,11 @@ export async function webModule(
       states.place(state),
     );
   }
+  const kept = new Map(
+    Object.values(functions).flatMap((program) => program.states.map((value) => [value.name, value])),
+  );
+  const facade = { name, target: 'wgsl', functions, states: [...kept.values()] } as const;
+  expectValueNames(facade);
   const stateBlocks: Record<string, number> = states.bytes === 0 ? {} : { [states.block]: states.bytes };
   const { bytes, contents } = weightsFile(functions, states);
   const parts = {
@@ -60,7 +67,7 @@ export async function webModule(
   };
   return {
     code: printWebModule(parts),
-    typings: printWebTypings(name, functions),
+    facade: { ...facade, weightBytes: bytes.length },
     weights: bytes,
     programs: functions,
   };
