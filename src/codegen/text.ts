@@ -34,10 +34,13 @@ export function indexText(
     else text += coefficient < 0 ? ` - ${product}` : ` + ${product}`;
   }
   if (text === '') return index.constant > 0 ? printInteger(index.constant) : String(index.constant);
-  if (index.constant === 0) return text;
-  return index.constant > 0
-    ? `${text} + ${printInteger(index.constant)}`
-    : `${text} - ${printInteger(-index.constant)}`;
+  return text + constantText(index.constant, printInteger);
+}
+
+/** What adds a constant to a sum. */
+export function constantText(constant: number, printInteger: (value: number) => string): string {
+  if (constant === 0) return '';
+  return constant > 0 ? ` + ${printInteger(constant)}` : ` - ${printInteger(-constant)}`;
 }
 
 /** The text itself where it can stand beside an operator, else in parentheses. */

@@ -5,7 +5,7 @@ import { toHalfBits } from '../../ir/half.ts';
 import { type Atom, boundsOf, type IndexExpr } from '../../ir/index-expr.ts';
 import { type Buffer, type Expr, lanesOf, type ScalarOp } from '../../ir/kernel.ts';
 import { type DType, isFloat } from '../../ir/types.ts';
-import { asOperand, floatText, indexText, infixOperators, shortestFloat } from '../text.ts';
+import { asOperand, constantText, floatText, indexText, infixOperators, shortestFloat } from '../text.ts';
 import { mathHelpers } from './math/index.ts';
 import type { Namer } from './names.ts';
 
@@ -17,7 +17,13 @@ export interface Scope {
   readonly vectors: Map<string, { dtype: DType; lanes: number }>;
   /** How a size stands in the text: an extent, a stride, a divisor. Default: as it is. */
   readonly size?: (value: number) => string;
+  /** Names of sums of indices that stand before the lines that use them, by `sumKey`. */
+  readonly bases?: ReadonlyMap<string, string>;
 }
+
+/** Equal for indices that are equal but for their constants. */
+export const sumKey = ({ terms }: IndexExpr, scope: Scope): string =>
+  printIndex({ terms, constant: 0 }, { ...scope, size: String, bases: new Map() });
 
 export const sizeText = (value: number, { size = String }: Scope): string => size(value);
 
@@ -46,16 +52,20 @@ export function typeOf(dtype: DType, lanes: number, scope: Scope): string {
 
 /** The macro that reads lanes of a vector type from memory. */
 export const loadOf = (type: string): string => type.toUpperCase();
+/** The macro that has lanes of a vector type in memory stand on the left of an assignment. */
+export const placeOf = (type: string): string => `${loadOf(type)}_AT`;
 
 export function bufferName(buffer: Buffer, scope: Scope): string {
   return scope.namer.nameOf(buffer, buffer.name);
 }
 
 export function printIndex(index: IndexExpr, scope: Scope): string {
+  const base = index.terms.length > 1 && scope.bases?.size ? scope.bases.get(sumKey(index, scope)) : undefined;
+  if (base !== undefined) return base + constantText(index.constant, (value) => sizeText(value, scope));
   const converted = convertedBySum(index);
   return indexText(
     index,
-    (atom) => (atom === converted?.atom ? operand(converted.expr, scope) : printAtom(atom, scope)),
+    (atom) => (atom === converted?.atom ? operand(converted.expr, scope) : printFactor(atom, scope)),
     (value) => sizeText(value, scope),
   );
 }
@@ -71,7 +81,8 @@ function convertedBySum({ terms }: IndexExpr): { atom: Atom; expr: Expr } | null
     : null;
 }
 
-function printAtom(atom: Atom, scope: Scope): string {
+/** An atom that stands first in a product, where C takes what is left of an operator together. */
+function printFactor(atom: Atom, scope: Scope): string {
   switch (atom.kind) {
     case 'axis':
       return scope.namer.nameOf(atom, atom.name);
@@ -82,7 +93,7 @@ function printAtom(atom: Atom, scope: Scope): string {
       const value = printIndex(atom.value, scope);
       const isQuotient = atom.kind === 'quotient';
       if (boundsOf(atom.value).lower >= 0) {
-        return `(${/ /.test(value) ? `(${value})` : value} ${isQuotient ? '/' : '%'} ${sizeText(atom.by, scope)})`;
+        return `${/ /.test(value) ? `(${value})` : value} ${isQuotient ? '/' : '%'} ${sizeText(atom.by, scope)}`;
       }
       return `${helper(isQuotient ? 'ash_floor_div' : 'ash_floor_mod', scope)}(${value}, ${sizeText(atom.by, scope)})`;
     }

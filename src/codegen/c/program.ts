@@ -6,7 +6,7 @@ import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
 import { bytesPerElement, formatType, sizeOf } from '../../ir/types.ts';
 import { isShared } from '../../passes/team.ts';
 import { toComment } from '../names.ts';
-import { loadOf, printLiteral, type Scope, scalarType } from './expressions.ts';
+import { loadOf, placeOf, printLiteral, type Scope, scalarType } from './expressions.ts';
 import { helpersInOrder } from './helpers.ts';
 import { Namer, toIdentifier } from './names.ts';
 import { kernelKey, printKernel } from './statements.ts';
@@ -107,10 +107,11 @@ export function vectorTypes(vectors: Scope['vectors']): string[] {
     const bytes = bytesPerElement[dtype] * lanes;
     const type = scalarType(dtype);
     return [
-      `/* ${lanes} lanes of ${type}; ash_${name}_at is the same in memory, aligned as its elements are, and is read from its first. */`,
+      `/* ${lanes} lanes of ${type}; ash_${name}_at is the same in memory, aligned as its elements are, and is read and written at its first. */`,
       `typedef ${type} ash_${name} __attribute__((vector_size(${bytes})));`,
       `typedef ${type} ash_${name}_at __attribute__((vector_size(${bytes}), aligned(${bytesPerElement[dtype]}), may_alias));`,
       `#define ${loadOf(`ash_${name}`)}(first) ((ash_${name})*(const ash_${name}_at *)&(first))`,
+      `#define ${placeOf(`ash_${name}`)}(first) (*(ash_${name}_at *)&(first))`,
     ].join('\n');
   });
 }

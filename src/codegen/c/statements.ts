@@ -4,7 +4,18 @@ import { InternalError } from '../../ir/errors.ts';
 import type { Kernel, Local, Monoid, Stmt } from '../../ir/kernel.ts';
 import { isShared } from '../../passes/team.ts';
 import { describeKernel } from '../names.ts';
-import { bufferName, printExpr, printIndex, type Scope, scalarType, sizeText, typeOf } from './expressions.ts';
+import { basesOf } from './bases.ts';
+import {
+  bufferName,
+  placeOf,
+  printExpr,
+  printIndex,
+  type Scope,
+  scalarType,
+  sizeText,
+  sumKey,
+  typeOf,
+} from './expressions.ts';
 import { Namer } from './names.ts';
 import { tasksHead } from './team.ts';
 
@@ -85,20 +96,35 @@ function signature(kernel: Kernel, scope: Scope, sizes: readonly string[] = []):
 /** Characters of a line that holds several declarations. */
 const lineWidth = 120;
 
-/** Accumulators of one type that stand together share lines. */
-export function printBlock(body: readonly Stmt[], scope: Scope, depth: number): string[] {
+/** Sums of indices that are used often are named first. Declarations of one type that stand together share lines. */
+export function printBlock(body: readonly Stmt[], outer: Scope, depth: number): string[] {
+  const names = new Map(outer.bases);
+  const scope = { ...outer, bases: names };
+  const bases = basesOf(body, (index) => sumKey(index, scope)).filter(({ key }) => !names.has(key));
   const lines: string[] = [];
   let declared: string | null = null;
   for (const stmt of body) {
+    for (const { key, index } of bases.filter(({ before }) => before === stmt)) {
+      const sum = printIndex(index, scope);
+      names.set(key, scope.namer.fresh('base'));
+      lines.push(`${indent(depth)}const ash_index ${names.get(key)!} = ${sum};`);
+      declared = null;
+    }
     const printed = printStmt(stmt, scope, depth);
-    const begin: string | null =
-      stmt.kind === 'accumulator' ? `${indent(depth)}${typeOf(stmt.local.dtype, stmt.local.lanes, scope)} ` : null;
+    const type = sharedType(stmt, scope);
+    const begin = type === null ? null : `${indent(depth)}${type} `;
     const joined = begin === null ? '' : `${lines.at(-1)?.slice(0, -1)}, ${printed[0]!.slice(begin.length)}`;
     if (begin !== null && begin === declared && joined.length <= lineWidth) lines[lines.length - 1] = joined;
     else lines.push(...printed);
     declared = begin;
   }
   return lines;
+}
+
+/** The type of a declaration that may share its line: of accumulators, and of vectors, which come in rows. */
+function sharedType(stmt: Stmt, scope: Scope): string | null {
+  if (stmt.kind !== 'accumulator' && (stmt.kind !== 'let' || stmt.local.lanes === 1)) return null;
+  return `${stmt.kind === 'let' ? 'const ' : ''}${typeOf(stmt.local.dtype, stmt.local.lanes, scope)}`;
 }
 
 const indent = (depth: number): string => '  '.repeat(depth);
@@ -165,7 +191,7 @@ function printTarget({ buffer, offset, value }: Extract<Stmt, { kind: 'store' }>
   const name = `${bufferName(buffer, scope)}[${printIndex(offset, scope)}]`;
   const lanes =
     value.kind === 'local' ? value.local.lanes : value.kind === 'load' || value.kind === 'splat' ? value.lanes : 1;
-  return lanes === 1 ? name : `*(${typeOf(buffer.dtype, lanes, scope)}_at *)&${name}`;
+  return lanes === 1 ? name : `${placeOf(typeOf(buffer.dtype, lanes, scope))}(${name})`;
 }
 
 /** `target = target ⊕ value` for floats and vectors as an operator; integers by the helper that wraps. */

@@ -24,6 +24,8 @@ export interface Variant {
 }
 
 const suffixOf = (cpu: CpuName): string => cpu.replaceAll('-', '_');
+/** In names that stand in most lines. */
+const shortOf = (cpu: CpuName): string => suffixOf(cpu).replace('x86_64_', '');
 /** Defined where a variant is compiled; by a caller's flags, where it is to be the only one. */
 const macroOf = (cpu: CpuName): string => `ASH_CPU_${suffixOf(cpu).toUpperCase()}`;
 
@@ -137,7 +139,7 @@ class VariantKernels {
   /** Adds a kernel to the texts of its variant; returns its name. */
   #define(kernel: Kernel, cpu: CpuName, texts: string[]): string {
     const { family, sizes, isCommon } = this.#familyOf(kernel, cpu);
-    const name = this.#names.fresh(`kernel_${kernel.name}_${suffixOf(cpu)}`);
+    const name = this.#names.fresh(`kernel_${kernel.name}_${shortOf(cpu)}`);
     if (family.members.length === 1) {
       texts.push(printKernel(kernel, name, this.scope));
       return name;
@@ -149,8 +151,8 @@ class VariantKernels {
   }
 
   #defineBody(kernel: Kernel, family: Family, cpu: CpuName | null, texts: string[]): Family['body'] & object {
-    const name = this.#names.fresh(`body_${kernel.name}${cpu === null ? '' : `_${suffixOf(cpu)}`}`);
-    const sizes = Array.from({ length: countOf(family) }, (_, i) => `size${i}`);
+    const name = this.#names.fresh(`body_${kernel.name}${cpu === null ? '' : `_${shortOf(cpu)}`}`);
+    const sizes = Array.from({ length: countOf(family) }, (_, i) => `n${i}`);
     const nameOf = (place: number): string | null => sizes[family.places[place]!] ?? null;
     texts.push(printBody(kernel, name, this.scope, nameOf, sizes));
     return { name, described: describeKernel(kernel) };
