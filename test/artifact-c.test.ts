@@ -75,7 +75,7 @@ describe.each(compilers)('the digits network, compiled by %s', (compiler) => {
     expect(run(beside, [join(mapped, 'digits.weights'), image]).stdout).toBe(stdout);
   });
 
-  it.each(['c++11', 'c++17'])('answers when called from %s', (standard) => {
+  it.runIf(hasTool(plusPlus(compiler))).each(['c++11', 'c++17'])('answers when called from %s', (standard) => {
     const source = join(mapped, 'caller.cpp');
     writeFileSync(source, cppCaller);
     execFileSync(compiler, ['-std=c11', '-O1', '-c', 'digits.c', '-o', 'digits.o'], { cwd: mapped });
@@ -87,19 +87,20 @@ describe.each(compilers)('the digits network, compiled by %s', (compiler) => {
   });
 });
 
-it('answers without vector extensions, OpenMP and _Pragma: the digits network, compiled by tcc', async () => {
-  if (!hasTool('tcc')) return;
-  const directory = join(folder, 'tcc');
-  await exportC(digits(), { directory, weights: 'file', cpu: 'scalar' });
-  const binary = build(directory, 'tcc', ['-Wall'], ['main.c', 'digits.c'], 'example');
-  const { stdout, stderr, status } = run(binary, [join(directory, 'digits.weights'), writeImage(folder)]);
-  expect(stderr).toBe('');
-  expect(status).toBe(0);
-  expectDigits(stdout);
-});
+it.runIf(hasTool('tcc'))(
+  'answers without vector extensions, OpenMP and _Pragma: the digits network, compiled by tcc',
+  async () => {
+    const directory = join(folder, 'tcc');
+    await exportC(digits(), { directory, weights: 'file', cpu: 'scalar' });
+    const binary = build(directory, 'tcc', ['-Wall'], ['main.c', 'digits.c'], 'example');
+    const { stdout, stderr, status } = run(binary, [join(directory, 'digits.weights'), writeImage(folder)]);
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    expectDigits(stdout);
+  },
+);
 
-it('fits into 110 KB as a static executable beside its weights', async () => {
-  if (!hasTool('musl-gcc')) return;
+it.runIf(hasTool('musl-gcc'))('fits into 110 KB as a static executable beside its weights', async () => {
   const directory = join(folder, 'static');
   await exportC(digits(), { directory, weights: 'file' });
   const binary = build(directory, 'musl-gcc', ['-std=c11', '-O2', '-static', '-s'], ['main.c', 'digits.c'], 'example');
@@ -354,8 +355,9 @@ describe('names', () => {
     for (const compiler of compilers) {
       const binary = build(directory, compiler, ['-std=c11', ...strict], ['main.c', code], 'hostile');
       expect(run(binary).status).toBe(0);
-      execFileSync(plusPlus(compiler), ['-std=c++17', ...strict, '-fsyntax-only', '-x', 'c++', header]);
     }
+    for (const compiler of compilers.map(plusPlus).filter(hasTool))
+      execFileSync(compiler, ['-std=c++17', ...strict, '-fsyntax-only', '-x', 'c++', header]);
   });
 
   it('of artifacts hide no header, library or target', () => {
@@ -399,8 +401,7 @@ await exportC(digits(), { directory: '.', weights: 'file', cpu: 'plain' });
     expect(readdirSync(other).length).toBe(10);
   });
 
-  it('builds with CMake', () => {
-    if (!hasTool('cmake')) return;
+  it.runIf(hasTool('cmake'))('builds with CMake', () => {
     const built = join(folder, 'cmake');
     execFileSync('cmake', ['-S', mapped, '-B', built], { stdio: 'pipe' });
     execFileSync('cmake', ['--build', built], { stdio: 'pipe' });

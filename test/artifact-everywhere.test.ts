@@ -28,6 +28,7 @@ import {
 } from './helpers/artifact.ts';
 import { browserPath, openBrowser } from './helpers/browser.ts';
 import { expectClose } from './helpers/close.ts';
+import { hasTool } from './helpers/tools.ts';
 
 interface Answer {
   readonly label: ArrayLike<number>;
@@ -96,7 +97,7 @@ describe('C, compiled once', () => {
     expectAnswers(answersOf(build(at('c'), 'gcc', ['-std=c11', '-O1'], ['main.c', 'digits.o'], 'example')), expected);
   });
 
-  it('answers from C++', () => {
+  it.runIf(hasTool('g++'))('answers from C++', () => {
     writeFileSync(at('c', 'caller.cpp'), cppCaller);
     expectAnswers(answersOf(build(at('c'), 'g++', ['-std=c++17'], ['caller.cpp', 'digits.o'], 'caller')), expected);
   });

@@ -110,9 +110,14 @@ describe.skipIf(typeof device === 'string')(titleOf('models on WebGPU', device),
     const { z } = await run({ x, y });
     for (let at = 0; at < m * n; at += 997) {
       const [row, column] = [Math.floor(at / n), at % n];
-      let sum = 0;
-      for (let i = 0; i < k; i++) sum += x[row * k + i]! * y[i * n + column]!;
-      expect(Math.abs((z as Float32Array)[at]! - sum)).toBeLessThan(2e-5);
+      let [sum, sizes] = [0, 0];
+      for (let i = 0; i < k; i++) {
+        const product = x[row * k + i]! * y[i * n + column]!;
+        sum += product;
+        sizes += Math.abs(product);
+      }
+      // Every addition, in any order, rounds by half a unit of what is summed so far at most.
+      expect(Math.abs((z as Float32Array)[at]! - sum)).toBeLessThan(k * 2 ** -24 * sizes);
     }
     run.destroy();
   });

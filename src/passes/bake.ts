@@ -9,7 +9,7 @@ import { sizeOf } from '../ir/types.ts';
 
 /** What runs the kernels of a preparation: the interpreter, or a target that needs no compiler. */
 export interface Baker<Memory extends ArrayLike<number>> {
-  /** Memory of its own for a buffer: with its elements, where it has any, one of which stands for all; else zeros. */
+  /** Memory for a buffer alone: a copy of its elements, a single one repeated; zeros for a buffer that a kernel fills. */
   hold(buffer: ProgramBuffer): Memory;
   /** Runs a kernel on memory in the order of its parameters. */
   run(kernel: Kernel, memory: readonly Memory[]): void;

@@ -1,21 +1,12 @@
 // Inputs for functions in tests: seeded, of the type of each parameter, in an example's domain.
 
+import { seeded } from '../../src/cli/arrays.ts';
 import type { Func } from '../../src/ir/graph.ts';
 import { roundToHalf } from '../../src/ir/half.ts';
 import type { NdArray } from '../../src/ir/ndarray.ts';
 import { isFloat, sizeOf, type TensorType } from '../../src/ir/types.ts';
 
-/** A generator of numbers in [0, 1): a 32-bit mixed counter (Steele, Lea, Flood, OOPSLA 2014). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x9e3779b9) >>> 0;
-    let z = state;
-    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
-    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
-    return ((z ^ (z >>> 15)) >>> 0) / 2 ** 32;
-  };
-}
+export { seeded };
 
 export function sample(
   type: TensorType,

@@ -33,7 +33,7 @@ const wholeNumbers: readonly CaseName[] = ['random', 'zeros', 'ones'];
 
 const sign = (random: () => number): number => (random() < 0.5 ? -1 : 1);
 
-/** The cases that are wanted; such that differ in floats only are left out where no input has any. */
+/** The cases that are wanted; without floats among the inputs, only those that whole numbers can differ in. */
 export function casesFor(func: Func, seed: number, wanted: readonly CaseName[]): Case[] {
   const inputs = func.parameters.filter(({ role }) => role === 'input');
   const checks = inputChecks(func);

@@ -1,7 +1,8 @@
 // What stands in an exported folder beside the code: a CMake project, an example of a caller, and a page that explains both.
 
 import { formatType, sizeOf } from '../../ir/types.ts';
-import { type ArtifactInterface, type Member, memoryTypes, runParameterList } from '../c/artifact-header.ts';
+import { type ArtifactInterface, type Member, runParameterList } from '../c/artifact-header.ts';
+import { scalarType } from '../c/expressions.ts';
 import { weightAlignment } from '../c/weights.ts';
 import { toComment } from '../names.ts';
 import type { Manifest } from './manifest.ts';
@@ -47,7 +48,7 @@ const shownAs = (dtype: string): readonly [string, string] => {
 };
 
 const arrayOf = (kind: string, { identifier, buffer: { type } }: Member): string =>
-  `  static ${memoryTypes[type.dtype]} ${kind}_${identifier}[${Math.max(1, sizeOf(type.shape))}];`;
+  `  static ${scalarType(type.dtype)} ${kind}_${identifier}[${Math.max(1, sizeOf(type.shape))}];`;
 
 /** A program that runs the function once on zeros, or on what files hold, and prints what it gives. */
 export function exampleMain(parts: ArtifactInterface): string {
@@ -187,7 +188,7 @@ export function readme(parts: ArtifactInterface, { processors = [] }: Manifest, 
   const rows = (kind: string, list: readonly Member[]): string[] =>
     list.map(
       ({ identifier, buffer: { name: given, type } }) =>
-        `| ${kind} | \`${identifier}\` | ${inCode(given)} | \`${memoryTypes[type.dtype]}\` | ${type.shape.join(' × ') || 'one number'} |`,
+        `| ${kind} | \`${identifier}\` | ${inCode(given)} | \`${scalarType(type.dtype)}\` | ${type.shape.join(' × ') || 'one number'} |`,
     );
   const passed = runParameterList(parts).map((parameter) => parameter.split(/[ *]/).at(-1)!);
   const files = [

@@ -1,24 +1,12 @@
 // The header of an exported program: what a C or C++ caller sees, and all that it must know.
 
 import type { Program, ProgramBuffer } from '../../ir/program.ts';
-import { type DType, formatType } from '../../ir/types.ts';
+import { formatType } from '../../ir/types.ts';
 import { toComment } from '../names.ts';
+import { scalarType } from './expressions.ts';
 import { Namer } from './names.ts';
 import { printStatuses } from './status.ts';
 import { type BoundWeights, weightAlignment } from './weights.ts';
-
-/** C's type of an element in memory. */
-export const memoryTypes: Readonly<Record<DType, string>> = {
-  f32: 'float',
-  f64: 'double',
-  f16: 'uint16_t',
-  i8: 'int8_t',
-  u8: 'uint8_t',
-  i32: 'int32_t',
-  u32: 'uint32_t',
-  i64: 'int64_t',
-  bool: 'uint8_t',
-};
 
 /** The workspace begins at a cache line. */
 export const workspaceAlignment = 64;
@@ -72,7 +60,7 @@ const members = (name: string, kind: string, list: readonly Member[], constant: 
   if (list.length === 0) return [];
   const rows = list.map(
     ({ identifier, buffer: { name: given, type } }) =>
-      `  ${constant ? 'const ' : ''}${memoryTypes[type.dtype]} *${identifier}; /* ${toComment(given)}: ${formatType(type)} */`,
+      `  ${constant ? 'const ' : ''}${scalarType(type.dtype)} *${identifier}; /* ${toComment(given)}: ${formatType(type)} */`,
   );
   return [`/* ${says} */\ntypedef struct {\n${rows.join('\n')}\n} ${name}_${kind};`];
 };

@@ -39,6 +39,7 @@ const scalarTypes: Readonly<Record<DType, string>> = {
   bool: 'uint8_t',
 };
 
+/** C's type of an element in memory. */
 export function scalarType(dtype: DType): string {
   return scalarTypes[dtype];
 }

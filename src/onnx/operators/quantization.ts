@@ -135,17 +135,15 @@ function scaleOf(scale: OnnxValue, axis: number, rank: number): AnyTensor {
   return tensor.reshape(wholeRange(rank).map((i) => (i === axis ? own[0]! : 1)));
 }
 
+/** a, its scale and zero point, those of b, and the result's scale and zero point. */
+function quantizedOperands(node: NodeContext) {
+  const x = [node.input(0), node.input(1), node.input(2)] as const;
+  const y = [node.input(3), node.input(4), node.input(5)] as const;
+  return [...x, ...y, node.input(6), node.input(7)] as const;
+}
+
 const quantizedMatMul: Operator = (node) => {
-  const [a, aScale, aZero, b, bScale, bZero, yScale, yZero] = wholeRange(8).map((i) => node.input(i)) as [
-    OnnxValue,
-    OnnxValue,
-    OnnxValue,
-    OnnxValue,
-    OnnxValue,
-    OnnxValue,
-    OnnxValue,
-    OnnxValue,
-  ];
+  const [a, aScale, aZero, b, bScale, bZero, yScale, yZero] = quantizedOperands(node);
   const sums = productOf(node, a, b, [aZero, bZero]);
   const rank = sums.rank;
   const scales = [
@@ -157,16 +155,7 @@ const quantizedMatMul: Operator = (node) => {
 };
 
 const quantizedConv: Operator = (node) => {
-  const [x, xScale, xZero, w, wScale, wZero, yScale, yZero] = wholeRange(8).map((i) => node.input(i)) as [
-    OnnxValue,
-    OnnxValue,
-    OnnxValue,
-    OnnxValue,
-    OnnxValue,
-    OnnxValue,
-    OnnxValue,
-    OnnxValue,
-  ];
+  const [x, xScale, xZero, w, wScale, wZero, yScale, yZero] = quantizedOperands(node);
   const sums = convolved(node, centred(x, xZero, 1), centred(w, wZero, 0));
   const bias = node.optional(8);
   const rank = sums.rank;
