@@ -52,7 +52,9 @@ describe('the walk from model to shipped artifact', () => {
       timeout: 120_000,
       env: { ...process.env, ASHLAR_TARGET: '', PATH: `${join(ashlar.folder, 'bin')}:${process.env.PATH}` },
     });
-    expect(stderr.replace(/^target wgsl is left out: .*\n/m, '')).toBe('');
+    // Without a driver Dawn itself says so, before the command does.
+    const own = stderr.replace(/^Warning: Couldn't load Vulkan[\s\S]*?\n\n+/, '');
+    expect(own.replace(/^target wgsl is left out: .*\n/m, '')).toBe('');
     expect(status).toBe(0);
   });
 
