@@ -99,6 +99,11 @@ function expectWithin(elements: Float64Array, low: number, high: number, reached
 }
 
 describe('plain initializers', () => {
+  it('fill tens of millions of elements at eight bytes each', () => {
+    const zeros = variable('zeros', [9216, 4096]).initial();
+    expect([zeros.length, (zeros as Float64Array).byteLength]).toEqual([9216 * 4096, 8 * 9216 * 4096]);
+  });
+
   it('zeros, ones and constant fill', () => {
     const first = (initial: Initializer) => Array.from(variable('v', [2, 2], { initial }).initial());
     expect(first(initializers.zeros())).toEqual([0, 0, 0, 0]);

@@ -31,7 +31,7 @@ describe('dense', () => {
       ['dense1.bias', [2], true],
     ]);
     expect(described(nn.dense(3, 2, { bias: false, name: 'last' }))).toEqual([['last.weight', [3, 2], true]]);
-    expect(nn.dense(3, 2).variables[1]!.initial()).toEqual([0, 0]);
+    expect(Array.from(nn.dense(3, 2).variables[1]!.initial())).toEqual([0, 0]);
   });
 
   it('refuses another number of inputs by the name of its weight, and sizes that are no whole numbers', () => {

@@ -75,7 +75,8 @@ export class Variable<S extends Shape = Shape, D extends DType = DType> extends 
     const size = sizeOf(this.type.shape);
     const given =
       typeof this.#initial === 'function' ? this.#initial(this.type.shape, this.type.dtype) : (this.#initial ?? 0);
-    if (typeof given === 'number') return new Array<number>(size).fill(given);
+    // Not an Array, which at tens of millions of elements becomes a table of them in V8: seconds and gigabytes.
+    if (typeof given === 'number') return new Float64Array(size).fill(given);
     if (given.length !== size)
       throw new UserError(
         `variable ${this.name} is ${formatType(this.type)}: ${size} first elements expected, ${given.length} given`,

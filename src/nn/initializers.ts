@@ -15,14 +15,16 @@ export function fansOf(shape: readonly number[]): [number, number] {
   return [shape[1]! * taps, shape[0]! * taps];
 }
 
-function drawn(
-  seed: number | undefined,
-  draw: (random: RandomStream, shape: readonly number[]) => number,
-): Initializer {
+/** A number at a time for a weight of `shape`. */
+type Draw = (random: RandomStream, shape: readonly number[]) => () => number;
+
+function drawn(seed: number | undefined, draw: Draw): Initializer {
   const fixed = seedOr(seed);
   return (shape) => {
-    const random = randomStream(fixed);
-    return Float32Array.from({ length: sizeOf(shape) }, () => draw(random, shape));
+    const next = draw(randomStream(fixed), shape);
+    const elements = new Float32Array(sizeOf(shape));
+    for (let i = 0; i < elements.length; i++) elements[i] = next();
+    return elements;
   };
 }
 
@@ -34,35 +36,38 @@ export const constant =
     value;
 /** Uniform in [low, high), then rounded to f32. */
 export const uniform = (low = -0.05, high = 0.05, seed?: number): Initializer =>
-  drawn(seed, (random) => low + (high - low) * random.uniform());
+  drawn(seed, (random) => () => low + (high - low) * random.uniform());
 export const normal = (mean = 0, deviation = 0.05, seed?: number): Initializer =>
-  drawn(seed, (random) => mean + deviation * random.normal());
+  drawn(seed, (random) => () => mean + deviation * random.normal());
 /** Normal, drawn again beyond two deviations. */
 export const truncatedNormal = (mean = 0, deviation = 0.05, seed?: number): Initializer =>
-  drawn(seed, (random) => {
+  drawn(seed, (random) => () => {
     let value = random.normal();
     while (Math.abs(value) > 2) value = random.normal();
     return mean + deviation * value;
   });
 
+const uniformWithin = (bound: number, random: RandomStream) => (): number => (2 * random.uniform() - 1) * bound;
+const normalOf = (deviation: number, random: RandomStream) => (): number => random.normal() * deviation;
+
 /** Uniform in ±√(6 / (fan-in + fan-out)). X. Glorot, Y. Bengio, AISTATS 2010, eq. 16. */
 export const xavierUniform = (seed?: number): Initializer =>
   drawn(seed, (random, shape) => {
     const [fanIn, fanOut] = fansOf(shape);
-    return (2 * random.uniform() - 1) * Math.sqrt(6 / (fanIn + fanOut));
+    return uniformWithin(Math.sqrt(6 / (fanIn + fanOut)), random);
   });
 /** Normal of variance 2 / (fan-in + fan-out). Glorot and Bengio 2010. */
 export const xavierNormal = (seed?: number): Initializer =>
   drawn(seed, (random, shape) => {
     const [fanIn, fanOut] = fansOf(shape);
-    return random.normal() * Math.sqrt(2 / (fanIn + fanOut));
+    return normalOf(Math.sqrt(2 / (fanIn + fanOut)), random);
   });
 /** Uniform in ±√(6 / fan-in). K. He et al., ICCV 2015, eq. 10. */
 export const heUniform = (seed?: number): Initializer =>
-  drawn(seed, (random, shape) => (2 * random.uniform() - 1) * Math.sqrt(6 / fansOf(shape)[0]));
+  drawn(seed, (random, shape) => uniformWithin(Math.sqrt(6 / fansOf(shape)[0]), random));
 /** Normal of variance 2 / fan-in. He et al. 2015, eq. 10. */
 export const heNormal = (seed?: number): Initializer =>
-  drawn(seed, (random, shape) => random.normal() * Math.sqrt(2 / fansOf(shape)[0]));
+  drawn(seed, (random, shape) => normalOf(Math.sqrt(2 / fansOf(shape)[0]), random));
 
 /** Orthonormal rows or columns, whichever are fewer, of the weight as [first axis, the rest]. A. Saxe et al., ICLR 2014. */
 export const orthogonal = (gain = 1, seed?: number): Initializer => {

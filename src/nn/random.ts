@@ -14,14 +14,18 @@ export interface RandomStream {
 export function randomStream(seed: number): RandomStream {
   const key = keyOf(seed);
   let block = 0;
-  let ready: number[] = [];
+  /** The second number of a block, until it is taken. */
+  let second: number | null = null;
   const uniform = (): number => {
-    if (ready.length === 0) {
-      const [a, b, c, d] = philox4x32([block >>> 0, Math.floor(block / 2 ** 32), 0, 0], key);
-      block++;
-      ready = [unitInterval(a, b), unitInterval(c, d)];
+    if (second !== null) {
+      const taken = second;
+      second = null;
+      return taken;
     }
-    return ready.shift()!;
+    const [a, b, c, d] = philox4x32([block >>> 0, Math.floor(block / 2 ** 32), 0, 0], key);
+    block++;
+    second = unitInterval(c, d);
+    return unitInterval(a, b);
   };
   // Box and Muller, Ann. Math. Statist. 29 (1958): 1 − u is never zero.
   const normal = (): number => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
