@@ -3,7 +3,7 @@
 // text form, verifier, evaluator, differentiation, lowering, docs, tests) walks the table.
 
 import type { Builder } from './builder.ts';
-import type { Node, Value } from './graph.ts';
+import type { Func, Node, Value } from './graph.ts';
 import type { Axis, IndexExpr } from './index-expr.ts';
 import type { Buffer, Expr, Monoid, Stmt } from './kernel.ts';
 import type { NdArray } from './ndarray.ts';
@@ -19,6 +19,30 @@ export type JvpRule<K extends OpName> =
 export type VjpRule<K extends OpName> =
   | 'zero'
   | ((b: Builder, node: Node<K>, cotangents: readonly (Value | null)[]) => readonly (Value | null)[]);
+
+/** A node's operands where some carry a new leading axis of `size` elements, at least one. */
+export interface BatchedOperands {
+  readonly values: readonly Value[];
+  /** Which of them carry the axis; the others are what they were. */
+  readonly batched: readonly boolean[];
+  readonly size: number;
+  /** A nested function on parameters of which some carry the axis; results in `carry` carry it even where they do not vary. */
+  func(callee: Func, batched: readonly boolean[], carry?: readonly boolean[]): BatchedFunc;
+}
+
+export interface BatchedFunc {
+  readonly func: Func;
+  /** Which results carry the axis. */
+  readonly batched: readonly boolean[];
+}
+
+/**
+ * The results that a node has for every index of the new axis: each with the axis in front, or of the node's own type
+ * where it is the same for all. `'never'`: the operation has no operands.
+ */
+export type BatchRule<K extends OpName> =
+  | 'never'
+  | ((b: Builder, node: Node<K>, operands: BatchedOperands) => readonly Value[]);
 
 /** What lowering offers to an operation's rule: its operands as scalars at any index. */
 export interface ElementContext {
@@ -109,6 +133,7 @@ export interface OpDef<K extends OpName> {
   ) => readonly NdArray[];
   readonly jvp: JvpRule<K>;
   readonly vjp: VjpRule<K>;
+  readonly batch: BatchRule<K>;
   readonly lowering: Lowering<K>;
   /**
    * Functions in text form for the table-walking tests: between them they reach every branch of the rules. `domain` is

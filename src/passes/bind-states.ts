@@ -5,8 +5,8 @@ import type { Builder } from '../ir/builder.ts';
 import { UserError } from '../ir/errors.ts';
 import { type Func, makeFunc, type Parameter } from '../ir/graph.ts';
 import { fromHalfBits } from '../ir/half.ts';
+import { inlineFunc } from '../ir/inline.ts';
 import { sizeOf } from '../ir/types.ts';
-import { inlineFunc } from './inline.ts';
 
 /** The elements of each state by name, row-major. */
 export type StateValues = (name: string) => ArrayLike<number>;

@@ -1,22 +1,9 @@
 // Inlining: every call becomes the nodes of its callee.
 
-import type { Func, Node, Value } from '../ir/graph.ts';
+import type { Node } from '../ir/graph.ts';
+import { inlineFunc } from '../ir/inline.ts';
 import type { Pass } from './pass.ts';
-import { mapNodes, withOperands } from './rewrite.ts';
-
-/** The results of a function applied to values, by copying its nodes. */
-export function inlineFunc(callee: Func, operands: readonly Value[]): Value[] {
-  const map = new Map<Value, Value>(callee.parameters.map(({ value }, i) => [value, operands[i]!]));
-  for (const node of callee.nodes) {
-    const made = withOperands(
-      node,
-      node.operands.map((operand) => map.get(operand)!),
-    );
-    const results = made.op === 'call' ? inlineFunc((made as Node<'call'>).attrs.callee, made.operands) : made.results;
-    for (const [i, value] of node.results.entries()) map.set(value, results[i]!);
-  }
-  return callee.results.map(({ value }) => map.get(value)!);
-}
+import { mapNodes } from './rewrite.ts';
 
 export const inlineCalls: Pass = {
   name: 'inline-calls',

@@ -3,7 +3,8 @@
 
 import type { Builder } from '../ir/builder.ts';
 import { InternalError } from '../ir/errors.ts';
-import { type Func, makeFunc, type Node, Value } from '../ir/graph.ts';
+import { type Func, makeFunc, type Node, type Value } from '../ir/graph.ts';
+import { withOperands } from '../ir/inline.ts';
 import type { OpName } from '../ir/opattrs.ts';
 import { builder } from '../ir/ops/index.ts';
 
@@ -73,12 +74,4 @@ export function mapNodes(func: Func, replace: (node: Node) => readonly Value[]):
     func.parameters,
     func.results.map((result) => ({ ...result, value: map.get(result.value) ?? result.value })),
   );
-}
-
-/** The same operation on other operands of the same types; results keep their names. */
-export function withOperands(node: Node, operands: readonly Value[]): Node {
-  const results: Value[] = [];
-  const made: Node = { ...node, operands, results };
-  for (const value of node.results) results.push(new Value(value.type, made, value.index, value.name));
-  return made;
 }

@@ -26,6 +26,7 @@ export const callOps: Pick<OpTable, 'call'> = {
     vjp: () => {
       throw new InternalError('calls are inlined before differentiation');
     },
+    batch: (b, { attrs }, { values, batched, func }) => b.call(...values, { callee: func(attrs.callee, batched).func }),
     lowering: { class: 'expanded' },
     examples: [
       {

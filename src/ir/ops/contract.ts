@@ -5,8 +5,9 @@ import type { Builder } from '../builder.ts';
 import type { Node, Value } from '../graph.ts';
 import { type Axis, axis, type IndexExpr, of } from '../index-expr.ts';
 import type { OpAttrs } from '../opattrs.ts';
-import { type ContractionForm, type OpTable, TypeMismatch } from '../optable.ts';
+import { type BatchedOperands, type ContractionForm, type OpTable, TypeMismatch } from '../optable.ts';
 import { formatType, type TensorType } from '../types.ts';
+import { fromFront, later, toFront } from './batching.ts';
 import { evaluateConv, evaluateDot } from './contract-reference.ts';
 import { convForm, dilated } from './conv-form.ts';
 import { expectDistinctAxes, expectLength, expectOperands } from './rules.ts';
@@ -118,6 +119,27 @@ function dotForm(node: Node<'dot'>): ContractionForm {
   };
 }
 
+/** A new axis of both sides is a batch axis, one of a single side a free axis of it: the other side is not repeated. */
+function batchDot(b: Builder, { attrs, operands }: Node<'dot'>, { values, batched }: BatchedOperands): Value {
+  const [lhs, rhs] = values as [Value, Value];
+  const { contract, batch } = attrs;
+  const moved = ([l, r]: typeof contract): [readonly number[], readonly number[]] => [
+    batched[0]! ? later(l) : l,
+    batched[1]! ? later(r) : r,
+  ];
+  const [lb, rb] = moved(batch);
+  if (batched[0]! && batched[1]!)
+    return b.dot(lhs, rhs, {
+      contract: moved(contract),
+      batch: [
+        [0, ...lb],
+        [0, ...rb],
+      ],
+    });
+  const before = batched[0]! ? lb.length : operands[0]!.type.shape.length - contract[0].length;
+  return toFront(b, b.dot(lhs, rhs, { contract: moved(contract), batch: [lb, rb] }), before);
+}
+
 function convType(lhs: TensorType, rhs: TensorType, attrs: OpAttrs['conv']): TensorType {
   const spatial = lhs.shape.length - 2;
   if (spatial < 0 || rhs.shape.length !== lhs.shape.length) {
@@ -208,6 +230,29 @@ function convRhsCotangent(b: Builder, { operands, attrs, results }: Node<'conv'>
   });
 }
 
+/** A new axis of images alone is more images, one of kernels alone more outputs, one of both more groups. */
+function batchConv(b: Builder, { attrs, results }: Node<'conv'>, { values, batched, size }: BatchedOperands): Value {
+  const [lhs, rhs] = values as [Value, Value];
+  const { groups } = attrs;
+  const [n, out, ...image] = results[0]!.type.shape as readonly [number, number, ...number[]];
+  const merged = (x: Value, axis: number): Value => {
+    const moved = fromFront(b, x, axis);
+    const { shape } = moved.type;
+    const product = shape[axis]! * shape[axis + 1]!;
+    return b.reshape(moved, { shape: [...shape.slice(0, axis), product, ...shape.slice(axis + 2)] });
+  };
+  if (!batched[1]!) return b.reshape(b.conv(merged(lhs, 0), rhs, attrs), { shape: [size, n, out, ...image] });
+  if (batched[0]!) {
+    const found = b.conv(merged(lhs, 1), merged(rhs, 0), { ...attrs, groups: size * groups });
+    return toFront(b, b.reshape(found, { shape: [n, size, out, ...image] }), 1);
+  }
+  const [, , inPerGroup, ...kernel] = rhs.type.shape as readonly [number, number, number, ...number[]];
+  const grouped = b.reshape(rhs, { shape: [size, groups, out / groups, inPerGroup, ...kernel] });
+  const kernels = b.reshape(fromFront(b, grouped, 1), { shape: [size * out, inPerGroup, ...kernel] });
+  const found = b.reshape(b.conv(lhs, kernels, attrs), { shape: [n, groups, size, out / groups, ...image] });
+  return b.reshape(toFront(b, found, 2), { shape: [size, n, out, ...image] });
+}
+
 const bilinearJvp =
   <K extends 'dot' | 'conv'>(apply: (b: Builder, node: Node<K>, lhs: Value, rhs: Value) => Value) =>
   (b: Builder, node: Node<K>, [s, t]: readonly (Value | null)[]): readonly (Value | null)[] => [
@@ -231,6 +276,7 @@ export const contractOps: Pick<OpTable, 'dot' | 'conv'> = {
     evaluate: ([x, y], attrs, [type]) => [evaluateDot(x!, y!, attrs, type!)],
     jvp: bilinearJvp<'dot'>((b, node, lhs, rhs) => b.dot(lhs, rhs, node.attrs)),
     vjp: (b, node, [c]) => [dotCotangent(b, node, c!, 0), dotCotangent(b, node, c!, 1)],
+    batch: (b, node, operands) => [batchDot(b, node, operands)],
     lowering: { class: 'contraction', form: dotForm },
     examples: [
       dot('f32[3,4]', 'f32[4,5]', '[[1],[0]]', '[[],[]]'),
@@ -252,6 +298,7 @@ export const contractOps: Pick<OpTable, 'dot' | 'conv'> = {
     evaluate: ([x, w], attrs, [type]) => [evaluateConv(x!, w!, attrs, type!)],
     jvp: bilinearJvp<'conv'>((b, node, lhs, rhs) => b.conv(lhs, rhs, node.attrs)),
     vjp: (b, node, [c]) => [convLhsCotangent(b, node, c!), convRhsCotangent(b, node, c!)],
+    batch: (b, node, operands) => [batchConv(b, node, operands)],
     lowering: { class: 'contraction', form: convForm },
     examples: [
       conv('1,2,5', '3,2,3', 'strides=[1], padding=[[0,0]], lhsDilation=[1], rhsDilation=[1], groups=1'),

@@ -5,6 +5,7 @@ import { castTo, choose, indexValue, literal } from '../kernel.ts';
 import { wrapToDType } from '../ndarray.ts';
 import { type OpTable, TypeMismatch } from '../optable.ts';
 import { type DType, formatType, isFloat, sameType, sizeOf } from '../types.ts';
+import { sameAttributes } from './batching.ts';
 import { expectAxis, expectOperands, tabulate } from './rules.ts';
 
 const integerRange: Readonly<Partial<Record<DType, readonly [number, number]>>> = {
@@ -41,6 +42,7 @@ export const creationOps: Pick<OpTable, 'constant' | 'iota' | 'select' | 'cast'>
     ],
     jvp: 'zero',
     vjp: 'zero',
+    batch: 'never',
     lowering: {
       class: 'element',
       cost: 'free',
@@ -68,6 +70,7 @@ export const creationOps: Pick<OpTable, 'constant' | 'iota' | 'select' | 'cast'>
     evaluate: (_operands, { axis }, [type]) => [tabulate(type!, (index) => index[axis]!)],
     jvp: 'zero',
     vjp: 'zero',
+    batch: 'never',
     lowering: {
       class: 'element',
       cost: 'free',
@@ -113,6 +116,7 @@ export const creationOps: Pick<OpTable, 'constant' | 'iota' | 'select' | 'cast'>
       const zero = b.like(c!, 0);
       return [null, b.select(operands[0]!, c!, zero), b.select(operands[0]!, zero, c!)];
     },
+    batch: sameAttributes,
     lowering: {
       class: 'element',
       cost: 'cheap',
@@ -138,6 +142,7 @@ export const creationOps: Pick<OpTable, 'constant' | 'iota' | 'select' | 'cast'>
     vjp: (b, { operands }, [c]) => [
       isFloat(operands[0]!.type.dtype) && isFloat(c!.type.dtype) ? b.castTo(c!, operands[0]!.type.dtype) : null,
     ],
+    batch: sameAttributes,
     lowering: {
       class: 'element',
       cost: 'cheap',

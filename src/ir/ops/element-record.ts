@@ -6,6 +6,7 @@ import type { Expr } from '../kernel.ts';
 import type { BinaryOp, UnaryOp } from '../opattrs.ts';
 import { type OpDef, type OpExample, TypeMismatch } from '../optable.ts';
 import { type DType, formatType, isFloat, isInteger, sameShape, type TensorType } from '../types.ts';
+import { sameAttributes } from './batching.ts';
 import { expectOperands, refuse, tabulate } from './rules.ts';
 
 type DTypeClass = 'float' | 'number' | 'integer' | 'bits' | 'any';
@@ -60,6 +61,7 @@ export function unary(name: string, record: UnaryRecord): OpDef<UnaryOp> {
     evaluate: ([x], _attrs, [type]) => [tabulate(type!, (_index, at) => record.evaluate(x!.data[at]!, x!.type.dtype))],
     jvp: derivative === 'zero' ? 'zero' : (b, node, [t]) => [scale(b, node, t)],
     vjp: derivative === 'zero' ? 'zero' : (b, node, [c]) => [scale(b, node, c)],
+    batch: sameAttributes,
     lowering: {
       class: 'element',
       cost: record.free === true ? 'free' : record.cheap === true ? 'cheap' : 'expensive',
@@ -121,6 +123,7 @@ export function binary(name: string, record: BinaryRecord): OpDef<BinaryOp> {
     jvp:
       derivatives === 'zero' ? 'zero' : (b, node, [s, t]) => [b.addMaybe(scale(b, node, 0, s), scale(b, node, 1, t))],
     vjp: derivatives === 'zero' ? 'zero' : (b, node, [c]) => [scale(b, node, 0, c), scale(b, node, 1, c)],
+    batch: sameAttributes,
     lowering: {
       class: 'element',
       cost: record.expensive === true ? 'expensive' : 'cheap',

@@ -5,6 +5,7 @@ import { type Axis, add, flatten, type IndexExpr, axis as makeAxis, multiply, of
 import { apply, castTo, choose, type Expr, indexValue, type Local, literal, type Stmt } from '../kernel.ts';
 import { type NestContext, type OpTable, TypeMismatch } from '../optable.ts';
 import { formatType, isFloat, isInteger, type Shape, sizeOf, type TensorType } from '../types.ts';
+import { allCarried, carried, oneAxisDeeper, sameAttributes, toFront } from './batching.ts';
 import { putAlong, takeAlong } from './reduce.ts';
 import { expectAxis, expectOperands, forEachIndex, offsetOf, tabulate } from './rules.ts';
 
@@ -290,6 +291,13 @@ export const indexingOps: Pick<OpTable, 'gather' | 'scatterAdd' | 'sort' | 'topk
       const clamped = b.min(b.max(i, b.like(i, 0)), b.like(i, x.type.shape[attrs.axis]! - 1));
       return [b.scatterAdd(b.like(x, 0), clamped, c!, attrs), null];
     },
+    batch: (b, { attrs }, given) => {
+      const { axis, batch } = attrs;
+      const [x, i] = given.values as [Value, Value];
+      if (batch > 0 || (given.batched[0]! && given.batched[1]!))
+        return [b.gather(carried(b, given, 0), carried(b, given, 1), { axis: axis + 1, batch: batch + 1 })];
+      return [given.batched[0]! ? b.gather(x, i, { axis: axis + 1, batch }) : toFront(b, b.gather(x, i, attrs), axis)];
+    },
     lowering: {
       class: 'element',
       cost: 'cheap',
@@ -345,6 +353,15 @@ export const indexingOps: Pick<OpTable, 'gather' | 'scatterAdd' | 'sort' | 'topk
       const taken = b.gather(c!, i, attrs);
       return [c!, null, b.select(b.broadcast(kept, { shape, axes }), taken, b.like(taken, 0))];
     },
+    batch: (b, { attrs: { axis, batch } }, given) => {
+      const shared = !given.batched[1] && batch === 0;
+      const [operand, indices, updates] = allCarried(b, given) as [Value, Value, Value];
+      return [
+        shared
+          ? b.scatterAdd(operand, given.values[1]!, updates, { axis: axis + 1, batch })
+          : b.scatterAdd(operand, indices, updates, { axis: axis + 1, batch: batch + 1 }),
+      ];
+    },
     lowering: { class: 'nest', nest: scatterNest },
     examples: [
       scatterText('4,3', '5', '5,3', 'axis=0, batch=0'),
@@ -365,6 +382,7 @@ export const indexingOps: Pick<OpTable, 'gather' | 'scatterAdd' | 'sort' | 'topk
     evaluate: ([x], { axis, descending }, results) => evaluateSorted(x!, axis, descending, results),
     jvp: (b, { attrs, results }, [t]) => [t ? takeAlong(b, t, results[1]!, attrs.axis) : null, null],
     vjp: (b, { attrs, results }, [c]) => [c ? putAlong(b, c.type.shape, c, results[1]!, attrs.axis) : null],
+    batch: oneAxisDeeper(({ attrs }) => ({ ...attrs, axis: attrs.axis + 1 })),
     lowering: {
       class: 'nest',
       nest: (s, { attrs, operands }) =>
@@ -397,6 +415,7 @@ export const indexingOps: Pick<OpTable, 'gather' | 'scatterAdd' | 'sort' | 'topk
       const shape = operands[0]!.type.shape;
       return [c ? putAlong(b, shape, c, results[1]!, shape.length - 1) : null];
     },
+    batch: sameAttributes,
     lowering: {
       class: 'nest',
       nest: (s, { attrs, operands }) =>

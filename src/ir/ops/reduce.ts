@@ -8,6 +8,7 @@ import type { NdArray } from '../ndarray.ts';
 import type { ReduceKind } from '../opattrs.ts';
 import { type OpTable, TypeMismatch } from '../optable.ts';
 import { formatType, type TensorType } from '../types.ts';
+import { later, oneAxisDeeper } from './batching.ts';
 import { identityOf } from './monoid.ts';
 import { expectAxis, expectDistinctAxes, expectOperands, forEachIndex, offsetOf, tabulate } from './rules.ts';
 
@@ -158,6 +159,7 @@ export const reduceOps: Pick<OpTable, 'reduce' | 'argreduce' | 'cumulative'> = {
       const factor = weights(b, node);
       return [factor && b.mul(cotangent, factor)];
     },
+    batch: oneAxisDeeper(({ attrs }) => ({ ...attrs, axes: later(attrs.axes) })),
     lowering: {
       class: 'reduction',
       extents: ({ attrs, operands }) => attrs.axes.map((axis) => operands[0]!.type.shape[axis]!),
@@ -196,6 +198,7 @@ export const reduceOps: Pick<OpTable, 'reduce' | 'argreduce' | 'cumulative'> = {
     ],
     jvp: 'zero',
     vjp: 'zero',
+    batch: oneAxisDeeper(({ attrs }) => ({ ...attrs, axis: attrs.axis + 1 })),
     lowering: {
       class: 'reduction',
       extents: ({ attrs, operands }) => [operands[0]!.type.shape[attrs.axis]!],
@@ -245,6 +248,7 @@ export const reduceOps: Pick<OpTable, 'reduce' | 'argreduce' | 'cumulative'> = {
     },
     jvp: (b, node, [t]) => [t ? cumulativeTangent(b, node, t) : null],
     vjp: (b, node, [c]) => [cumulativeCotangent(b, node, c!)],
+    batch: oneAxisDeeper(({ attrs }) => ({ ...attrs, axis: attrs.axis + 1 })),
     lowering: { class: 'nest', nest: (s, node) => cumulativeNest(s.results[0]!, node, (index) => s.operand(0, index)) },
     examples: (['sum', 'prod', 'max', 'min'] as const).flatMap((kind) => [
       {

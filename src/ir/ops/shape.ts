@@ -15,6 +15,7 @@ import {
 import { apply, choose, type Expr, indexValue, literal } from '../kernel.ts';
 import { type OpTable, TypeMismatch } from '../optable.ts';
 import { formatType, isFloat, type Shape, sameShape, sizeOf } from '../types.ts';
+import { later, oneAxisDeeper } from './batching.ts';
 import { expectAxis, expectDistinctAxes, expectLength, expectOperands, offsetOf, tabulate } from './rules.ts';
 
 const countUp = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
@@ -92,6 +93,7 @@ export const shapeOps: Pick<OpTable, 'broadcast' | 'reshape' | 'transpose' | 'sl
       const axes = countUp(attrs.shape.length).filter((axis) => !attrs.axes.includes(axis));
       return [axes.length === 0 ? c! : b.reduce(c!, { kind: 'sum', axes })];
     },
+    batch: oneAxisDeeper(({ attrs }, size) => ({ shape: [size, ...attrs.shape], axes: [0, ...later(attrs.axes)] })),
     lowering: {
       class: 'element',
       cost: 'free',
@@ -122,6 +124,7 @@ export const shapeOps: Pick<OpTable, 'broadcast' | 'reshape' | 'transpose' | 'sl
     evaluate: ([x], _attrs, [type]) => [{ type: type!, data: x!.data }],
     jvp: (b, { attrs }, [t]) => [t ? b.reshape(t, attrs) : null],
     vjp: (b, { operands }, [c]) => [b.reshape(c!, { shape: operands[0]!.type.shape })],
+    batch: oneAxisDeeper(({ attrs }, size) => ({ shape: [size, ...attrs.shape] })),
     lowering: {
       class: 'element',
       cost: 'free',
@@ -159,6 +162,7 @@ export const shapeOps: Pick<OpTable, 'broadcast' | 'reshape' | 'transpose' | 'sl
     },
     jvp: (b, { attrs }, [t]) => [t ? b.transpose(t, attrs) : null],
     vjp: (b, { attrs }, [c]) => [b.transpose(c!, { permutation: inverse(attrs.permutation) })],
+    batch: oneAxisDeeper(({ attrs }) => ({ permutation: [0, ...later(attrs.permutation)] })),
     lowering: {
       class: 'element',
       cost: 'free',
@@ -214,6 +218,11 @@ export const shapeOps: Pick<OpTable, 'broadcast' | 'reshape' | 'transpose' | 'sl
       );
       return [b.pad(c!, { low: attrs.starts, high, interior, value: 0 })];
     },
+    batch: oneAxisDeeper(({ attrs }, size) => ({
+      starts: [0, ...attrs.starts],
+      limits: [size, ...attrs.limits],
+      strides: [1, ...attrs.strides],
+    })),
     lowering: {
       class: 'element',
       cost: 'free',
@@ -284,6 +293,12 @@ export const shapeOps: Pick<OpTable, 'broadcast' | 'reshape' | 'transpose' | 'sl
             }),
       ];
     },
+    batch: oneAxisDeeper(({ attrs: { low, high, interior, value } }) => ({
+      low: [0, ...low],
+      high: [0, ...high],
+      interior: [0, ...interior],
+      value,
+    })),
     lowering: {
       class: 'element',
       cost: 'cheap',
@@ -333,6 +348,7 @@ export const shapeOps: Pick<OpTable, 'broadcast' | 'reshape' | 'transpose' | 'sl
     ],
     jvp: (b, { attrs }, [t]) => [t ? b.reverse(t, attrs) : null],
     vjp: (b, { attrs }, [c]) => [b.reverse(c!, attrs)],
+    batch: oneAxisDeeper(({ attrs }) => ({ axes: later(attrs.axes) })),
     lowering: {
       class: 'element',
       cost: 'free',
@@ -391,6 +407,7 @@ export const shapeOps: Pick<OpTable, 'broadcast' | 'reshape' | 'transpose' | 'sl
         });
       });
     },
+    batch: oneAxisDeeper(({ attrs }) => ({ axis: attrs.axis + 1 })),
     lowering: {
       class: 'element',
       cost: 'cheap',

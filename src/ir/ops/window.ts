@@ -19,6 +19,7 @@ import { apply, type Expr, indexValue, literal } from '../kernel.ts';
 import type { WindowAttrs } from '../opattrs.ts';
 import { type ElementContext, type OpTable, TypeMismatch } from '../optable.ts';
 import { formatType, type Shape, sizeOf, type TensorType } from '../types.ts';
+import { sameAttributes } from './batching.ts';
 import { identityOf } from './monoid.ts';
 import { expectLength, expectOperands, forEachIndex, offsetOf, tabulate } from './rules.ts';
 import { both, divides, guarded, within } from './shape.ts';
@@ -170,6 +171,7 @@ export const windowOps: Pick<OpTable, 'reduceWindow' | 'windowArg' | 'windowTake
         }),
       ];
     },
+    batch: sameAttributes,
     lowering: {
       class: 'reduction',
       extents: ({ attrs }) => attrs.window,
@@ -211,6 +213,7 @@ export const windowOps: Pick<OpTable, 'reduceWindow' | 'windowArg' | 'windowTake
     ],
     jvp: 'zero',
     vjp: 'zero',
+    batch: sameAttributes,
     lowering: {
       class: 'reduction',
       extents: ({ attrs }) => attrs.window,
@@ -242,6 +245,7 @@ export const windowOps: Pick<OpTable, 'reduceWindow' | 'windowArg' | 'windowTake
       b.windowPut(c!, operands[1]!, { ...attrs, spatial: spatialOf(operands[0]!, attrs) }),
       null,
     ],
+    batch: sameAttributes,
     lowering: {
       class: 'element',
       cost: 'cheap',
@@ -287,6 +291,7 @@ export const windowOps: Pick<OpTable, 'reduceWindow' | 'windowArg' | 'windowTake
     },
     jvp: (b, { attrs, operands }, [t]) => [t ? b.windowPut(t, operands[1]!, attrs) : null],
     vjp: (b, { attrs, operands }, [c]) => [b.windowTake(c!, operands[1]!, windowOf(attrs)), null],
+    batch: sameAttributes,
     lowering: {
       class: 'reduction',
       extents: ({ attrs }) => attrs.window.map((_, d) => coveringWindows(attrs, d)),
