@@ -32,3 +32,31 @@ export function fashionSimpleNet(): nn.Layer {
     nn.dense(128, 10, { name: 'dense2' }),
   );
 }
+
+/**
+ * AlexNet at full size, by its layers: `[N, 3, 227, 227] → [N, classes]`. In two `groups` its second, fourth and fifth convolution see
+ * half of the channels each, as they did on two graphics cards. A. Krizhevsky, I. Sutskever, G. Hinton, NIPS 2012, section 3.5, whose
+ * images of 224 pixels have 227 in all that followed: 55 positions of 11 pixels at every fourth.
+ */
+export function alexNet({ groups = 1, classes = 1000 } = {}): Readonly<Record<string, nn.Layer>> {
+  const convolution = (name: string, inputs: number, outputs: number, size: number, options: nn.ConvLayerOptions) =>
+    nn.sequential(nn.conv2d(inputs, outputs, size, { name, ...options }), nn.relu);
+  const dense = (name: string, inputs: number, outputs: number) =>
+    nn.sequential(nn.dense(inputs, outputs, { name }), nn.relu);
+  const pool = () => nn.maxPool(3, { strides: 2 });
+  return {
+    conv1: convolution('conv1', 3, 96, 11, { strides: 4 }),
+    norm1: nn.localResponseNorm(),
+    pool1: pool(),
+    conv2: convolution('conv2', 96, 256, 5, { padding: 2, groups }),
+    norm2: nn.localResponseNorm(),
+    pool2: pool(),
+    conv3: convolution('conv3', 256, 384, 3, { padding: 1 }),
+    conv4: convolution('conv4', 384, 384, 3, { padding: 1, groups }),
+    conv5: convolution('conv5', 384, 256, 3, { padding: 1, groups }),
+    pool5: pool(),
+    fc6: nn.sequential(nn.flatten(), dense('fc6', 256 * 6 * 6, 4096)),
+    fc7: dense('fc7', 4096, 4096),
+    fc8: nn.dense(4096, classes, { name: 'fc8' }),
+  };
+}

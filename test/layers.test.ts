@@ -216,6 +216,46 @@ describe('layerNorm', () => {
   });
 });
 
+describe('localResponseNorm', () => {
+  it('divides by a power of the squares of neighbouring channels, fewer at the ends', () => {
+    const x = constant([1, 2, 3, 4, 5, 6], { shape: [1, 3, 2] });
+    // Channel 0 of the first position: 1 / (1 + ½·(1 + 9))^½, and so on.
+    const roots = [1 + 5, 1 + 10, 1 + 17.5, 1 + 28, 1 + 17, 1 + 26].map(Math.sqrt);
+    const expected = [1, 2, 3, 4, 5, 6].map((value, i) => value / roots[i]!);
+    expectResult(nn.localResponseNorm(3, { bias: 1, alpha: 0.5, beta: 0.5 })(x), [1, 3, 2], expected);
+  });
+
+  it('has the constants of its paper, and refuses what has no spatial axis', () => {
+    const x = constant([1, 2, 3, 4, 5], { shape: [1, 5, 1] });
+    expectClose(interpret({ y: nn.localResponseNorm()(x) }).y.data.slice(2, 3), [3 * (2 + 1e-4 * 55) ** -0.75]);
+    expect(() => nn.localResponseNorm()(input('x', [2, 3]))).toThrow('localResponseNorm(x: f32[2,3])');
+  });
+});
+
+describe('layerTable', () => {
+  it('has the shape, parameters and multiply-adds of every part', () => {
+    const parts = {
+      features: nn.sequential(nn.conv2d(4, 6, 3, { groups: 2, padding: 1 }), nn.relu),
+      pool: nn.maxPool(2),
+      classes: nn.sequential(nn.flatten(), nn.dense(6 * 4, 5, { bias: false })),
+    };
+    expect(nn.layerTable(input('x', [2, 4, 4, 4]), parts)).toEqual([
+      { name: 'features', shape: [2, 6, 4, 4], parameters: 6 * 2 * 9 + 6, multiplyAdds: 2 * 6 * 16 * 2 * 9 },
+      { name: 'pool', shape: [2, 6, 2, 2], parameters: 0, multiplyAdds: 0 },
+      { name: 'classes', shape: [2, 5], parameters: 24 * 5, multiplyAdds: 2 * 24 * 5 },
+    ]);
+  });
+
+  it('counts shared variables once, statistics never, and names a part that gives no tensor', () => {
+    const shared = nn.dense(3, 3);
+    const rows = nn.layerTable(input('x', [1, 3]), { first: shared, norm: nn.batchNorm(3), again: shared });
+    expect(rows.map(({ parameters }) => parameters)).toEqual([12, 6, 0]);
+    expect(rows.map(({ multiplyAdds }) => multiplyAdds)).toEqual([9, 0, 9]);
+    const broken = Object.assign(() => 1, { variables: [], updates: () => [] }) as unknown as nn.Layer;
+    expect(() => nn.layerTable(input('x', [1, 3]), { broken })).toThrow('layerTable, broken');
+  });
+});
+
 describe('embedding', () => {
   it('looks rows up, and gathers the slopes of a row that is used twice', () => {
     const layer = nn.embedding(3, 2, { ...given(1, 2, 3, 4, 5, 6), name: 'words' });

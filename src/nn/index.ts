@@ -2,6 +2,7 @@
 
 export * from './activations.ts';
 export * as initializers from './initializers.ts';
+export { type LayerRow, layerTable } from './layer-table.ts';
 export {
   avgPool,
   type BatchNormOptions,
@@ -21,7 +22,9 @@ export {
   globalAvgPool,
   globalMaxPool,
   type Layer,
+  type LocalResponseNormOptions,
   layerNorm,
+  localResponseNorm,
   type Mode,
   maxPool,
   resetNames,

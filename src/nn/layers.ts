@@ -11,6 +11,7 @@ import {
   type Padding,
   type PoolOptions,
   resolvePadding,
+  sumPool,
 } from '../lang/convolution.ts';
 import type { Updates } from '../lang/func.ts';
 import { gather } from '../lang/functions.ts';
@@ -314,6 +315,44 @@ export function layerNorm(
       .mul(variance.add(options.epsilon ?? 1e-5).rsqrt())
       .mul(scale as AnyTensor)
       .add(shift as AnyTensor);
+  });
+}
+
+export interface LocalResponseNormOptions {
+  /** Defaults: those of A. Krizhevsky et al., NIPS 2012, section 3.3. */
+  readonly bias?: number;
+  readonly alpha?: number;
+  readonly beta?: number;
+}
+
+/**
+ * x / (bias + α Σ x²)^β with the sum over `size` neighbouring channels, the element's own in the middle: `[N, C, ..]` → the same.
+ * A. Krizhevsky, I. Sutskever, G. Hinton, NIPS 2012, section 3.3.
+ */
+export function localResponseNorm(size = 5, options: LocalResponseNormOptions = {}): Layer {
+  const { bias = 2, alpha = 1e-4, beta = 0.75 } = options;
+  return layer('localResponseNorm', [], (x) => {
+    expectImages('localResponseNorm', x);
+    const [count, channels, ...spatial] = x.value.type.shape as [number, number, ...number[]];
+    const before = Math.floor((size - 1) / 2);
+    const neighbours: AnyTensor = sumPool(
+      (x as AnyTensor).square().reshape([count, 1, channels, spatial.reduce((product, dim) => product * dim, 1)]),
+      [size, 1],
+      {
+        strides: 1,
+        padding: [
+          [before, size - 1 - before],
+          [0, 0],
+        ],
+      },
+    );
+    return (x as AnyTensor).div(
+      neighbours
+        .reshape([...x.value.type.shape])
+        .mul(alpha)
+        .add(bias)
+        .pow(beta),
+    );
   });
 }
 
