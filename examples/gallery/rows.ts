@@ -1,0 +1,20 @@
+// The programs of the gallery, in the order of docs/gallery.md: one row each. The script that runs them, the tests and the table in
+// the README walk this list.
+
+export interface GalleryRow {
+  /** `examples/PROGRAM.ts`, with its test in `test/gallery/PROGRAM.test.ts`. */
+  readonly program: string;
+  readonly title: string;
+  /** A sentence or two: what the picture and the figures show. */
+  readonly shows: string;
+}
+
+export const galleryRows: readonly GalleryRow[] = [
+  {
+    program: 'optimizer-paths',
+    title: 'Optimizers and learning-rate schedules',
+    shows:
+      'Momentum, adaptive methods and schedules on one surface, Rosenbrock’s valley: their paths and the loss by ' +
+      'step. All are updates of one compiled function.',
+  },
+];
