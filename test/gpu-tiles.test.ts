@@ -158,3 +158,31 @@ describe('tiles of contractions on a GPU', () => {
     }
   });
 });
+
+describe('thin products on a GPU', () => {
+  /** Pieces of 32 bytes that 32 neighbours read of the matrix at the same time. */
+  function piecesRead(columns: number, inner: number, turned: 'y' | ''): number {
+    const kernel = kernelOf(product(1, columns, inner, ['', turned]));
+    const { group, lane, body } = gridOf(kernel);
+    const names = new Map<Local, Expr>();
+    let offset: IndexExpr | null = null;
+    const axes = new Map([[group, 0]]);
+    walkStmts(body, (stmt) => {
+      if (stmt.kind === 'let') names.set(stmt.local, stmt.value);
+      if (stmt.kind === 'loop') axes.set(stmt.axis, 0);
+    });
+    for (const load of loadsIn(body)) if (load.buffer.size === columns * inner) offset = load.offset;
+    const places = Array.from({ length: 32 }, (_, i) => numberAt(offset!, new Map([...axes, [lane, i]]), names));
+    return new Set(places.map((place) => Math.floor(place / 8))).size;
+  }
+
+  it.each([
+    [4096, 4096, 4],
+    [1024, 784, 4],
+    [512, 784, 4],
+    [128, 3136, 8],
+    [12, 512, 8],
+  ])('with %i results: neighbours read matrices of either order in runs', (columns, inner, most) => {
+    for (const turned of ['', 'y'] as const) expect(piecesRead(columns, inner, turned)).toBeLessThanOrEqual(most);
+  });
+});

@@ -5,6 +5,7 @@ import {
   type Axis,
   add,
   axis,
+  boundsOf,
   coefficientOf,
   fixed,
   type IndexExpr,
@@ -117,14 +118,15 @@ function flatLoop(over: Axis, body: readonly Stmt[], parallel: boolean): Stmt[] 
   return stmts;
 }
 
-/** The axis along which most loads step by one element; null where none does. */
+/** The axis along which loads step by one element, of most memory where there are several; null where none does. */
 export function contiguousAxis(exprs: readonly Expr[], axes: readonly Axis[]): Axis | null {
   const votes = new Map<Axis, number>();
   for (const expr of exprs) {
     for (const index of indicesOf(expr)) {
+      const { lower, upper } = boundsOf(index);
       for (const candidate of axes) {
         if (candidate.extent > 1 && coefficientOf(index, candidate) === 1) {
-          votes.set(candidate, (votes.get(candidate) ?? 0) + 1);
+          votes.set(candidate, (votes.get(candidate) ?? 0) + upper - lower + 1);
         }
       }
     }

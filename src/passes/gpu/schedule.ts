@@ -51,10 +51,14 @@ export interface ReductionSchedule {
 const shortReduction = 32;
 /** Results side by side in a workgroup: the width of a subgroup, so that reads of neighbours meet. */
 const reductionColumns = 32;
+/** With few results fewer, so that workgroups fill a machine: runs of 16 bytes are half of what memory gives at once. */
+const fewestColumns = 4;
 /** Elements of a row that an invocation takes at least: a tree over fewer is mostly tree, so several rows share a workgroup. */
 const fewestOfRow = 8;
 /** Elements that an invocation takes from a chunk at least: below, the second kernel costs more than the first saves. */
 const fewestPerInvocation = 16;
+/** Elements of an invocation in one kernel at most: as many reads in turn, some under way together, take as long as a kernel. */
+const mostPerInvocation = 64;
 /** Workgroups that fill a machine. */
 const wantedGroups = 128;
 
@@ -68,17 +72,21 @@ export function reductionSchedule(
   const alone = length <= shortReduction || (columnsContiguous && results >= target.wanted);
   if (alone)
     return { columns: powerBelow(Math.min(results, elementInvocations / 4)), rows: 1, rowsFirst: false, chunks: 1 };
-  const wanted = columnsContiguous ? reductionColumns : (target.invocations * fewestOfRow) / powerBelow(length);
+  const filling = Math.max(fewestColumns, (2 * results) / wantedGroups);
+  const wanted = columnsContiguous
+    ? Math.min(reductionColumns, powerBelow(filling))
+    : (target.invocations * fewestOfRow) / powerBelow(length);
   const columns = powerBelow(Math.min(results, wanted));
   const rows = powerBelow(Math.min(length, target.invocations / columns));
   const groups = Math.ceil(results / columns);
-  const most = Math.floor(length / (rows * fewestPerInvocation));
+  const each = length / rows;
+  const most = each <= mostPerInvocation ? 1 : Math.floor(each / fewestPerInvocation);
   const chunks = Math.min(Math.ceil(wantedGroups / groups), most);
   return {
     columns,
     rows,
     rowsFirst: !columnsContiguous,
-    chunks: position || groups * 2 > wantedGroups || chunks < 2 ? 1 : chunks,
+    chunks: position || groups * 2 >= wantedGroups || chunks < 2 ? 1 : chunks,
   };
 }
 
