@@ -25,6 +25,7 @@ const pairOf =
     listOf(item)(value) && (value as unknown[]).length === 2;
 
 const integer = kind('an integer of at least 0', isCount);
+const integerOrNull = kind('an integer of at least 0, or null', (value) => value === null || isCount(value));
 const number = kind('a number', (value) => typeof value === 'number');
 const flag = kind('true or false', (value) => typeof value === 'boolean');
 const counts = kind('a list of integers of at least 0', listOf(isCount));
@@ -68,6 +69,9 @@ const attrKinds: {
   windowTake: window,
   windowPut: { ...window, spatial: counts },
   call: { callee: func },
+  scan: { body: func, length: integer, reverse: flag, consts: integer, carries: integer },
+  while: { condition: func, body: func, consts: integer, limit: integerOrNull },
+  cond: { then: func, otherwise: func },
 };
 
 /** What is wrong with the attributes of an operation, in words; null where nothing is. */

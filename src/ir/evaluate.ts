@@ -4,7 +4,7 @@ import { InternalError } from './errors.ts';
 import type { Func, Node, Value } from './graph.ts';
 import type { NdArray } from './ndarray.ts';
 import { opTable } from './ops/index.ts';
-import type { OpTable } from './optable.ts';
+import type { ApplyFunc, OpTable } from './optable.ts';
 import { formatType, sameType } from './types.ts';
 
 /** Evaluates a function on one array per parameter, in order. Throws InternalError where an array has another type. */
@@ -29,7 +29,7 @@ export function evaluateFunc(func: Func, inputs: readonly NdArray[], table: OpTa
 }
 
 export function evaluateNode(node: Node, operands: readonly NdArray[], table: OpTable = opTable): readonly NdArray[] {
-  if (node.op === 'call') return evaluateFunc((node as Node<'call'>).attrs.callee, operands, table);
   const types = node.results.map((value) => value.type);
-  return table[node.op].evaluate(operands, node.attrs as never, types);
+  const apply: ApplyFunc = (func, inputs) => evaluateFunc(func, inputs, table);
+  return table[node.op].evaluate(operands, node.attrs as never, types, apply);
 }

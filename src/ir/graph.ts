@@ -1,6 +1,6 @@
 // The Graph: functions of tensor operations in SSA form. Values and nodes are immutable; a pass builds a new
 // function. A compilable computation is a Func whose parameters are inputs, persistent state or weights, and whose results
-// are outputs or the new values of states (updates); nested functions (call, later scan/while/cond) are Funcs too.
+// are outputs or the new values of states (updates); nested functions (of call, scan, while and cond) are Funcs too.
 
 import type { SourcePosition } from './errors.ts';
 import type { OpAttrs, OpName } from './opattrs.ts';
@@ -89,4 +89,19 @@ export function nodesOf(roots: readonly Value[]): Node[] {
     }
   }
   return order;
+}
+
+const isFunc = (value: unknown): value is Func =>
+  typeof value === 'object' && value !== null && 'parameters' in value && 'nodes' in value;
+
+/** The functions among a node's attributes, in order. */
+export function nestedFuncs(node: Node): Func[] {
+  return Object.values(node.attrs).filter(isFunc);
+}
+
+/** A node's attributes with other functions in them; the same object where `replace` gives the same functions. */
+export function withNestedFuncs<K extends OpName>(attrs: OpAttrs[K], replace: (func: Func) => Func): OpAttrs[K] {
+  const entries = Object.entries(attrs as object);
+  const replaced = entries.map(([name, value]) => [name, isFunc(value) ? replace(value) : value] as const);
+  return replaced.every(([, value], i) => value === entries[i]![1]) ? attrs : (Object.fromEntries(replaced) as never);
 }

@@ -110,6 +110,32 @@ export interface OpAttrs extends ElementwiseAttrs {
 
   /** Applies a nested function to the operands; one result per result of the callee. */
   readonly call: { readonly callee: Func };
+
+  /**
+   * Operands: constants.., first carries.., sequences `[length, ..]`..; `body(constants.., carries.., slices..)` gives the
+   * next carries.., then slices of the outputs... Results: last carries.., outputs `[length, ..]`... With `reverse` it walks
+   * from the last slice to the first, and outputs stand at their slice's place.
+   */
+  readonly scan: {
+    readonly body: Func;
+    readonly length: number;
+    readonly reverse: boolean;
+    /** How many operands all steps read as they are. */
+    readonly consts: number;
+    readonly carries: number;
+  };
+  /**
+   * Operands: constants.., first carries..; `condition(constants.., carries..)` gives bool[], `body(constants.., carries..)`
+   * the next carries. Results: the carries when the condition is false, or after `limit` steps (null: without bound).
+   */
+  readonly while: {
+    readonly condition: Func;
+    readonly body: Func;
+    readonly consts: number;
+    readonly limit: number | null;
+  };
+  /** `(bool[], arguments..)`: what `then` gives of the arguments where the predicate is true, else `otherwise`; only that runs. */
+  readonly cond: { readonly then: Func; readonly otherwise: Func };
 }
 
 export type OpName = keyof OpAttrs;

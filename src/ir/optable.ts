@@ -117,19 +117,25 @@ export type Lowering<K extends OpName> =
   | { readonly class: 'contraction'; readonly form: (node: Node<K>) => ContractionForm }
   /** The operation's own loops, outermost parallel where it can be. */
   | { readonly class: 'nest'; readonly nest: (s: NestContext, node: Node<K>) => readonly Stmt[] }
+  /** Runs nested functions, as steps of the program. */
+  | { readonly class: 'loop' }
   /** Replaced by other operations before lowering. */
   | { readonly class: 'expanded' };
+
+/** Evaluates a function, one array per parameter. */
+export type ApplyFunc = (func: Func, operands: readonly NdArray[]) => readonly NdArray[];
 
 export interface OpDef<K extends OpName> {
   /** One or two sentences for the reference page. */
   readonly doc: string;
   /** The result types. Throws TypeMismatch with a sentence that names expected and given. */
   readonly infer: (operands: readonly TensorType[], attrs: OpAttrs[K]) => readonly TensorType[];
-  /** The float64 reference. `results` are the inferred types. */
+  /** The float64 reference. `results` are the inferred types; `apply` evaluates nested functions. */
   readonly evaluate: (
     operands: readonly NdArray[],
     attrs: OpAttrs[K],
     results: readonly TensorType[],
+    apply: ApplyFunc,
   ) => readonly NdArray[];
   readonly jvp: JvpRule<K>;
   readonly vjp: VjpRule<K>;

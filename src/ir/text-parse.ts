@@ -136,7 +136,7 @@ class Parser {
       return this.functions.get(name) ?? this.fail('a function defined above', token);
     }
     const word = this.take('word', 'an attribute value').text;
-    return word === 'true' ? true : word === 'false' ? false : word;
+    return word === 'null' ? null : word === 'true' ? true : word === 'false' ? false : word;
   }
 
   func(): Func {

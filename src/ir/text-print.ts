@@ -1,7 +1,7 @@
 // The text form of graphs, printing. Whatever is printed parses back to the same function: names are the user's where
 // they are unique identifiers, else numbers; numbers are the shortest that read back exactly.
 
-import type { Func, Node, Parameter, Result, Value } from './graph.ts';
+import { type Func, type Node, nestedFuncs, type Parameter, type Result, type Value } from './graph.ts';
 import { formatType } from './types.ts';
 
 /** `@f` and every function it calls, callees first. */
@@ -15,9 +15,7 @@ export function printFunc(func: Func): string {
 }
 
 function collectCallees(func: Func, callees: Map<Func, string>, taken: Set<string>): void {
-  for (const node of func.nodes) {
-    if (node.op !== 'call') continue;
-    const { callee } = (node as Node<'call'>).attrs;
+  for (const callee of func.nodes.flatMap(nestedFuncs)) {
     if (callees.has(callee)) continue;
     collectCallees(callee, callees, taken);
     let name = callee.name;
@@ -84,7 +82,7 @@ function printNode(node: Node, spell: (value: Value) => string, callees: Readonl
 
 function printAttr(value: unknown, callees: ReadonlyMap<Func, string>): string {
   if (typeof value === 'number' || typeof value === 'bigint') return printNumber(Number(value));
-  if (typeof value === 'string' || typeof value === 'boolean') return String(value);
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return String(value);
   if (Array.isArray(value)) return `[${value.map((item) => printAttr(item, callees)).join(',')}]`;
   if (ArrayBuffer.isView(value)) {
     return `[${Array.from(value as unknown as ArrayLike<number>, (item) => printNumber(Number(item))).join(',')}]`;

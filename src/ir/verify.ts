@@ -2,16 +2,24 @@
 
 import { inferTypes } from './builder.ts';
 import { InternalError, UserError } from './errors.ts';
-import type { Func, Node, Value } from './graph.ts';
+import { type Func, type Node, nestedFuncs, type Value } from './graph.ts';
 import { opTable } from './ops/index.ts';
 import type { OpTable } from './optable.ts';
 import { formatType, sameType } from './types.ts';
 
 /**
- * Operands are defined before use, types are what the rules infer, names are unique, updates fit their states. Throws
- * InternalError that names the operation.
+ * Operands are defined before use, types are what the rules infer, names are unique, updates fit their states; and so in
+ * nested functions. Throws InternalError that names the operation.
  */
 export function verifyFunc(func: Func, table: OpTable = opTable): void {
+  verifyOnce(func, table, new Set());
+}
+
+/** Nested functions may be shared: each is checked once. */
+function verifyOnce(func: Func, table: OpTable, checked: Set<Func>): void {
+  if (checked.has(func)) return;
+  checked.add(func);
+  for (const node of func.nodes) for (const nested of nestedFuncs(node)) verifyOnce(nested, table, checked);
   const defined = new Set<Value>();
   unique(
     func.parameters.map(({ name }) => name),

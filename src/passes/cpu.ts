@@ -47,6 +47,7 @@ function lowerGroup(context: GroupContext): KernelBody[] {
     case 'nest':
       return lowerNest(context, anchor);
     case 'element':
+    case 'loop':
     case 'expanded':
       throw new InternalError(`${anchor.op} cannot anchor a kernel`);
   }

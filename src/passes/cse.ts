@@ -30,14 +30,14 @@ export const commonSubexpressions: Pass = {
 
 /** Attributes as text; long data and nested functions by identity. */
 function attrsKey(node: Node, numberOf: (value: object) => number): string {
-  if (node.op === 'call') return `@${numberOf((node as Node<'call'>).attrs.callee)}`;
   if (node.op === 'constant') {
     const { dtype, shape, data } = (node as Node<'constant'>).attrs;
     const value =
       data.length === 1 ? (Object.is(Number(data[0]), -0) ? '-0' : String(data[0])) : `#${numberOf(data as object)}`;
     return `${dtype}[${shape}]${value}`;
   }
-  return JSON.stringify(node.attrs, (_key, value: unknown) =>
-    typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
-  );
+  return JSON.stringify(node.attrs, (_key, value: unknown) => {
+    if (typeof value === 'object' && value !== null && 'nodes' in value) return `@${numberOf(value)}`;
+    return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
+  });
 }

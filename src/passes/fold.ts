@@ -2,7 +2,7 @@
 // of its dtype, if its result is small.
 
 import { evaluateNode } from '../ir/evaluate.ts';
-import type { Node, Value } from '../ir/graph.ts';
+import { type Node, nestedFuncs, type Value } from '../ir/graph.ts';
 import { type NdArray, ndarray } from '../ir/ndarray.ts';
 import type { OpName } from '../ir/opattrs.ts';
 import { builder } from '../ir/ops/index.ts';
@@ -36,7 +36,7 @@ export const foldConstants: Pass = {
 function fold(node: Node): readonly Value[] {
   if (node.op !== 'constant' && node.results.every(isEmpty))
     return node.results.map(({ type }) => builder.fill(type, 0));
-  const foldable = node.op !== 'constant' && node.op !== 'iota' && node.op !== 'call' && node.operands.length > 0;
+  const foldable = node.op !== 'constant' && nestedFuncs(node).length === 0 && node.operands.length > 0;
   if (!foldable || (summing.has(node.op) && node.results[0]!.type.dtype === 'i64')) return node.results;
   if (!node.operands.every((operand) => madeBy(operand, 'constant') !== null)) return node.results;
   const b = builder.at(node.source);

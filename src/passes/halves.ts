@@ -20,6 +20,9 @@ const moving: ReadonlySet<OpName> = new Set<OpName>([
   'pad',
   'concat',
   'select',
+  'scan',
+  'while',
+  'cond',
 ]);
 
 export const widenHalves: Pass = {

@@ -118,6 +118,7 @@ function evaluationsOf(table: OpTable, reader: Node, operand: Node): number {
       return product(form.batch) * product(free) * product(form.inner);
     }
     case 'nest':
+    case 'loop':
     case 'expanded':
       return sizeOf(operand.results[0]!.type.shape) * 2;
   }
@@ -146,7 +147,7 @@ function worthInlining(
   const { reader, evaluations } = reading;
   const size = sizeOf(node.results[0]!.type.shape);
   const readerClass = table[reader.op].lowering.class;
-  if (readerClass === 'nest' || readerClass === 'expanded') return false;
+  if (readerClass === 'nest' || readerClass === 'loop' || readerClass === 'expanded') return false;
   if (evaluations > size) return false;
   if (readerClass === 'element') {
     // Read at its own index it joins the reader's group as a named value; only a moved reading has to be inlined.

@@ -1,5 +1,6 @@
 // From a graph to a program: the graph passes, fusion, lowering and the memory plan, in that order.
 
+import { LimitationError } from '../ir/errors.ts';
 import type { Func } from '../ir/graph.ts';
 import { printKernelText } from '../ir/kernel-text.ts';
 import { builder, opTable } from '../ir/ops/index.ts';
@@ -38,11 +39,18 @@ export interface Fused {
 export function fuseGraph(func: Func, machine: Machine, { fusion = true, print }: CompileOptions = {}): Fused {
   const { splitsPhases } = machine;
   const optimized = optimize(func, print === undefined ? { splitsPhases } : { splitsPhases, print });
+  refuseLoops(optimized);
   const separated = separateResults(optimized, builder);
   const fused = fusion ? fuse(separated, opTable, machine.rowsPay) : withoutFusion(separated, opTable);
   const joined = [withAttention, withWindows, withOperands];
   const plan = fusion ? joined.reduce((all, join) => join(all, separated, opTable, machine), fused) : fused;
   return { func: separated, plan };
+}
+
+function refuseLoops({ nodes }: Func): void {
+  const loop = nodes.find(({ op }) => opTable[op].lowering.class === 'loop');
+  if (loop !== undefined)
+    throw new LimitationError(`${loop.op} is evaluated but not compiled: write its steps out`, loop.source);
 }
 
 /** Compiles a function to a program: kernels in order, their buffers placed. Deterministic for a given function and options. */

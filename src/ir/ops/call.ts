@@ -17,9 +17,7 @@ export const callOps: Pick<OpTable, 'call'> = {
         );
       return callee.results.map(({ value }) => value.type);
     },
-    evaluate: () => {
-      throw new InternalError('calls are entered by the evaluator');
-    },
+    evaluate: (operands, { callee }, _results, apply) => apply(callee, operands),
     jvp: () => {
       throw new InternalError('calls are inlined before differentiation');
     },

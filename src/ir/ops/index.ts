@@ -7,6 +7,7 @@ import { contractOps } from './contract.ts';
 import { creationOps } from './creation.ts';
 import { elementwiseOps } from './elementwise.ts';
 import { indexingOps } from './indexing.ts';
+import { loopOps } from './loops/index.ts';
 import { reduceOps } from './reduce.ts';
 import { shapeOps } from './shape.ts';
 import { windowOps } from './window.ts';
@@ -20,6 +21,7 @@ export const opTable: OpTable = {
   ...contractOps,
   ...windowOps,
   ...callOps,
+  ...loopOps,
 };
 
 export const builder = makeBuilder(opTable);

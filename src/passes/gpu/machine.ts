@@ -55,6 +55,7 @@ function lowerGroup(context: LoweringContext, target: GpuTarget): KernelBody[] {
       return scan ?? lowerNest(context, anchor, target);
     }
     case 'element':
+    case 'loop':
     case 'expanded':
       throw new InternalError(`${anchor.op} cannot anchor a kernel`);
   }
