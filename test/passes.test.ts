@@ -10,9 +10,11 @@ import { verifyFunc } from '../src/ir/verify.ts';
 import { commonSubexpressions } from '../src/passes/cse.ts';
 import { foldConstants } from '../src/passes/fold.ts';
 import { graphPasses, optimize } from '../src/passes/graph-passes.ts';
+import { widenHalves } from '../src/passes/halves.ts';
 import { inlineCalls } from '../src/passes/inline.ts';
-import type { Pass } from '../src/passes/pass.ts';
+import { type Pass, runPasses } from '../src/passes/pass.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
+import { simplify } from '../src/passes/simplify.ts';
 import { interpretProgram } from './helpers/interpret-program.ts';
 
 const normal = (text: string): string => printFunc(parseFunc(text));
@@ -280,5 +282,71 @@ describe('updates of states', () => {
     ]);
     expect([...interpretProgram(program, memory).get('old')!]).toEqual([5, 6]);
     expect([...memory.get('w')!]).toEqual([4, 4]);
+  });
+});
+
+describe('nested functions', () => {
+  const nested = (one: string, two: string, main: string): string => `
+    func @one(%x: f32[2]) { ${one} return y = %y }
+    func @two(%x: f32[2]) { ${two} return y = %y }
+    func @f(%p: bool[], %x: f32[2]) { ${main} }`;
+  const chosen = 'cond(%p, %x) {then=@one, otherwise=@two}';
+
+  function expectPasses(passes: readonly Pass[], before: string, after: string): void {
+    const result = runPasses(parseFunc(before), passes, { verify: true });
+    expect(printFunc(result)).toBe(normal(after));
+  }
+
+  it('are rewritten as the function around them is', () => {
+    expectPasses(
+      [simplify],
+      nested('%a = neg(%x) %y = neg(%a)', '%a = neg(%x) %y = exp(%a)', `%r = ${chosen} return r = %r`),
+      nested('%y = reshape(%x) {shape=[2]}', '%a = neg(%x) %y = exp(%a)', `%r = ${chosen} return r = %r`).replace(
+        '%y = reshape(%x) {shape=[2]} return y = %y',
+        'return y = %x',
+      ),
+    );
+  });
+
+  it('have their calls inlined, and what they compute twice computed once', () => {
+    const called = `func @g(%x: f32[2]) { %a = exp(%x) %b = exp(%x) %y = mul(%a, %b) return y = %y }`;
+    expectPasses(
+      [inlineCalls, commonSubexpressions],
+      `${called} ${nested('%y = call(%x) {callee=@g}', '%y = sin(%x)', `%r = ${chosen} return r = %r`)}`,
+      nested('%a = exp(%x) %y = mul(%a, %a)', '%y = sin(%x)', `%r = ${chosen} return r = %r`),
+    );
+  });
+
+  it('of one structure are one function to operations that are otherwise equal, whatever the names', () => {
+    const twice = `%r = ${chosen} %s = cond(%p, %x) {then=@three, otherwise=@two} %t = add(%r, %s) return t = %t`;
+    const three = 'func @three(%z: f32[2]) { %q = exp(%z) return w = %q }';
+    expectPasses(
+      [commonSubexpressions],
+      three + nested('%y = exp(%x)', '%y = sin(%x)', twice),
+      nested('%y = exp(%x)', '%y = sin(%x)', `%r = ${chosen} %t = add(%r, %r) return t = %t`),
+    );
+  });
+
+  it('that differ keep operations apart', () => {
+    const twice = `%r = ${chosen} %s = cond(%p, %x) {then=@two, otherwise=@one} %t = add(%r, %s) return t = %t`;
+    const text = nested('%y = exp(%x)', '%y = sin(%x)', twice);
+    expectPasses([commonSubexpressions], text, text);
+  });
+
+  it('compute in f32 what is stored in f16', () => {
+    const halves = (body: string, result = '%sum'): string => `
+      func @step(%h: f16[2], %x: f16[2]) { ${body} return h = ${result} }
+      func @f(%h: f16[2], %x: f16[3,2]) {
+        %r = scan(%h, %x) {body=@step, length=3, reverse=false, consts=0, carries=1}
+        return r = %r
+      }`;
+    expectPasses(
+      [widenHalves],
+      halves('%sum = add(%h, %x)'),
+      halves(
+        '%0 = cast(%h) {dtype=f32} %1 = cast(%x) {dtype=f32} %sum = add(%0, %1) %2 = cast(%sum) {dtype=f16}',
+        '%2',
+      ),
+    );
   });
 });

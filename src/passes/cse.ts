@@ -1,7 +1,9 @@
 // Common subexpressions: operations with the same operands and attributes become one. Nodes are visited once; a key is
-// the operation, the numbers of its operands and its attributes.
+// the operation, the numbers of its operands and its attributes. Nested functions are the same where they compute the same
+// in the same way, whatever their values are called.
 
-import type { Node, Value } from '../ir/graph.ts';
+import type { Func, Node } from '../ir/graph.ts';
+import { formatType } from '../ir/types.ts';
 import type { Pass } from './pass.ts';
 import { mapNodes } from './rewrite.ts';
 
@@ -10,16 +12,10 @@ export const commonSubexpressions: Pass = {
   guarantees: 'no two operations compute the same value',
   needs: 'nothing',
   run: (func) => {
-    const numbers = new Map<Value, number>();
+    const keys = new Keys();
     const seen = new Map<string, Node>();
-    const numberOf = (value: object): number => {
-      const known = numbers.get(value as Value);
-      if (known !== undefined) return known;
-      numbers.set(value as Value, numbers.size);
-      return numbers.size - 1;
-    };
     return mapNodes(func, (node) => {
-      const key = `${node.op}(${node.operands.map(numberOf).join()})${attrsKey(node, numberOf)}`;
+      const key = keys.ofNode(node);
       const found = seen.get(key);
       if (found !== undefined) return found.results;
       seen.set(key, node);
@@ -28,16 +24,58 @@ export const commonSubexpressions: Pass = {
   },
 };
 
-/** Attributes as text; long data and nested functions by identity. */
-function attrsKey(node: Node, numberOf: (value: object) => number): string {
-  if (node.op === 'constant') {
-    const { dtype, shape, data } = (node as Node<'constant'>).attrs;
-    const value =
-      data.length === 1 ? (Object.is(Number(data[0]), -0) ? '-0' : String(data[0])) : `#${numberOf(data as object)}`;
-    return `${dtype}[${shape}]${value}`;
+/** Texts that are equal where nodes or functions are: values and long data stand in them by identity. */
+class Keys {
+  readonly #numbers = new Map<object, number>();
+  /** One number for all functions of one structure, by its text. */
+  readonly #structures = new Map<string, number>();
+  readonly #funcs = new Map<Func, number>();
+
+  #numberOf(value: object): number {
+    const known = this.#numbers.get(value);
+    if (known !== undefined) return known;
+    this.#numbers.set(value, this.#numbers.size);
+    return this.#numbers.size - 1;
   }
-  return JSON.stringify(node.attrs, (_key, value: unknown) => {
-    if (typeof value === 'object' && value !== null && 'nodes' in value) return `@${numberOf(value)}`;
-    return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
-  });
+
+  ofNode(node: Node, numberOf = (value: object): number => this.#numberOf(value)): string {
+    return `${node.op}(${node.operands.map(numberOf).join()})${this.#ofAttrs(node)}`;
+  }
+
+  #ofAttrs(node: Node): string {
+    if (node.op === 'constant') {
+      const { dtype, shape, data } = (node as Node<'constant'>).attrs;
+      const value =
+        data.length === 1
+          ? Object.is(Number(data[0]), -0)
+            ? '-0'
+            : String(data[0])
+          : `#${this.#numberOf(data as object)}`;
+      return `${dtype}[${shape}]${value}`;
+    }
+    return JSON.stringify(node.attrs, (_key, value: unknown) => {
+      if (typeof value === 'object' && value !== null && 'nodes' in value) return `@${this.#ofFunc(value as Func)}`;
+      return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
+    });
+  }
+
+  #ofFunc(func: Func): number {
+    const known = this.#funcs.get(func);
+    if (known !== undefined) return known;
+    const places = new Map<object, number>();
+    const place = (value: object): number => places.get(value)!;
+    const define = (value: object): void => void places.set(value, places.size);
+    for (const { value } of func.parameters) define(value);
+    const nodes = func.nodes.map((node) => {
+      const key = this.ofNode(node, place);
+      node.results.forEach(define);
+      return key;
+    });
+    const types = func.parameters.map(({ value }) => formatType(value.type));
+    const text = [types.join(), ...nodes, func.results.map(({ value }) => place(value)).join()].join(';');
+    const number = this.#structures.get(text) ?? this.#structures.size;
+    this.#structures.set(text, number);
+    this.#funcs.set(func, number);
+    return number;
+  }
 }

@@ -3,7 +3,7 @@
 
 import type { Builder } from '../ir/builder.ts';
 import { InternalError } from '../ir/errors.ts';
-import { type Func, makeFunc, type Node, type Value } from '../ir/graph.ts';
+import { type Func, makeFunc, type Node, type Value, withNestedFuncs } from '../ir/graph.ts';
 import { withOperands } from '../ir/inline.ts';
 import type { OpName } from '../ir/opattrs.ts';
 import { builder } from '../ir/ops/index.ts';
@@ -74,4 +74,12 @@ export function mapNodes(func: Func, replace: (node: Node) => readonly Value[]):
     func.parameters,
     func.results.map((result) => ({ ...result, value: map.get(result.value) ?? result.value })),
   );
+}
+
+/** Rebuilds a function with others nested in it. The same function comes back where nothing changed. */
+export function mapNested(func: Func, replace: (nested: Func) => Func): Func {
+  return mapNodes(func, (node) => {
+    const attrs = withNestedFuncs(node.attrs, replace);
+    return attrs === node.attrs ? node.results : withOperands({ ...node, attrs }, node.operands).results;
+  });
 }
