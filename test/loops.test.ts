@@ -23,7 +23,7 @@ const step = `func @step(%k: f32[], %s: f32[], %x: f32[]) {
 }`;
 const scanned = (reverse: boolean, length = 3): string => `${step}
 func @f(%k: f32[], %s: f32[], %x: f32[${length}]) {
-  %last, %all = scan(%k, %s, %x) {body=@step, length=${length}, reverse=${reverse}, consts=1, carries=1}
+  %last, %all = scan(%k, %s, %x) {body=@step, length=${length}, reverse=${reverse}, consts=1, carries=1, residuals=keep}
   return last = %last, all = %all
 }`;
 const scanInputs = [f32([], [2]), f32([], [1]), f32([3], [1, 10, 100])];
@@ -95,8 +95,11 @@ func @small(%a: f32[], %b: f32[]) { %0 = lt(%a, %b) return small = %0 }
 func @sum(%a: f32[], %b: f32[]) { %0 = add(%a, %b) return sum = %0 }
 func @both(%a: f32[], %b: f32[]) { return a = %a, b = %b }
 `;
-  const scan = (body: string, operands: string, attrs = 'length=3, reverse=false, consts=1, carries=1'): string =>
-    `scan(${operands}) {body=@${body}, ${attrs}}`;
+  const scan = (
+    body: string,
+    operands: string,
+    attrs = 'length=3, reverse=false, consts=1, carries=1, residuals=keep',
+  ): string => `scan(${operands}) {body=@${body}, ${attrs}}`;
   const wrong: readonly [what: string, line: string, message: RegExp][] = [
     [
       'sequences of another length',
@@ -118,7 +121,7 @@ func @both(%a: f32[], %b: f32[]) { return a = %a, b = %b }
     ['a body with state', scan('state', '%k, %s, %x'), /inputs and outputs alone, state k given/],
     [
       'a fractional length',
-      scan('step', '%k, %s, %x', 'length=0.5, reverse=false, consts=1, carries=1'),
+      scan('step', '%k, %s, %x', 'length=0.5, reverse=false, consts=1, carries=1, residuals=keep'),
       /length of scan/,
     ],
     [
@@ -211,7 +214,7 @@ func @main(%p: bool[], %x: f32[2]) {
 });
 
 it('compiling a loop is refused at its line', () => {
-  const text = scanned(false).replace('carries=1}', 'carries=1} @ "model.ts":3:4');
+  const text = scanned(false).replace('carries=1, residuals=keep}', 'carries=1, residuals=keep} @ "model.ts":3:4');
   expect(() => compileToProgram(parseFunc(text))).toThrow(LimitationError);
   expect(() => compileToProgram(parseFunc(text))).toThrow(/scan is evaluated but not compiled.*model.ts:3:4/s);
 });

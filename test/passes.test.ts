@@ -337,7 +337,7 @@ describe('nested functions', () => {
     const halves = (body: string, result = '%sum'): string => `
       func @step(%h: f16[2], %x: f16[2]) { ${body} return h = ${result} }
       func @f(%h: f16[2], %x: f16[3,2]) {
-        %r = scan(%h, %x) {body=@step, length=3, reverse=false, consts=0, carries=1}
+        %r = scan(%h, %x) {body=@step, length=3, reverse=false, consts=0, carries=1, residuals=keep}
         return r = %r
       }`;
     expectPasses(

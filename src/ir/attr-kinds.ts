@@ -69,7 +69,14 @@ const attrKinds: {
   windowTake: window,
   windowPut: { ...window, spatial: counts },
   call: { callee: func },
-  scan: { body: func, length: integer, reverse: flag, consts: integer, carries: integer },
+  scan: {
+    body: func,
+    length: integer,
+    reverse: flag,
+    consts: integer,
+    carries: integer,
+    residuals: word('keep', 'recompute'),
+  },
   while: { condition: func, body: func, consts: integer, limit: integerOrNull },
   cond: { then: func, otherwise: func },
 };

@@ -123,6 +123,8 @@ export interface OpAttrs extends ElementwiseAttrs {
     /** How many operands all steps read as they are. */
     readonly consts: number;
     readonly carries: number;
+    /** What reverse mode keeps of every step: what is costly to compute again, or the carries alone. */
+    readonly residuals: 'keep' | 'recompute';
   };
   /**
    * Operands: constants.., first carries..; `condition(constants.., carries..)` gives bool[], `body(constants.., carries..)`

@@ -16,14 +16,14 @@ export const scanExamples: readonly OpExample[] = [
   example(
     recurrence,
     `func @f(%w: f32[3,3], %h: f32[3], %x: f32[4,3]) {
-  %last, %all = scan(%w, %h, %x) {body=@step, length=4, reverse=false, consts=1, carries=1}
+  %last, %all = scan(%w, %h, %x) {body=@step, length=4, reverse=false, consts=1, carries=1, residuals=keep}
   return last = %last, all = %all
 }`,
   ),
   example(
     recurrence,
     `func @f(%w: f32[3,3], %h: f32[3], %x: f32[4,3]) {
-  %last, %all = scan(%w, %h, %x) {body=@step, length=4, reverse=true, consts=1, carries=1}
+  %last, %all = scan(%w, %h, %x) {body=@step, length=4, reverse=true, consts=1, carries=1, residuals=keep}
   return all = %all
 }`,
   ),
@@ -36,7 +36,7 @@ export const scanExamples: readonly OpExample[] = [
   return y = %1, not = %2
 }`,
     `func @f(%c: f32[2], %x: f32[3,2], %flag: bool[3,2]) {
-  %y, %n = scan(%c, %x, %flag) {body=@step, length=3, reverse=false, consts=1, carries=0}
+  %y, %n = scan(%c, %x, %flag) {body=@step, length=3, reverse=false, consts=1, carries=0, residuals=keep}
   return y = %y, n = %n
 }`,
   ),
@@ -51,7 +51,7 @@ export const scanExamples: readonly OpExample[] = [
 }`,
     `func @f(%a: f32[2], %b: f32[2]) {
   %0 = constant() {dtype=i32, shape=[], data=[0]}
-  %p, %q, %i, %product = scan(%a, %b, %0) {body=@step, length=5, reverse=false, consts=0, carries=3}
+  %p, %q, %i, %product = scan(%a, %b, %0) {body=@step, length=5, reverse=false, consts=0, carries=3, residuals=keep}
   return p = %p, q = %q, i = %i, product = %product
 }`,
   ),
@@ -63,12 +63,12 @@ export const scanExamples: readonly OpExample[] = [
   return sum = %1
 }`,
     `func @outer(%k: f32[], %all: f32[], %row: f32[3]) {
-  %0 = scan(%k, %all, %row) {body=@inner, length=3, reverse=true, consts=1, carries=1}
+  %0 = scan(%k, %all, %row) {body=@inner, length=3, reverse=true, consts=1, carries=1, residuals=keep}
   %1 = sin(%0)
   return all = %1, row = %0
 }`,
     `func @f(%k: f32[], %start: f32[], %x: f32[2,3]) {
-  %all, %rows = scan(%k, %start, %x) {body=@outer, length=2, reverse=false, consts=1, carries=1}
+  %all, %rows = scan(%k, %start, %x) {body=@outer, length=2, reverse=false, consts=1, carries=1, residuals=keep}
   return all = %all, rows = %rows
 }`,
   ),
@@ -76,14 +76,14 @@ export const scanExamples: readonly OpExample[] = [
   example(
     recurrence,
     `func @f(%w: f32[3,3], %h: f32[3], %x: f32[1,3]) {
-  %last, %all = scan(%w, %h, %x) {body=@step, length=1, reverse=false, consts=1, carries=1}
+  %last, %all = scan(%w, %h, %x) {body=@step, length=1, reverse=false, consts=1, carries=1, residuals=keep}
   return last = %last, all = %all
 }`,
   ),
   example(
     recurrence,
     `func @f(%w: f32[3,3], %h: f32[3], %x: f32[0,3]) {
-  %last, %all = scan(%w, %h, %x) {body=@step, length=0, reverse=false, consts=1, carries=1}
+  %last, %all = scan(%w, %h, %x) {body=@step, length=0, reverse=false, consts=1, carries=1, residuals=keep}
   return last = %last, all = %all
 }`,
   ),
@@ -168,7 +168,7 @@ export const condExamples: readonly OpExample[] = [
   return h = %0
 }`,
     `func @product(%x: f32[3,2], %h: f32[2]) {
-  %0 = scan(%h, %x) {body=@step, length=3, reverse=false, consts=0, carries=1}
+  %0 = scan(%h, %x) {body=@step, length=3, reverse=false, consts=0, carries=1, residuals=keep}
   return y = %0
 }`,
     `func @sum(%x: f32[3,2], %h: f32[2]) {
