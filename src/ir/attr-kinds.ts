@@ -46,6 +46,7 @@ const attrKinds: {
 } = {
   constant: { dtype, shape: counts, data },
   iota: { dtype, shape: counts, axis: integer },
+  randomBits: { shape: counts },
   select: {},
   cast: { dtype },
   broadcast: { shape: counts, axes: counts },

@@ -11,16 +11,14 @@ import {
   type Local,
   lanesOf,
   type Monoid,
-  type ScalarOp,
   type Stmt,
   subgroupPlace,
 } from './kernel.ts';
 import { wrapToDType } from './ndarray.ts';
-import type { BinaryOp, UnaryOp } from './opattrs.ts';
 import { binaryRecords } from './ops/binary.ts';
 import { convert } from './ops/creation.ts';
 import { operationOf } from './ops/monoid.ts';
-import { unaryRecords } from './ops/unary.ts';
+import { evaluateScalar } from './ops/scalar.ts';
 import { RaceDetector } from './races.ts';
 
 export type Memory = Map<Buffer, Float64Array>;
@@ -288,7 +286,7 @@ function valuesOf(expr: Expr, lanes: number, frame: Frame): number[] {
       return Array.from({ length: lanes }, (_, lane) =>
         wrapToDType(
           expr.dtype,
-          scalar(
+          evaluateScalar(
             expr.op,
             args.map((arg) => arg[lane]!),
             type,
@@ -297,12 +295,6 @@ function valuesOf(expr: Expr, lanes: number, frame: Frame): number[] {
       );
     }
   }
-}
-
-/** A scalar operation by the reference of the graph operation of the same name. */
-function scalar(op: ScalarOp, args: readonly number[], dtype: Expr['dtype']): number {
-  if (args.length === 1) return unaryRecords[op as UnaryOp].evaluate(args[0]!, dtype);
-  return binaryRecords[op as BinaryOp].evaluate(args[0]!, args[1]!, dtype);
 }
 
 function combine(monoid: Monoid, a: number, b: number, dtype: Expr['dtype']): number {

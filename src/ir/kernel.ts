@@ -28,6 +28,7 @@ export const slowOps = [
   'pow',
   'atan2',
   'rem',
+  'philox',
 ] as const;
 
 /** Scalar functions that every printer spells. Graph operations are written in terms of these. */

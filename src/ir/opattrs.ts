@@ -33,6 +33,12 @@ export interface OpAttrs extends ElementwiseAttrs {
   /** The index along `axis`, as a tensor. */
   readonly iota: { readonly dtype: DType; readonly shape: Shape; readonly axis: number };
 
+  /**
+   * `key u32[B.., 2]`, `counter u32[B.., 4]` → `u32[B.., shape..]`: element p of a key, row-major, is word p mod 4 of the block of
+   * Philox 4x32-10 at that counter, ⌊p/4⌋ added to its first word.
+   */
+  readonly randomBits: { readonly shape: Shape };
+
   /** `(bool[S], T[S], T[S]) → T[S]` */
   readonly select: NoAttrs;
   /** Floats to integers saturate, NaN becomes 0; integers wrap. */

@@ -216,6 +216,7 @@ const floatFunctions: Readonly<Record<ScalarOp, string | null>> = {
   mul: null,
   div: null,
   rem: 'fmod',
+  philox: null,
   pow: 'pow',
   max: null,
   min: null,
@@ -244,7 +245,7 @@ function printApply({ op, args, dtype }: Extract<Expr, { kind: 'apply' }>, scope
       : `${helper(`ash_sub_${type}`, scope)}(0, ${printExpr(args[0]!, scope)})`;
   if (op === 'not')
     return type === 'bool' ? `!${operand(args[0]!, scope)}` : `(${scalarType(type)})~${operand(args[0]!, scope)}`;
-  if (op === 'max' || op === 'min' || op === 'sign' || (op === 'abs' && !isFloat(type)))
+  if (op === 'max' || op === 'min' || op === 'sign' || op === 'philox' || (op === 'abs' && !isFloat(type)))
     return call(helper(`ash_${op}_${type}`, scope));
   const name = isFloat(type) ? floatFunctions[op] : null;
   if (name !== null) {

@@ -123,7 +123,17 @@ const operators: Readonly<Partial<Record<ScalarOp, string>>> = { ...infixOperato
 /** Functions of floats that JavaScript's Math lacks, or defines otherwise. */
 const ownFunctions: ReadonlySet<ScalarOp> = new Set(['round', 'pow', 'erf']);
 /** Functions of integers that no operator is. */
-const integerFunctions: ReadonlySet<ScalarOp> = new Set(['div', 'rem', 'shl', 'shr', 'abs', 'sign', 'max', 'min']);
+const integerFunctions: ReadonlySet<ScalarOp> = new Set([
+  'div',
+  'rem',
+  'shl',
+  'shr',
+  'abs',
+  'sign',
+  'max',
+  'min',
+  'philox',
+]);
 /** Operators whose result may leave the range of an integer dtype, or its sign. */
 const leaving: ReadonlySet<ScalarOp> = new Set(['add', 'sub', 'mul', 'and', 'or', 'xor']);
 

@@ -28,6 +28,22 @@ function ash_f32_to_f16(x) {
   ash_float[0] += 0.5;
   return sign | ash_bits[0] - 0x3f000000;
 }`,
+  // a · b in f64 is off by at most 2¹⁰, its difference from the low word by 2¹¹: what is divided by 2³² rounds to the high word.
+  ash_philox_u32: `/* Philox 4x32-10, Salmon et al., SC'11: one word of a block. */
+function ash_philox_u32(c0, c1, c2, c3, key0, key1, word) {
+  for (let round = 0; round < 10; round++) {
+    const low0 = Math.imul(c0, 0xd2511f53) >>> 0, low2 = Math.imul(c2, 0xcd9e8d57) >>> 0;
+    const high0 = (c0 * 0xd2511f53 - low0) / 0x100000000 + 0.5 >>> 0;
+    const high2 = (c2 * 0xcd9e8d57 - low2) / 0x100000000 + 0.5 >>> 0;
+    c0 = (high2 ^ c1 ^ key0) >>> 0;
+    c1 = low2;
+    c2 = (high0 ^ c3 ^ key1) >>> 0;
+    c3 = low0;
+    key0 = key0 + 0x9e3779b9 >>> 0;
+    key1 = key1 + 0xbb67ae85 >>> 0;
+  }
+  return word < 2 ? word === 0 ? c0 : c1 : word === 2 ? c2 : c3;
+}`,
   ash_pow: `function ash_pow(x, y) {
   return x === 1 || (x === -1 && (y === Infinity || y === -Infinity)) ? 1 : x ** y;
 }`,

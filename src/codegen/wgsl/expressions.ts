@@ -236,6 +236,7 @@ const onFloats: Readonly<Record<ScalarOp, Spelling>> = {
   pow: 'helper',
   atan2: 'helper',
   rem: 'helper',
+  philox: 'helper',
 };
 /** On integers: what differs. */
 const onIntegers: Readonly<Partial<Record<ScalarOp, Spelling>>> = {
@@ -258,6 +259,7 @@ function printApply(op: ScalarOp, args: readonly Expr[], scope: Scope): string {
     const by = (args[1] as Extract<Expr, { kind: 'literal' }>).value;
     return `${asOperand(texts[0]!)} ${op === 'shl' ? '<<' : '>>'} ${by}u`;
   }
+  if (op === 'philox' && lanes > 1) return `${helper('ash_philox_block', scope)}(${texts.slice(0, -1).join(', ')})`;
   if (op === 'neg' && type === 'u32') return `0u - ${asOperand(texts[0]!)}`;
   if (op === 'ne') return differs(type, texts[0]!, texts[1]!);
   const special = type === 'bool' ? onBools[op] : type === 'f32' ? undefined : onIntegers[op];

@@ -8,12 +8,14 @@ import { creationOps } from './creation.ts';
 import { elementwiseOps } from './elementwise.ts';
 import { indexingOps } from './indexing.ts';
 import { loopOps } from './loops/index.ts';
+import { randomOps } from './random.ts';
 import { reduceOps } from './reduce.ts';
 import { shapeOps } from './shape.ts';
 import { windowOps } from './window.ts';
 
 export const opTable: OpTable = {
   ...creationOps,
+  ...randomOps,
   ...elementwiseOps,
   ...shapeOps,
   ...indexingOps,

@@ -24,10 +24,8 @@ import {
   type Stmt,
 } from '../../ir/kernel.ts';
 import { wrapToDType } from '../../ir/ndarray.ts';
-import type { BinaryOp, UnaryOp } from '../../ir/opattrs.ts';
-import { binaryRecords } from '../../ir/ops/binary.ts';
 import { operationOf } from '../../ir/ops/monoid.ts';
-import { unaryRecords } from '../../ir/ops/unary.ts';
+import { evaluateScalar } from '../../ir/ops/scalar.ts';
 import { bytesPerElement, type DType, formatType } from '../../ir/types.ts';
 
 const missing: ReadonlySet<DType> = new Set(['f64', 'i64']);
@@ -283,9 +281,5 @@ function shifted(op: 'shl' | 'shr', value: Expr, by: Expr, dtype: 'i8' | 'u8'): 
 function evaluated(op: ScalarOp, args: readonly Extract<Expr, { kind: 'literal' }>[], dtype: DType): Expr {
   const values = args.map(({ value }) => value);
   const type = dtype === 'bool' ? args[0]!.dtype : dtype;
-  const result =
-    values.length === 1
-      ? unaryRecords[op as UnaryOp].evaluate(values[0]!, type)
-      : binaryRecords[op as BinaryOp].evaluate(values[0]!, values[1]!, type);
-  return literal(computed(dtype), wrapToDType(dtype, result));
+  return literal(computed(dtype), wrapToDType(dtype, evaluateScalar(op, values, type)));
 }

@@ -37,6 +37,7 @@ export function vectorOf(expr: Expr, lane: Axis, locals: VectorLocals = new Map(
       return { ...expr, value };
     }
     case 'apply': {
+      if (expr.op === 'philox') return blockOf(expr, lane, locals);
       const args = vectors(expr.args.map(visit));
       return args === null || (lanesOf(args[0]!) > 1 && !args.every(({ dtype }) => isWord(dtype)))
         ? null
@@ -99,6 +100,19 @@ export function loadedAlong(expr: Expr, axes: readonly Axis[]): Axis | null {
 /** The elements of a vector one by one: the expression at every value of the axis. */
 export function elementsOf(expr: Expr, lane: Axis): Expr[] {
   return Array.from({ length: lane.extent }, (_, at) => substituteAxes(expr, new Map([[lane, fixed(at)]])));
+}
+
+/** Four words of a block of random bits, where the axis walks just these: what gives one word alone gives them all. */
+function blockOf(expr: Extract<Expr, { kind: 'apply' }>, lane: Axis, locals: VectorLocals): Expr | null {
+  const counter = expr.args.slice(0, -1).map((arg) => vectorOf(arg, lane, locals));
+  const words = elementsOf(expr.args.at(-1)!, lane);
+  const isWhole = words.every((word, at) => word.kind === 'cast' && isPlace(word.value, at));
+  if (!isWhole || counter.some((arg) => arg === null || lanesOf(arg) > 1)) return null;
+  return { ...expr, args: [...(counter as Expr[]), { kind: 'vector', dtype: 'u32', elements: words }] };
+}
+
+function isPlace(expr: Expr, at: number): boolean {
+  return expr.kind === 'index' && sameIndex(expr.value, fixed(at));
 }
 
 /** All scalars, or all vectors. */

@@ -11,6 +11,7 @@ import { halfHelpers } from './half.ts';
 import { inverseTrigonometrics } from './inverse-trigonometric.ts';
 import { logarithms } from './logarithm.ts';
 import { powers } from './power.ts';
+import { randomHelpers } from './random.ts';
 import { trigonometrics } from './trigonometric.ts';
 
 export const mathHelpers: Readonly<Record<string, HelperText>> = {
@@ -23,4 +24,5 @@ export const mathHelpers: Readonly<Record<string, HelperText>> = {
   ...inverseTrigonometrics,
   ...doubles,
   ...halfHelpers,
+  ...randomHelpers,
 };

@@ -7,6 +7,7 @@ import { exponentials } from './exponential.ts';
 import { inverseTrigonometrics } from './inverse-trigonometric.ts';
 import { logarithms } from './logarithm.ts';
 import { powers } from './power.ts';
+import { randomHelpers } from './random.ts';
 import { trigonometrics } from './trigonometric.ts';
 
 export const mathHelpers: Helpers = {
@@ -15,4 +16,5 @@ export const mathHelpers: Helpers = {
   ...powers,
   ...trigonometrics,
   ...inverseTrigonometrics,
+  ...randomHelpers,
 };
