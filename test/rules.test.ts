@@ -152,6 +152,17 @@ const cases: readonly Case[] = [
     after: ['dot(%x, %y) {contract=[[0],[1]], batch=[[],[]]}'],
   },
   {
+    rule: 'dot-outer',
+    given: '%x: f32[3,2], %y: f32[4,3]',
+    before: ['dot(%x, %y) {contract=[[],[]], batch=[[0],[1]]}'],
+    after: [
+      'broadcast(%x) {shape=[3,2,4], axes=[0,1]}',
+      'transpose(%y) {permutation=[1,0]}',
+      'broadcast(%1) {shape=[3,2,4], axes=[0,2]}',
+      'mul(%0, %2)',
+    ],
+  },
+  {
     rule: 'scatter-one-per-row',
     given: '%i: i32[2,1], %u: f32[2,1]',
     before: [constant(0, '2,5'), 'scatterAdd(%0, %i, %u) {axis=1, batch=1}'],

@@ -24,7 +24,8 @@ type Join<S extends Shape> = S extends readonly []
 /** `[2,3]` as text, for messages. */
 export type Show<S extends Shape> = `[${Join<S>}]`;
 
-type IsOpen<S extends Shape> = number extends S['length'] ? true : false;
+/** True for a shape of unknown rank. */
+export type IsOpen<S extends Shape> = number extends S['length'] ? true : false;
 
 type BroadcastDim<A extends number, B extends number> = A extends 1
   ? number extends A
@@ -64,7 +65,8 @@ export type Broadcastable<A extends Shape, B extends Shape> = [Broadcast<A, B>] 
   ? ShapeError<`cannot broadcast ${Show<A>} with ${Show<B>}`>
   : unknown;
 
-type SameDim<A extends number, B extends number> = number extends A
+/** True where two dimensions may be equal. */
+export type SameDim<A extends number, B extends number> = number extends A
   ? true
   : number extends B
     ? true
@@ -173,7 +175,7 @@ export type Reduced<S extends Shape, Axes extends number | readonly number[] | u
           : readonly number[];
 
 /** The dimension of an axis counted from either end. */
-type DimOf<S extends Shape, Axis extends number, Before extends Shape = []> = S extends readonly [
+export type DimOf<S extends Shape, Axis extends number, Before extends Shape = []> = S extends readonly [
   infer D extends number,
   ...infer Rest extends Shape,
 ]

@@ -41,7 +41,8 @@ export function resetNames(): void {
   counters.clear();
 }
 
-function nameOf(kind: string, given: string | undefined): string {
+/** The name given, or the kind with the next number. */
+export function nameOf(kind: string, given: string | undefined): string {
   if (given !== undefined) return given;
   const count = (counters.get(kind) ?? 0) + 1;
   counters.set(kind, count);

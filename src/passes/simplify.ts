@@ -141,6 +141,7 @@ const reductions: readonly Rule[] = [
   }),
   rule('max-of-broadcast', 'reduce', (node, b) => maxOfBroadcast(node, b)),
   rule('dot-transposed', 'dot', (node, b) => dotOfTransposed(node, b)),
+  rule('dot-outer', 'dot', (node, b) => outerProduct(node, b)),
   rule('scatter-one-per-row', 'scatterAdd', (node, b) => scatterOnePerRow(node, b)),
 ];
 
@@ -175,6 +176,27 @@ function dotOfTransposed({ operands, attrs }: Node<'dot'>, b: Builder): Value | 
     return b.dot(lhs, rhs, { contract: pair(attrs.contract), batch: pair(attrs.batch) });
   }
   return null;
+}
+
+/** A product that sums nothing is one of elements: no element is read twice for one result, so there is nothing to tile. */
+function outerProduct({ operands, attrs, results }: Node<'dot'>, b: Builder): Value | null {
+  const { contract, batch } = attrs;
+  if (contract[0].length > 0) return null;
+  const { shape } = results[0]!.type;
+  const free = operands.map(({ type }, side) =>
+    type.shape.map((_, axis) => axis).filter((axis) => !batch[side]!.includes(axis)),
+  );
+  const spread = operands.map((operand, side) => {
+    const order = [...batch[side]!, ...free[side]!];
+    const batches = order.map((_, i) => i).slice(0, batch[side]!.length);
+    const start = batches.length + (side === 0 ? 0 : free[0]!.length);
+    const ordered = isIdentity(order) ? operand : b.transpose(operand, { permutation: order });
+    return b.broadcast(ordered, {
+      shape,
+      axes: [...batches, ...free[side]!.map((_, i) => start + i)],
+    });
+  }) as [Value, Value];
+  return b.mul(...spread);
 }
 
 /** Adding one update per row to zeros is a comparison with the index: every element is then computed on its own. */
