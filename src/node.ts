@@ -1,5 +1,7 @@
 // What needs Node: the native compiler and runtime, files, the terminal.
 
+export { type EventWriter, type EventWriterOptions, eventWriter } from './io/event-writer.ts';
+export type { EventImage } from './io/events.ts';
 export * from './io/files.ts';
 export { readOnnxFile } from './onnx/file.ts';
 export type { TuningEntry, TuningRecord } from './passes/tuning.ts';
@@ -18,3 +20,4 @@ export { nodeGpu } from './runtime/webgpu/node-gpu.ts';
 export { checkpointFile } from './train/checkpoint-file.ts';
 export { csvLog } from './train/csv-log.ts';
 export { formatMetrics, progressBar } from './train/progress-bar.ts';
+export { type TensorBoardLog, type TensorBoardOptions, tensorBoardLog } from './train/tensorboard-log.ts';

@@ -14,7 +14,8 @@ import { restoreSnapshot, type Snapshot, takeSnapshot } from './snapshot.ts';
 /** Receives the epochs of a run; `start` first gets those that a resumed run already has behind it. */
 export interface TrainingLog {
   start(history: readonly EpochRecord[]): void;
-  epoch(record: EpochRecord): void;
+  /** The next epoch begins when this is done. */
+  epoch(record: EpochRecord): void | Promise<void>;
 }
 
 /** Shows how far an epoch is. */
@@ -65,7 +66,7 @@ export interface FitOptions extends ValueRules {
   readonly checkpointSteps?: number | undefined;
   /** Goes on from the checkpoint if there is one. */
   readonly resume?: boolean | undefined;
-  readonly log?: TrainingLog | undefined;
+  readonly log?: TrainingLog | readonly TrainingLog[] | undefined;
   readonly progress?: Progress | undefined;
   readonly onEpoch?: ((record: EpochRecord) => void) | undefined;
 }
@@ -100,14 +101,15 @@ interface Progression {
 export async function fit(options: FitOptions): Promise<FitResult> {
   const run = prepare(options);
   const { progression: start, resumedAtStep } = await restore(run);
-  options.log?.start(start.position.history);
+  const logs = [options.log ?? []].flat();
+  for (const log of logs) log.start(start.position.history);
   let now = start;
   try {
     while (now.position.epoch < options.epochs && !stopped(options, now.position.best)) {
       now = await trainEpoch(run, now);
       const record = now.position.history.at(-1)!;
       await save(run, now);
-      options.log?.epoch(record);
+      for (const log of logs) await log.epoch(record);
       options.progress?.epochEnd(record);
       options.onEpoch?.(record);
     }
