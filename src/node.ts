@@ -17,6 +17,7 @@ export { type ExportedWeb, type ExportWebOptions, exportWeb } from './runtime/ex
 export { type AnyStateStore, StateStore } from './runtime/state.ts';
 export { type TunedProblem, type TuneOptions, type TuneResult, tune } from './runtime/tune/tune.ts';
 export { nodeGpu } from './runtime/webgpu/node-gpu.ts';
+export * as search from './search/index.ts';
 export { checkpointFile } from './train/checkpoint-file.ts';
 export { csvLog } from './train/csv-log.ts';
 export { formatMetrics, progressBar } from './train/progress-bar.ts';

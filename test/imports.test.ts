@@ -20,6 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   io: ['ir'],
   runtime: ['ir', 'passes', 'codegen', 'io'],
   train: ['ir', 'io'],
+  search: ['ir', 'io'],
   onnx: ['ir', 'lang', 'nn', 'io'],
   cli: ['ir', 'passes', 'codegen', 'io', 'onnx', 'runtime'],
 };
