@@ -6,6 +6,13 @@ import type { SourcePosition } from './errors.ts';
 import type { OpAttrs, OpName } from './opattrs.ts';
 import type { TensorType } from './types.ts';
 
+let made = 0;
+
+/** How many values there are so far: those of a lower order were made before now. */
+export function valuesMade(): number {
+  return made;
+}
+
 /** One tensor in SSA form: a result of a node, or (producer null) a function's parameter. */
 export class Value {
   readonly type: TensorType;
@@ -15,6 +22,8 @@ export class Value {
   readonly index: number;
   /** The user's name, kept through the passes for messages and emitted code; null if none was given. */
   readonly name: string | null;
+  /** Values in the order of their making: what a function made while it was traced came after what it found. */
+  readonly order: number = made++;
   constructor(type: TensorType, producer: Node | null, index: number, name: string | null) {
     this.type = type;
     this.producer = producer;
@@ -65,26 +74,28 @@ export function makeFunc(name: string, parameters: readonly Parameter[], results
   return { name, parameters, results, nodes: nodesOf(results.map((result) => result.value)) };
 }
 
-/** Every node that the values need, operands before users, in depth-first order of first need. */
-export function nodesOf(roots: readonly Value[]): Node[] {
+/**
+ * Every node that the values need, operands before users, in depth-first order of first need; what `isGiven` is a leaf,
+ * whatever made it.
+ */
+export function nodesOf(roots: readonly Value[], isGiven: (value: Value) => boolean = () => false): Node[] {
   const done = new Set<Node>();
   const order: Node[] = [];
   const stack: { node: Node; next: number }[] = [];
+  const need = (value: Value): void => {
+    const { producer } = value;
+    if (producer === null || done.has(producer) || isGiven(value)) return;
+    done.add(producer);
+    stack.push({ node: producer, next: 0 });
+  };
   for (const root of roots) {
-    if (root.producer === null || done.has(root.producer)) continue;
-    done.add(root.producer);
-    stack.push({ node: root.producer, next: 0 });
+    need(root);
     while (stack.length > 0) {
       const frame = stack[stack.length - 1]!;
-      if (frame.next === frame.node.operands.length) {
+      if (frame.next < frame.node.operands.length) need(frame.node.operands[frame.next++]!);
+      else {
         order.push(frame.node);
         stack.pop();
-        continue;
-      }
-      const producer = frame.node.operands[frame.next++]!.producer;
-      if (producer !== null && !done.has(producer)) {
-        done.add(producer);
-        stack.push({ node: producer, next: 0 });
       }
     }
   }

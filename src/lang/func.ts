@@ -9,6 +9,7 @@ import { type ArrayOf, type DType, formatType, sameType, sizeOf } from '../ir/ty
 import { describe } from './checks.ts';
 import { callerPosition } from './source.ts';
 import { type AnyTensor, Tensor } from './tensor.ts';
+import { tracedIn } from './trace.ts';
 import { type AnyVariable, Input, Variable, variableOf } from './variable.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: any input, whatever its type arguments
@@ -120,7 +121,18 @@ function leavesOf(roots: readonly Value[]): Set<Value> {
     passed.add(node);
     passRoots();
   }
+  for (const leaf of leaves) expectOutside(leaf);
   return leaves;
+}
+
+/** Refuses what stands for an argument of a traced function: it has no value elsewhere. */
+function expectOutside(leaf: Value): void {
+  const callee = tracedIn(leaf);
+  if (callee === undefined) return;
+  throw new UserError(
+    `${leaf.name}, which the function given to ${callee} was called with, is used outside of that function: return from it what is needed outside`,
+    callerPosition(),
+  );
 }
 
 function duplicate(names: readonly string[], found: (name: string) => void): void {

@@ -30,6 +30,7 @@ export {
   topk,
   where,
 } from './functions.ts';
+export { cond, type ScanOptions, scan, type WhileOptions, whileLoop } from './loops.ts';
 export { captureSources } from './source.ts';
 export { type AnyTensor, type Operand, Tensor } from './tensor.ts';
 export {

@@ -25,7 +25,7 @@ export function input<const Name extends string, const S extends Shape, const D 
   name: Name,
   shape: S,
   dtype?: D,
-): Input<Name, Plain<S>, D> {
+): Input<Name, Plain<S>, NoInfer<D>> {
   checkType(`input ${name}`, dtype ?? 'f32', shape);
   return new Input(name, parameter(name, { dtype: dtype ?? 'f32', shape: [...shape] }).value);
 }
@@ -91,7 +91,7 @@ export function variable<const S extends Shape, const D extends DType = 'f32'>(
   name: string,
   shape: S,
   options: VariableOptions<D> = {},
-): Variable<Plain<S>, D> {
+): Variable<Plain<S>, NoInfer<D>> {
   checkType(`variable ${name}`, options.dtype ?? 'f32', shape);
   return new Variable<Plain<S>, D>(name, { dtype: options.dtype ?? 'f32', shape: [...shape] }, options);
 }
@@ -100,7 +100,7 @@ export function variable<const S extends Shape, const D extends DType = 'f32'>(
 export function constant<const S extends Shape = Shape, const D extends DType = 'f32'>(
   data: NumberData,
   options: { readonly shape?: S; readonly dtype?: D } = {},
-): Tensor<Plain<S>, D> {
+): Tensor<Plain<S>, NoInfer<D>> {
   const dtype = options.dtype ?? 'f32';
   const given = shapeOfData(data);
   const shape = options.shape ?? given;
@@ -139,20 +139,29 @@ export function full<const S extends Shape, const D extends DType = 'f32'>(
   shape: S,
   value: number,
   dtype?: D,
-): Tensor<Plain<S>, D> {
+): Tensor<Plain<S>, NoInfer<D>> {
   checkType('full', dtype ?? 'f32', shape);
   checkNumber('full', dtype ?? 'f32', value);
   return new Tensor(here().fill({ dtype: dtype ?? 'f32', shape: [...shape] }, value));
 }
-export function zeros<const S extends Shape, const D extends DType = 'f32'>(shape: S, dtype?: D): Tensor<Plain<S>, D> {
+export function zeros<const S extends Shape, const D extends DType = 'f32'>(
+  shape: S,
+  dtype?: D,
+): Tensor<Plain<S>, NoInfer<D>> {
   return full(shape, 0, dtype);
 }
-export function ones<const S extends Shape, const D extends DType = 'f32'>(shape: S, dtype?: D): Tensor<Plain<S>, D> {
+export function ones<const S extends Shape, const D extends DType = 'f32'>(
+  shape: S,
+  dtype?: D,
+): Tensor<Plain<S>, NoInfer<D>> {
   return full(shape, 1, dtype);
 }
 
 /** `[0, 1, …, count − 1]`. */
-export function arange<const N extends number, const D extends DType = 'i32'>(count: N, dtype?: D): Tensor<[N], D> {
+export function arange<const N extends number, const D extends DType = 'i32'>(
+  count: N,
+  dtype?: D,
+): Tensor<[N], NoInfer<D>> {
   checkType('arange', dtype ?? 'i32', [count]);
   return new Tensor(here('arange').iota({ dtype: dtype ?? 'i32', shape: [count], axis: 0 }));
 }
@@ -162,7 +171,7 @@ export function iota<const S extends Shape, const D extends DType = 'i32'>(
   shape: S,
   axis: number,
   dtype?: D,
-): Tensor<Plain<S>, D> {
+): Tensor<Plain<S>, NoInfer<D>> {
   checkType('iota', dtype ?? 'i32', shape);
   return new Tensor(here('iota').iota({ dtype: dtype ?? 'i32', shape: [...shape], axis }));
 }
