@@ -107,12 +107,22 @@ describe('exportJs', () => {
   it('has typings that TypeScript understands', () => {
     const { typings } = exportJs(network(), { name: 'typed', directory: join(folder, 'typed') });
     const use = join(folder, 'typed/use.mts');
-    const text = `import { load } from './typed.mjs';
+    const text = `import { load, type RowMajor, type TypedStates } from './typed.mjs';
 const { read, train, state } = await load();
-const p: Float32Array = read({ x: new Float32Array(64) }).p;
+const { p } = read({ x: new Float32Array(64) });
+const plain: Float32Array = p;
+const shaped: RowMajor<Float32Array, readonly [4, 3]> = p;
 // @ts-expect-error labels are whole numbers
-train({ x: p, 'which class?': p });
-state.get('dense1.weight');
+train({ x: plain, 'which class?': plain });
+// @ts-expect-error x is [4, 16], p is [4, 3]
+read({ x: p });
+const weight: TypedStates['dense1.weight'] = state.get('dense1.weight');
+state.set('dense1.weight', weight);
+// @ts-expect-error the other weight has another shape
+state.set('dense2.weight', weight);
+// @ts-expect-error there is no such state
+state.get('dense3.weight');
+export { shaped };
 `;
     ts.sys.writeFile(use, text);
     const options = {
@@ -123,6 +133,19 @@ state.get('dense1.weight');
       types: [],
     };
     const program = ts.createProgram([use, typings], options);
+    expect(ts.getPreEmitDiagnostics(program).map(({ messageText }) => messageText)).toEqual([]);
+  });
+
+  it.each(['response', 'row-major', 'promise'])('can be called %s, as types of its typings are', (name) => {
+    const x = input('x', [2]);
+    const double = func({ name: 'double', inputs: [x], outputs: { y: x.mul(2) } });
+    const { typings } = exportJs({ double }, { name, directory: join(folder, name) });
+    const program = ts.createProgram([typings], {
+      strict: true,
+      noEmit: true,
+      types: [],
+      target: ts.ScriptTarget.ES2022,
+    });
     expect(ts.getPreEmitDiagnostics(program).map(({ messageText }) => messageText)).toEqual([]);
   });
 });

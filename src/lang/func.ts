@@ -7,6 +7,7 @@ import { type Func, makeFunc, type Node, nodesOf, type Parameter, type Result, t
 import { type NdArray, ndarray } from '../ir/ndarray.ts';
 import { type ArrayOf, type DType, formatType, sameType, sizeOf } from '../ir/types.ts';
 import { describe } from './checks.ts';
+import { otherCopy } from './copies.ts';
 import { callerPosition } from './source.ts';
 import { type AnyTensor, Tensor } from './tensor.ts';
 import { tracedIn } from './trace.ts';
@@ -56,9 +57,11 @@ export function func<
   };
   if (outputs.length === 0 && updates.length === 0) fail('at least one output or update expected');
   for (const given of inputs)
-    if (!(given instanceof Input)) fail(`inputs made by input() expected, ${describe(given)} given`);
+    if (!(given instanceof Input))
+      fail(otherCopy(given) ?? `inputs made by input() expected, ${describe(given)} given`);
   for (const [name, tensor] of outputs)
-    if (!(tensor instanceof Tensor)) fail(`a tensor expected as output ${name}, ${typeof tensor} given`);
+    if (!(tensor instanceof Tensor))
+      fail(otherCopy(tensor) ?? `a tensor expected as output ${name}, ${typeof tensor} given`);
   duplicate(
     inputs.map(({ name }) => name),
     (name) => fail(`input ${name} is given twice`),
@@ -69,7 +72,9 @@ export function func<
   );
   for (const [target, value] of updates) {
     if (!(target instanceof Variable))
-      fail(`updates are pairs of a variable and its new value; ${describe(target)} is no variable`);
+      fail(
+        otherCopy(target) ?? `updates are pairs of a variable and its new value; ${describe(target)} is no variable`,
+      );
     if (!sameType(target.type, value.value.type))
       fail(
         `the update of ${target.name} is ${formatType(value.value.type)}, the variable is ${formatType(target.type)}`,

@@ -3,7 +3,7 @@
 import type { SourcePosition } from '../ir/errors.ts';
 
 /** The folder of Ashlar's own modules, sources or built: frames inside it are not the user's. */
-const own = pathOf(import.meta.url).replace(/((lang|chunks)\/)?[^/]*$/, '');
+export const ownFolder = pathOf(import.meta.url).replace(/((lang|chunks)\/)?[^/]*$/, '');
 const framesLookedAt = 24;
 let enabled = true;
 
@@ -63,7 +63,7 @@ function firstForeign(stack: string): SourcePosition | null {
     const match = namedFrame.exec(line.trim()) ?? plainFrame.exec(line.trim());
     if (match === null || unknownPlace.test(match[1]!)) continue;
     const file = pathOf(match[1]!);
-    if (!file.startsWith(own)) return { file: relative(file), line: Number(match[2]), column: Number(match[3]) };
+    if (!file.startsWith(ownFolder)) return { file: relative(file), line: Number(match[2]), column: Number(match[3]) };
   }
   return null;
 }

@@ -20,6 +20,7 @@ import {
   refuse,
   resolveShape,
 } from './checks.ts';
+import { markCopy, otherCopy } from './copies.ts';
 import type {
   Broadcast,
   Broadcastable,
@@ -364,6 +365,8 @@ export class Tensor<S extends Shape = Shape, D extends DType = DType> {
   }
 }
 
+markCopy(Tensor.prototype);
+
 export function unary<T extends AnyTensor>(op: UnaryOp, x: AnyTensor, callee: string = op): T {
   return new Tensor(here(callee)[op](x.value)) as unknown as T;
 }
@@ -371,7 +374,7 @@ export function unary<T extends AnyTensor>(op: UnaryOp, x: AnyTensor, callee: st
 /** Refuses what is no tensor, which only callers without types can pass. */
 export function expectTensor(callee: string, given: unknown, expected = 'a tensor'): void {
   if (!(given instanceof Tensor))
-    fail(`${callee}: ${expected} expected, ${given === null ? 'null' : typeof given} given`);
+    fail(`${callee}: ${otherCopy(given) ?? `${expected} expected, ${given === null ? 'null' : typeof given} given`}`);
 }
 
 export function binary<T extends AnyTensor>(

@@ -2,6 +2,7 @@
 
 import { UserError } from '../../ir/errors.ts';
 import type { TensorType } from '../../ir/types.ts';
+import { arrayNames, rowMajor } from '../typed-arrays.ts';
 
 /** An input, output or state. */
 export interface ModuleValue {
@@ -35,11 +36,19 @@ export const moduleFiles = (name: string, target: ModuleInterface['target']) => 
 export const weightsAddress = (name: string): string =>
   `const beside = () => new URL(${JSON.stringify(`./${moduleFiles(name, 'js').weights}`)}, import.meta.url);`;
 
-/** `digits-2` as `Digits2`. */
-export const pascalCase = (name: string): string =>
-  name
+/** What typings name themselves, or take from the language. */
+const typeNames: ReadonlySet<string> = new Set([
+  ...Object.values(arrayNames),
+  ...[rowMajor.name, 'LoadOptions', 'GPUDevice', 'Response', 'URL', 'Promise', 'ArrayBuffer'],
+]);
+
+/** `digits-2` as `Digits2`, the name of a type; of a name that is taken, as `Response_`. */
+export function pascalCase(name: string): string {
+  const type = name
     .replace(/(^|[^A-Za-z0-9]+)([A-Za-z0-9]?)/g, (_all, _gap, letter: string) => letter.toUpperCase())
     .replace(/^\d/, '_$&');
+  return typeNames.has(type) ? `${type}_` : type;
+}
 
 /** A name as a property: bare where it is an identifier. */
 export const property = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name));

@@ -1,16 +1,17 @@
-// The typings of an exported ES module: every function with the arrays it takes and gives, their shapes in comments.
+// The typings of an exported ES module: every function with the arrays it takes and gives, their shapes in the types.
 
 import { formatType } from '../../ir/types.ts';
 import { toComment } from '../names.ts';
-import { arrayNames } from '../typed-arrays.ts';
+import { rowMajor, rowMajorOf } from '../typed-arrays.ts';
 import { type ModuleInterface, type ModuleValue, moduleFiles, pascalCase, property } from './module-interface.ts';
 
-function fields(values: readonly ModuleValue[], optional = ''): string {
+function fields(values: readonly ModuleValue[], optional = '', margin = '  '): string {
   if (values.length === 0) return '{}';
   const rows = values.map(
-    ({ name, type }) => `    /** ${formatType(type)} */\n    ${property(name)}${optional}: ${arrayNames[type.dtype]};`,
+    ({ name, type }) =>
+      `${margin}  /** ${formatType(type)} */\n${margin}  ${property(name)}${optional}: ${rowMajorOf(type)};`,
   );
-  return `{\n${rows.join('\n')}\n  }`;
+  return `{\n${rows.join('\n')}\n${margin}}`;
 }
 
 /** Reads under strict settings with the types of a page, of Node, or of neither. */
@@ -23,8 +24,6 @@ export function printModuleTypings(parts: ModuleInterface): string {
     const into = onDevice ? '' : `, outputs?: ${fields(outputs, '?')}`;
     return `  ${property(key)}(inputs: ${fields(inputs)}${into}): ${answer(fields(outputs))};`;
   });
-  const elements = [...new Set(states.map(({ type }) => arrayNames[type.dtype]))].join(' | ') || 'never';
-  const rows = states.map((state) => `   *   ${toComment(state.name)}: ${formatType(state.type)}`);
   return `// ${toComment(name)}: made by Ashlar. Arrays are row-major; bool is 0 or 1.
 
 // Where a program has no types of these, they are what nobody knows anything of.
@@ -33,6 +32,9 @@ ${onDevice ? '  interface GPUDevice {}\n' : ''}  interface Response {}
   interface URL {}
 }
 
+/** ${rowMajor.doc} */
+export type ${rowMajor.name}<${rowMajor.elements}, ${rowMajor.shape} extends ${rowMajor.shapeIs}> = ${rowMajor.type};
+
 export interface LoadOptions {
   /** Where ${moduleFiles(name, target).weights} is, or its bytes. Default: beside this module. */
   weights?: string | URL | Response | ArrayBuffer | Uint8Array;
@@ -40,13 +42,15 @@ export interface LoadOptions {
   onProgress?: (loaded: number, total: number) => void;
 }
 
+/** What functions keep between calls${onDevice ? ', on the device' : ''}. */
+export interface ${typeName}States ${fields(states, '', '')}
+
 export interface ${typeName} {
 ${methods.join('\n')}
-  /** What functions keep between calls${onDevice ? ', on the device' : ''}.${rows.length === 0 ? ' There is none.' : `\n${rows.join('\n')}\n  `} */
   readonly state: {
-    names(): string[];
-    get(name: string): ${answer(elements)};
-    set(name: string, elements: ${elements}): void;
+    names(): (keyof ${typeName}States)[];
+    get<Name extends keyof ${typeName}States>(name: Name): ${answer(`${typeName}States[Name]`)};
+    set<Name extends keyof ${typeName}States>(name: Name, elements: ${typeName}States[Name]): void;
   };${onDevice ? '\n  /** Frees the memory on the device. */\n  destroy(): void;' : ''}
 }
 

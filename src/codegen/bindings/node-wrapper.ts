@@ -4,7 +4,7 @@ import type { InterfaceDeclaration, SourceFile } from 'ts-morph';
 import { formatType } from '../../ir/types.ts';
 import type { ArtifactInterface, Member } from '../c/artifact-header.ts';
 import { toComment } from '../names.ts';
-import { arrayNames } from '../typed-arrays.ts';
+import { rowMajor, rowMajorOf } from '../typed-arrays.ts';
 import { pascalCase, property } from './module-interface.ts';
 import { nodeRunner } from './node-runner.ts';
 
@@ -37,13 +37,11 @@ export async function printNodeTypings(parts: ArtifactInterface): Promise<string
   const file = project.createSourceFile('typings.d.ts');
   const typeName = pascalCase(parts.name);
   file.addTypeAlias({
-    name: 'RowMajor',
+    name: rowMajor.name,
     isExported: true,
-    typeParameters: ['Elements', { name: 'Shape', constraint: 'readonly number[]' }],
-    type: 'Elements & { readonly shape?: Shape }',
-    docs: [
-      'Row-major elements of a tensor whose shape the type says; any array of such elements may be given for one.',
-    ],
+    typeParameters: [rowMajor.elements, { name: rowMajor.shape, constraint: rowMajor.shapeIs }],
+    type: rowMajor.type,
+    docs: [rowMajor.doc],
   });
   const lists = [
     ['Inputs', parts.inputs],
@@ -72,7 +70,7 @@ function addTensors(file: SourceFile, name: string, members: readonly Member[]):
     properties: members.map(({ buffer: { name: given, type } }) => ({
       name: property(given),
       isReadonly: true,
-      type: `RowMajor<${arrayNames[type.dtype]}, readonly [${type.shape.join(', ')}]>`,
+      type: rowMajorOf(type),
       docs: [formatType(type)],
     })),
   });
