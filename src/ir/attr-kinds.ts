@@ -38,6 +38,8 @@ const data = kind('a list of numbers', (value) =>
 );
 const func = kind('a function', (value) => typeof value === 'object' && value !== null && 'parameters' in value);
 
+const funcOrNull = kind('a function, or null', (value) => value === null || func.accepts(value));
+
 const window = { window: counts, strides: counts, padding: pairs, dilation: counts };
 
 /** By operation; elementwise operations have no attributes. */
@@ -70,6 +72,8 @@ const attrKinds: {
   windowTake: window,
   windowPut: { ...window, spatial: counts },
   call: { callee: func },
+  custom: { callee: func, jvp: funcOrNull, vjp: funcOrNull },
+  after: {},
   scan: {
     body: func,
     length: integer,

@@ -9,7 +9,7 @@ import { type OpTable, TypeMismatch } from './optable.ts';
 import { type DType, formatType, isCountable, type Shape, sameShape, type TensorType } from './types.ts';
 
 /** Operations with more than one result; their methods return all of them. */
-type ManyResults = 'sort' | 'topk' | 'call' | 'scan' | 'while' | 'cond';
+type ManyResults = 'sort' | 'topk' | 'call' | 'custom' | 'scan' | 'while' | 'cond';
 
 type Emit<K extends OpName> = (
   ...args: NoAttrs extends OpAttrs[K] ? readonly Value[] : readonly [...operands: Value[], attrs: OpAttrs[K]]
@@ -43,7 +43,15 @@ const attrsOf = (args: readonly unknown[]): readonly [Value[], object] => {
   return [(hasAttrs ? args.slice(0, -1) : args) as Value[], hasAttrs ? (last as object) : {}];
 };
 
-const manyResults: ReadonlySet<OpName> = new Set<ManyResults>(['sort', 'topk', 'call', 'scan', 'while', 'cond']);
+const manyResults: ReadonlySet<OpName> = new Set<ManyResults>([
+  'sort',
+  'topk',
+  'call',
+  'custom',
+  'scan',
+  'while',
+  'cond',
+]);
 
 /** A builder over a table. Its methods exist once; `at` makes a builder that differs in its source position alone. */
 export function makeBuilder(table: OpTable): Builder {

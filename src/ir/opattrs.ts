@@ -116,6 +116,14 @@ export interface OpAttrs extends ElementwiseAttrs {
 
   /** Applies a nested function to the operands; one result per result of the callee. */
   readonly call: { readonly callee: Func };
+  /**
+   * Operands and results as those of `callee`, with derivatives of its own: `jvp(operands.., results.., tangent of each
+   * float operand..)` gives the tangent of each float result, `vjp(operands.., results.., cotangent of each float result..)` the
+   * cotangent of each float operand. Null: there is none in that direction.
+   */
+  readonly custom: { readonly callee: Func; readonly jvp: Func | null; readonly vjp: Func | null };
+  /** `(x, others..)` → x, in a place of the order in which the others are computed. */
+  readonly after: NoAttrs;
 
   /**
    * Operands: constants.., first carries.., sequences `[length, ..]`..; `body(constants.., carries.., slices..)` gives the

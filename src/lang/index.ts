@@ -1,6 +1,7 @@
 // The language's public names.
 
 export { avgPool, type ConvOptions, conv, maxPool, type Padding, type PoolOptions, sumPool } from './convolution.ts';
+export { checkpoint, customJvp, customVjp, type JvpGiven, type TensorFunction, type VjpGiven } from './custom.ts';
 export { grad, hvp, jvp, valueAndGrad, vjp } from './derivatives.ts';
 export { format } from './format.ts';
 export { type FunctionDefinition, type FunctionOptions, func, interpret, type Updates, variablesOf } from './func.ts';

@@ -5,6 +5,7 @@ import type { OpTable } from '../optable.ts';
 import { callOps } from './call.ts';
 import { contractOps } from './contract.ts';
 import { creationOps } from './creation.ts';
+import { customOps } from './custom.ts';
 import { elementwiseOps } from './elementwise.ts';
 import { indexingOps } from './indexing.ts';
 import { loopOps } from './loops/index.ts';
@@ -23,6 +24,7 @@ export const opTable: OpTable = {
   ...contractOps,
   ...windowOps,
   ...callOps,
+  ...customOps,
   ...loopOps,
 };
 
