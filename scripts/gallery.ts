@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { galleryPage, galleryTable, withTable } from '../examples/gallery/page.ts';
+import { galleryPage, galleryTable, rowsIn, withTable } from '../examples/gallery/page.ts';
 import { type GalleryRow, galleryRows } from '../examples/gallery/rows.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -38,4 +38,7 @@ if (!values.page)
   galleryRows.filter(({ program }) => positionals.length === 0 || positionals.includes(program)).forEach(run);
 writeFileSync(join(root, 'docs', 'gallery.md'), galleryPage(folder));
 const readme = join(root, 'README.md');
-writeFileSync(readme, withTable(readFileSync(readme, 'utf8'), galleryTable()));
+writeFileSync(readme, withTable(readFileSync(readme, 'utf8'), galleryTable(folder)));
+
+const missing = galleryRows.filter((row) => !rowsIn(folder).includes(row)).map(({ program }) => program);
+if (missing.length > 0) console.error(`not on the page, because they have not been run: ${missing.join(', ')}`);

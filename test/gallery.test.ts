@@ -39,7 +39,7 @@ describe('every row of the gallery', () => {
   it(`stands in docs/gallery.md and in README.md as \`${again}\` writes them`, () => {
     expect(readFileSync(join(root, 'docs', 'gallery.md'), 'utf8')).toBe(galleryPage(folder));
     const readme = readFileSync(join(root, 'README.md'), 'utf8');
-    expect(readme).toBe(withTable(readme, galleryTable()));
+    expect(readme).toBe(withTable(readme, galleryTable(folder)));
   });
 });
 

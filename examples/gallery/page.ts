@@ -1,6 +1,6 @@
 // The page of the gallery and the table in the README, as text made of the rows and of the records that programs wrote.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { GalleryRecord } from './program.ts';
 import { type GalleryRow, galleryRows } from './rows.ts';
@@ -33,9 +33,13 @@ function section(row: GalleryRow, folder: string): string {
   ].join('\n\n');
 }
 
+/** The rows whose programs have written a record in `folder`. */
+export const rowsIn = (folder: string): GalleryRow[] =>
+  galleryRows.filter(({ program }) => existsSync(join(folder, `${program}.json`)));
+
 /** docs/gallery.md, from the records in `folder`. */
 export const galleryPage = (folder: string): string =>
-  `${[head.trimEnd(), ...galleryRows.map((row) => section(row, folder))].join('\n\n')}\n`;
+  `${[head.trimEnd(), ...rowsIn(folder).map((row) => section(row, folder))].join('\n\n')}\n`;
 
 /** GitHub's anchor of a heading. */
 const anchor = (title: string): string =>
@@ -44,12 +48,12 @@ const anchor = (title: string): string =>
     .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
     .replaceAll(' ', '-');
 
-/** The table of the README. */
-export const galleryTable = (): string =>
+/** The table of the README, of the same rows. */
+export const galleryTable = (folder: string): string =>
   [
     '| program | shows |',
     '| --- | --- |',
-    ...galleryRows.map(
+    ...rowsIn(folder).map(
       ({ program, title, shows }) =>
         `| [${title}](docs/gallery.md#${anchor(title)}), \`examples/${program}.ts\` | ${shows} |`,
     ),

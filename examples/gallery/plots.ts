@@ -29,6 +29,8 @@ export interface PlotOptions {
   readonly title: string;
   readonly x: Axis;
   readonly y: Axis;
+  /** Whether a line has a mark at each of its points. */
+  readonly points?: boolean;
   /** Pixels of the plot's area: 320 × 240 unless given. */
   readonly width?: number;
   readonly height?: number;
@@ -75,7 +77,7 @@ function marks(mark: Json, series: readonly Series[], { title, x, y, width, heig
 
 /** A line for each series, drawn in the order of its points, with a legend where there are several. */
 export const linePlot = (series: readonly Series[], options: PlotOptions): Picture =>
-  marks({ type: 'line', strokeWidth: 1.5 }, series, options);
+  marks({ type: 'line', strokeWidth: 1.5, point: options.points === true }, series, options);
 
 /** A point for each pair, coloured by series. */
 export const scatterPlot = (series: readonly Series[], options: PlotOptions): Picture =>

@@ -17,4 +17,11 @@ export const galleryRows: readonly GalleryRow[] = [
       'Momentum, adaptive methods and schedules on one surface, Rosenbrock’s valley: their paths and the loss by ' +
       'step. All are updates of one compiled function.',
   },
+  {
+    program: 'convolutions',
+    title: 'Convolutions over signals and voxels',
+    shows:
+      'Valid, same, strided, dilated and transposed convolutions over one axis and over three, in numbers worked by hand; a network ' +
+      'of each kind learns to tell noisy waveforms, and noisy solids, apart.',
+  },
 ];
