@@ -379,11 +379,13 @@ export default func({ name: 'product', inputs: [a], outputs: { y: a.matmul(input
     expect(problems.length + skipped).toBe(1);
     expect(JSON.parse(readFileSync(path(record), 'utf8'))).toMatchObject({ threads: 1 });
     expect(ashlar.json(['bench', 'product.ts', '-t', 'c', '--seconds', '0.05', '--tuning', record]).target).toBe('c');
-    const { code, stderr } = ashlar.run(['tune', 'product.ts', '-t', 'js']);
-    expect([code, stderr]).toEqual([
-      1,
-      'ashlar: target js cannot be tuned yet; target c can, whose schedules are measured\n',
-    ]);
+    for (const [target, reason] of [
+      ['js', 'target js has nothing to tune: each of its kernels has one form'],
+      ['wgsl', 'schedules of target wgsl are estimated, and cannot be measured here'],
+    ] as const) {
+      const { code, stderr } = ashlar.run(['tune', 'product.ts', '-t', target]);
+      expect([code, stderr]).toEqual([1, `ashlar: ${reason}; target c can be tuned\n`]);
+    }
   });
 });
 

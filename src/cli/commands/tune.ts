@@ -15,11 +15,13 @@ interface TuneCommandOptions extends ModelOptions {
   readonly json?: boolean;
 }
 
+const untunable: Readonly<Record<Exclude<Target, 'c'>, string>> = {
+  wgsl: 'schedules of target wgsl are estimated, and cannot be measured here',
+  js: 'target js has nothing to tune: each of its kernels has one form',
+};
+
 export async function tuneModel(path: string, options: TuneCommandOptions, { own }: Context): Promise<void> {
-  if (options.target !== 'c')
-    throw new LimitationError(
-      `target ${options.target} cannot be tuned yet; target c can, whose schedules are measured`,
-    );
+  if (options.target !== 'c') throw new LimitationError(`${untunable[options.target]}; target c can be tuned`);
   const definition = await loadDefinition(path, options, own);
   const record = options.out ?? `${definition.func.name.replace(/[^A-Za-z0-9_.-]+/g, '_')}.tuning.json`;
   const { threads, seconds } = options;
