@@ -2,7 +2,7 @@
 
 import type { Builder } from '../ir/builder.ts';
 import { nodesOf, type Value } from '../ir/graph.ts';
-import type { OpTable } from '../ir/optable.ts';
+import type { NestedRules, OpTable } from '../ir/optable.ts';
 import { varyingNodes } from './varying.ts';
 
 /** Σ ∂output/∂wrtᵢ · tangentᵢ for every output; null where it does not depend on any. Calls must have been inlined. */
@@ -16,13 +16,14 @@ export function jvpOf(
   const nodes = nodesOf(outputs);
   const varying = varyingNodes(nodes, wrt);
   const known = new Map<Value, Value | null>();
+  const nested: NestedRules = { table, jvp: (inner, by, along) => jvpOf(b, table, inner, by, along) };
   for (const node of nodes) {
     if (!varying.has(node)) continue;
     const rule = table[node.op].jvp;
     if (rule === 'zero') continue;
     const incoming = node.operands.map((operand) => tangentOf(operand));
     if (incoming.every((tangent) => tangent === null)) continue;
-    const outgoing = rule(b.at(node.source), node as never, incoming);
+    const outgoing = rule(b.at(node.source), node as never, incoming, nested);
     node.results.forEach((result, i) => {
       known.set(result, outgoing[i] ?? null);
     });

@@ -4,7 +4,7 @@
 import type { Builder } from '../ir/builder.ts';
 import { InternalError, UserError } from '../ir/errors.ts';
 import { type Node, nodesOf, type Value } from '../ir/graph.ts';
-import type { OpTable } from '../ir/optable.ts';
+import type { OpTable, ReverseRules } from '../ir/optable.ts';
 import { formatType, isFloat } from '../ir/types.ts';
 import { sumOfCotangents } from './cotangents.ts';
 import { varyingNodes } from './varying.ts';
@@ -25,9 +25,10 @@ export function vjpOf(
     const cotangents = arrived.get(value);
     return cotangents === undefined ? null : sumOfCotangents(at, cotangents);
   };
+  const isAsked = (value: Value): boolean =>
+    isFloat(value.type.dtype) && (wanted.has(value) || (value.producer !== null && varying.has(value.producer)));
   const accumulate = (value: Value, cotangent: Value): void => {
-    if (!isFloat(value.type.dtype)) return;
-    if (!wanted.has(value) && (value.producer === null || !varying.has(value.producer))) return;
+    if (!isAsked(value)) return;
     const before = arrived.get(value);
     if (before === undefined) arrived.set(value, [cotangent]);
     else before.push(cotangent);
@@ -41,7 +42,7 @@ export function vjpOf(
     if (node.results.every((result) => !arrived.has(result))) continue;
     const at = b.at(node.source);
     const incoming = node.results.map((result) => sumAt(at, result));
-    const outgoing = vjpRule(table, at, node, incoming);
+    const outgoing = vjpRule(at, node, incoming, rulesFor(at, table, node.operands.map(isAsked)));
     node.operands.forEach((operand, position) => {
       const cotangent = outgoing[position];
       if (cotangent !== null && cotangent !== undefined) accumulate(operand, cotangent);
@@ -50,15 +51,37 @@ export function vjpOf(
   return wrt.map((value) => sumAt(b, value));
 }
 
+/** This differentiation for what is nested in a node. */
+function rulesFor(b: Builder, table: OpTable, wanted: readonly boolean[]): ReverseRules {
+  return {
+    table,
+    wanted,
+    vjp: (outputs, cotangents, wrt) => {
+      const given = outputs.filter((_, i) => cotangents[i] !== null);
+      return vjpOf(
+        b,
+        table,
+        given,
+        cotangents.filter((cotangent) => cotangent !== null),
+        wrt,
+      );
+    },
+    varying: (outputs, wrt) => {
+      const varying = varyingNodes(nodesOf(outputs), wrt);
+      return outputs.map((value) => wrt.includes(value) || (value.producer !== null && varying.has(value.producer)));
+    },
+  };
+}
+
 function vjpRule(
-  table: OpTable,
   b: Builder,
   node: Node,
   cotangents: readonly (Value | null)[],
+  rules: ReverseRules,
 ): readonly (Value | null)[] {
-  const rule = table[node.op].vjp;
+  const rule = rules.table[node.op].vjp;
   if (rule === 'zero') return [];
-  const result = rule(b, node as never, cotangents);
+  const result = rule(b, node as never, cotangents, rules);
   if (result.length !== node.operands.length)
     throw new InternalError(`the vjp of ${node.op} returned ${result.length} cotangents`);
   return result;

@@ -10,15 +10,42 @@ import type { NdArray } from './ndarray.ts';
 import type { OpAttrs, OpName } from './opattrs.ts';
 import type { TensorType } from './types.ts';
 
+/** The differentiation that calls a rule, for what is nested in a node. */
+export interface NestedRules {
+  readonly table: OpTable;
+  /** Σ ∂output/∂wrtᵢ · tangentᵢ for every output; null where it does not depend on any. */
+  jvp(outputs: readonly Value[], wrt: readonly Value[], tangents: readonly Value[]): (Value | null)[];
+}
+
+export interface ReverseRules {
+  readonly table: OpTable;
+  /** Which operands' cotangents are asked for. */
+  readonly wanted: readonly boolean[];
+  /** Σ cotangentᵢ · ∂outputᵢ/∂wrt for every wrt; null where there is none. */
+  vjp(outputs: readonly Value[], cotangents: readonly (Value | null)[], wrt: readonly Value[]): (Value | null)[];
+  /** Which outputs depend on any of `wrt` through floats. */
+  varying(outputs: readonly Value[], wrt: readonly Value[]): boolean[];
+}
+
 /** Tangents of the operands (null: zero) → tangents of the results. `'zero'`: the results do not vary. */
 export type JvpRule<K extends OpName> =
   | 'zero'
-  | ((b: Builder, node: Node<K>, tangents: readonly (Value | null)[]) => readonly (Value | null)[]);
+  | ((
+      b: Builder,
+      node: Node<K>,
+      tangents: readonly (Value | null)[],
+      nested: NestedRules,
+    ) => readonly (Value | null)[]);
 
 /** Cotangents of the results (null: zero, at least one is not) → cotangents of the operands, null where there is none. */
 export type VjpRule<K extends OpName> =
   | 'zero'
-  | ((b: Builder, node: Node<K>, cotangents: readonly (Value | null)[]) => readonly (Value | null)[]);
+  | ((
+      b: Builder,
+      node: Node<K>,
+      cotangents: readonly (Value | null)[],
+      rules: ReverseRules,
+    ) => readonly (Value | null)[]);
 
 /** A node's operands where some carry a new leading axis of `size` elements, at least one. */
 export interface BatchedOperands {

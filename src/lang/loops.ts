@@ -181,14 +181,16 @@ function lengthOf({ tensors: sequences, names }: Leaves): number {
 /** What a step returned as carry, where it has the structure and types of the first. */
 function nextCarries(callee: string, first: Leaves, returned: unknown): Value[] {
   const next = leavesOf(callee === 'cond' ? 'result' : 'carry', returned, problem(callee));
-  if (next.names.join() !== first.names.join())
+  const byName = new Map(next.names.map((name, i) => [name, next.tensors[i]!]));
+  if (next.names.length !== first.names.length || !first.names.every((name) => byName.has(name)))
     fail(
       `${callee}: ${first.names.join(', ') || 'null'} expected of every function, ${next.names.join(', ') || 'null'} given`,
     );
-  return next.tensors.map(({ value }, i) => {
+  return first.names.map((name, i) => {
+    const { value } = byName.get(name)!;
     const expected = first.tensors[i]!.value.type;
     if (!sameType(value.type, expected))
-      fail(`${callee}: ${first.names[i]} is ${formatType(expected)} at first, then ${formatType(value.type)}`);
+      fail(`${callee}: ${name} is ${formatType(expected)} at first, then ${formatType(value.type)}`);
     return value;
   });
 }

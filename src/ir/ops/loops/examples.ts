@@ -2,7 +2,7 @@
 
 import type { OpExample } from '../../optable.ts';
 
-const example = (...functions: readonly string[]): OpExample => ({ text: functions.join('\n'), differentiable: false });
+const example = (...functions: readonly string[]): OpExample => ({ text: functions.join('\n') });
 
 /** h' = tanh(x + W h), with h as output. */
 const recurrence = `func @step(%w: f32[3,3], %h: f32[3], %x: f32[3]) {
@@ -25,6 +25,13 @@ export const scanExamples: readonly OpExample[] = [
     `func @f(%w: f32[3,3], %h: f32[3], %x: f32[4,3]) {
   %last, %all = scan(%w, %h, %x) {body=@step, length=4, reverse=true, consts=1, carries=1, residuals=keep}
   return all = %all
+}`,
+  ),
+  example(
+    recurrence,
+    `func @f(%w: f32[3,3], %h: f32[3], %x: f32[4,3]) {
+  %last, %all = scan(%w, %h, %x) {body=@step, length=4, reverse=false, consts=1, carries=1, residuals=recompute}
+  return last = %last, all = %all
 }`,
   ),
   // No carry, two sequences of different types, two outputs.
@@ -118,23 +125,24 @@ export const whileExamples: readonly OpExample[] = [
   example(...growth, grow('12')),
   example(...growth, grow('2')),
   example(...growth, grow('0')),
-  // Newton's iteration for the root of positive numbers, until it moves no more.
-  example(
-    `func @moves(%a: f32[], %x: f32[], %before: f32[]) {
+  // Newton's iteration for the root of positive numbers, until it moves no more. Without a limit it has no reverse derivative.
+  {
+    ...example(
+      `func @moves(%a: f32[], %x: f32[], %before: f32[]) {
   %0 = sub(%x, %before)
   %1 = abs(%0)
   %2 = constant() {dtype=f32, shape=[], data=[1e-3]}
   %3 = gt(%1, %2)
   return moves = %3
 }`,
-    `func @newton(%a: f32[], %x: f32[], %before: f32[]) {
+      `func @newton(%a: f32[], %x: f32[], %before: f32[]) {
   %0 = div(%a, %x)
   %1 = add(%x, %0)
   %2 = constant() {dtype=f32, shape=[], data=[0.5]}
   %3 = mul(%1, %2)
   return x = %3, before = %x
 }`,
-    `func @f(%given: f32[]) {
+      `func @f(%given: f32[]) {
   %0 = mul(%given, %given)
   %1 = constant() {dtype=f32, shape=[], data=[1]}
   %a = add(%0, %1)
@@ -142,7 +150,9 @@ export const whileExamples: readonly OpExample[] = [
   %root, %before = while(%a, %1, %2) {condition=@moves, body=@newton, consts=1, limit=null}
   return root = %root
 }`,
-  ),
+    ),
+    differentiable: false,
+  },
 ];
 
 export const condExamples: readonly OpExample[] = [
