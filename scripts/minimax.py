@@ -75,6 +75,19 @@ def even(function):
     return lambda z: function(mp.sqrt(z))
 
 
+def quantile_ratio(w):
+    """z/x for the standard normal quantile -z at p <= 1/2, where x = 1 - 2p and w = -log(4p(1 - p)) = -log(1 - x^2)."""
+    x = mp.sqrt(-mp.expm1(-w))
+    tail = mp.exp(-w) / (1 + x)  # 2p = erfc y, z = y sqrt 2
+    if tail > mp.mpf('0.05'):
+        return mp.sqrt(2) * mp.erfinv(x) / x
+    y = mp.sqrt(-mp.log(tail))
+    for _ in range(30):
+        error = (mp.erfc(y) - tail) * mp.exp(y * y) * mp.sqrt(mp.pi) / -2
+        y -= error / (1 + error * y)
+    return mp.sqrt(2) * y / x
+
+
 POLYNOMIALS = {
     # name: (what P approximates, weight, low, high, number of coefficients, type)
     # e^r - 1 = r + r²P(r), relative error of e^r - 1
@@ -114,6 +127,16 @@ POLYNOMIALS = {
     # asin t = t + t z P(z) for t ≤ ½; atan t = t + t z P(z) for t ≤ 1
     'asin': (even(lambda t: (mp.asin(t) - t) / t**3), even(lambda t: t**3 / mp.asin(t)), 0, mp.mpf('0.25'), 5, single),
     'atan': (even(lambda t: (mp.atan(t) - t) / t**3), even(lambda t: t**3 / mp.atan(t)), 0, 1, 8, single),
+    # normal quantile, in f32: z/x = P(w) up to w = 6, and √w Q(1/√w - 1/4) from there to where p is subnormal
+    'quantile': (quantile_ratio, lambda w: 1 / quantile_ratio(w), 0, 6, 10, single),
+    'quantile_tail': (
+        lambda v: quantile_ratio(1 / (v + mp.mpf('0.25')) ** 2) * (v + mp.mpf('0.25')),
+        lambda v: 1 / (quantile_ratio(1 / (v + mp.mpf('0.25')) ** 2) * (v + mp.mpf('0.25'))),
+        1 / mp.mpf('9.4') - mp.mpf('0.25'),
+        1 / mp.sqrt(6) - mp.mpf('0.25'),
+        9,
+        single,
+    ),
     # the same as exp in f64; log(1 + f) = 2 atanh s with s = f/(2 + f) = 2 (s + s z P(z)), z = s²
     'exp_f64': (
         lambda r: (mp.expm1(r) - r) / r**2,

@@ -48,7 +48,7 @@ const attrKinds: {
 } = {
   constant: { dtype, shape: counts, data },
   iota: { dtype, shape: counts, axis: integer },
-  randomBits: { shape: counts },
+  randomBits: { shape: counts, counter: counts },
   select: {},
   cast: { dtype },
   broadcast: { shape: counts, axes: counts },

@@ -34,10 +34,10 @@ export interface OpAttrs extends ElementwiseAttrs {
   readonly iota: { readonly dtype: DType; readonly shape: Shape; readonly axis: number };
 
   /**
-   * `key u32[B.., 2]`, `counter u32[B.., 4]` → `u32[B.., shape..]`: element p of a key, row-major, is word p mod 4 of the block of
-   * Philox 4x32-10 at that counter, ⌊p/4⌋ added to its first word.
+   * `key u32[B.., 2]`, `data u32[B..]` → `u32[B.., shape..]`: element p of a key, row-major, is word p mod 4 of the block of Philox
+   * 4x32-10 at the counter of four words, ⌊p/4⌋ added to the first and data to the third.
    */
-  readonly randomBits: { readonly shape: Shape };
+  readonly randomBits: { readonly shape: Shape; readonly counter: readonly number[] };
 
   /** `(bool[S], T[S], T[S]) → T[S]` */
   readonly select: NoAttrs;

@@ -32,6 +32,7 @@ export {
   where,
 } from './functions.ts';
 export { cond, type ScanOptions, scan, type WhileOptions, whileLoop } from './loops.ts';
+export * as random from './random.ts';
 export { captureSources } from './source.ts';
 export { type AnyTensor, type Operand, Tensor } from './tensor.ts';
 export {

@@ -34,6 +34,7 @@ export {
 } from './layers.ts';
 export * from './losses.ts';
 export * from './metrics.ts';
+export { dropout, gaussianNoise, type NoiseOptions } from './noise.ts';
 export {
   type AdamOptions,
   adagrad,

@@ -49,7 +49,8 @@ export function nameOf(kind: string, given: string | undefined): string {
   return `${kind}${count}`;
 }
 
-function layer(
+/** A layer that is a function of a tensor; `updates`: new values of what it keeps beside its weights. */
+export function layer(
   name: string,
   variables: readonly AnyVariable[],
   apply: (x: F32, mode: Mode) => F32,

@@ -40,12 +40,20 @@ export const errorFunction: Readonly<Record<'small' | 'middle' | 'large', Ration
 export function erf(x: number): number {
   if (Number.isNaN(x)) return x;
   const y = Math.abs(x);
-  const { small, middle, large } = errorFunction;
-  if (y <= 0.46875) return x * ratio(y * y, small);
+  if (y <= 0.46875) return x * ratio(y * y, errorFunction.small);
+  return x < 0 ? tailBeyond(y) - 1 : 1 - tailBeyond(y);
+}
+
+/** erfc(x) = 1 − erf(x), with a relative error below 1e-14 down to where it underflows. */
+export function erfc(x: number): number {
+  return x > 0.46875 ? tailBeyond(x) : 1 - erf(x);
+}
+
+/** erfc of y > 0.46875. */
+function tailBeyond(y: number): number {
+  const { middle, large } = errorFunction;
   const z = 1 / (y * y);
-  const scaled = y <= 4 ? ratio(y, middle) : (1 / Math.sqrt(Math.PI) - z * ratio(z, large)) / y;
-  const tail = Math.exp(-y * y) * scaled;
-  return x < 0 ? tail - 1 : 1 - tail;
+  return Math.exp(-y * y) * (y <= 4 ? ratio(y, middle) : (1 / Math.sqrt(Math.PI) - z * ratio(z, large)) / y);
 }
 
 /** Both by Horner's rule; the denominator's leading coefficient is 1, the numerator's stands last. */
