@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { compile, type Executable, StateStore } from 'ashlar/node';
 import koffi from 'koffi';
 import type { Launch } from '../src/ir/program.ts';
+import { countedLeaves, leavesOf } from '../src/ir/steps.ts';
 import { formatType } from '../src/ir/types.ts';
 import { compileModel } from './compile-model.ts';
 import { median, progress, table } from './measure.ts';
@@ -61,7 +62,10 @@ async function inferenceOf(name: string, threads: number): Promise<Subject> {
 async function trainingOf(model: ComparedModel, threads: number): Promise<Subject> {
   const compiled = await compile(comparedStep(model).step, { threads, compiler });
   const run = compiled as unknown as Executable<Arrays, Arrays>;
-  const flops = run.program.steps.reduce((sum, { kernel }) => sum + kernel.flops, 0);
+  const flops = countedLeaves(run.program.steps, 1).reduce(
+    (sum, { leaf, times }) => sum + times * leaf.kernel.flops,
+    0,
+  );
   return { title: `training step of ${model.title}`, flops, run, inputs: exampleBatch(model) };
 }
 
@@ -86,7 +90,9 @@ async function profileModel(name: string, threads: number): Promise<string> {
     progress(`compiling ${name} with a clock around each kernel`);
     const { title, flops, run, inputs } = await subjects[name]!(threads);
     const library = readdirSync(folder).find((file) => file.endsWith('.so'))!;
-    const { steps } = run.program;
+    const steps = leavesOf(run.program.steps);
+    if (run.program.steps.some(({ kind }) => kind !== 'launch'))
+      throw new Error(`${name} has loops: calls of its kernels cannot be told apart by their order`);
     progress(`running it on ${threads} thread${threads === 1 ? '' : 's'}`);
     const times = timeCalls(join(folder, library), steps.length, () => void run(inputs));
     const roofline = measureRoofline(constantBytes(run.program), threads);

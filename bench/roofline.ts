@@ -2,6 +2,7 @@
 // speed of the memory that holds the operands, whichever is longer. S. Williams et al., Roofline, CACM 52(4), 2009.
 
 import type { Launch, Program } from '../src/ir/program.ts';
+import { leavesOf } from '../src/ir/steps.ts';
 import { bytesPerElement, sizeOf } from '../src/ir/types.ts';
 import { readBandwidth } from './bandwidth.ts';
 import { fmaPeak } from './fma-peak.ts';
@@ -37,7 +38,9 @@ export function workOf({ kernel, args }: Launch): KernelWork {
 
 /** Bytes of weights that a run reads, each weight once: the memory that they are spread over. */
 export function constantBytes({ steps }: Program): number {
-  const read = new Set(steps.flatMap(({ args }) => args.filter(({ storage }) => constantStorages.has(storage))));
+  const read = new Set(
+    leavesOf(steps).flatMap(({ args }) => args.filter(({ storage }) => constantStorages.has(storage))),
+  );
   return [...read].reduce((sum, { type }) => sum + sizeOf(type.shape) * bytesPerElement[type.dtype], 0);
 }
 

@@ -10,6 +10,7 @@ import { type Buffer, type Kernel, literal, load, type Stmt } from '../src/ir/ke
 import { interpretKernel } from '../src/ir/kernel-interpreter.ts';
 import type { OpName } from '../src/ir/opattrs.ts';
 import { opTable } from '../src/ir/ops/index.ts';
+import { leavesOf } from '../src/ir/steps.ts';
 import { parseFunc } from '../src/ir/text.ts';
 import { workgroups } from '../src/passes/gpu/grid.ts';
 import { legalize } from '../src/passes/gpu/legalize.ts';
@@ -22,7 +23,7 @@ import { sampleInputs } from './helpers/samples.ts';
 const machine = gpuMachine(defaultGpu);
 const names = (Object.keys(opTable) as OpName[]).filter((name) => opTable[name].lowering.class !== 'loop');
 const kernelsOf = (text: string): readonly Kernel[] =>
-  compileToProgram(parseFunc(text), { machine }).steps.map(({ kernel }) => kernel);
+  leavesOf(compileToProgram(parseFunc(text), { machine }).steps).map(({ kernel }) => kernel);
 
 function expectAgreement(func: Func, domain?: readonly [number, number]): void {
   const inputs = sampleInputs(func, 23, domain);
@@ -71,7 +72,7 @@ describe('kernels for GPUs, interpreted', () => {
     const program = compileToProgram(func, { machine });
     const expected = evaluateFunc(func, inputs);
     const memory = new Map<string, Float64Array>();
-    for (const { kernel, args } of program.steps) {
+    for (const { kernel, args } of leavesOf(program.steps)) {
       const packed = new Set(
         kernel.parameters.flatMap(({ buffer }, i) => (args[i]!.storage === 'input' ? [buffer] : [])),
       );
@@ -325,7 +326,7 @@ describe('kernels for GPUs, interpreted', () => {
     expectAgreement(func, [-1, 1]);
     const program = compileToProgram(func, { machine });
     expect(program.steps).toHaveLength(1);
-    const { shared } = gridOf(program.steps[0]!.kernel);
+    const { shared } = gridOf(leavesOf(program.steps)[0]!.kernel);
     expect(shared.length).toBeGreaterThan(10);
     expect(shared.reduce((sum, { size }) => sum + 4 * size, 0)).toBeLessThanOrEqual(defaultGpu.sharedBytes);
   });
@@ -413,6 +414,7 @@ describe('races of invocations', () => {
       parameters: [{ buffer: out, access: 'readwrite' }],
       body: workgroups(2, 4, [{ kind: 'allocate', buffer: tile }], (_group, lane) => stmts(lane)),
       summary: '',
+      iterations: [],
       sources: [],
       flops: 0,
       bytes: 0,

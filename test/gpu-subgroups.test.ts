@@ -3,6 +3,7 @@
 
 import { afterAll, describe, expect, it } from 'vitest';
 import { evaluateFunc } from '../src/ir/evaluate.ts';
+import { leavesOf } from '../src/ir/steps.ts';
 import { parseFunc } from '../src/ir/text.ts';
 import { gpuMachine } from '../src/passes/gpu/machine.ts';
 import { defaultGpu } from '../src/passes/gpu/schedule.ts';
@@ -68,7 +69,7 @@ describe('subgroups in the interpreter', () => {
       const func = parseFunc(text);
       const inputs = sampleInputs(func, 3);
       const program = compileToProgram(func, { machine: gpuMachine({ ...defaultGpu, subgroups: true }) });
-      expect(JSON.stringify(program.steps[0]!.kernel.body), what).toContain('"subgroup"');
+      expect(JSON.stringify(leavesOf(program.steps)[0]!.kernel.body), what).toContain('"subgroup"');
       const found = interpretProgram(program, new Map([['x', inputs[0]!.data]]), size).get('y')!;
       evaluateFunc(func, inputs)[0]!.data.forEach((wanted, at) => {
         expect(found[at], what).toBeCloseTo(wanted, 9);
@@ -78,8 +79,8 @@ describe('subgroups in the interpreter', () => {
 
   it('take a barrier for eight', () => {
     const barriers = (subgroups: boolean): number => {
-      const { kernel } = compileToProgram(parseFunc(softmax), { machine: gpuMachine({ ...defaultGpu, subgroups }) })
-        .steps[0]!;
+      const machine = gpuMachine({ ...defaultGpu, subgroups });
+      const { kernel } = leavesOf(compileToProgram(parseFunc(softmax), { machine }).steps)[0]!;
       return JSON.stringify(kernel.body).split('"kind":"barrier"').length - 1;
     };
     expect(barriers(true)).toBe(4);

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { gridOf } from '../src/codegen/wgsl/statements.ts';
 import type { Atom, Axis, IndexExpr } from '../src/ir/index-expr.ts';
 import type { Expr, Kernel, LoadExpr, Local, Stmt } from '../src/ir/kernel.ts';
+import { leavesOf } from '../src/ir/steps.ts';
 import { parseFunc } from '../src/ir/text.ts';
 import { exprsOf, walkExpr, walkStmts } from '../src/passes/expr-rewrite.ts';
 import { gpuMachine } from '../src/passes/gpu/machine.ts';
@@ -16,7 +17,7 @@ type Loop = Extract<Stmt, { kind: 'loop' }>;
 function kernelOf(text: string): Kernel {
   const { steps } = compileToProgram(parseFunc(text), { machine: gpuMachine(defaultGpu) });
   expect(steps).toHaveLength(1);
-  return steps[0]!.kernel;
+  return leavesOf(steps)[0]!.kernel;
 }
 
 function loadsIn(body: readonly Stmt[]): LoadExpr[] {
@@ -116,7 +117,7 @@ describe('tiles of contractions on a GPU', () => {
       }`),
       { machine: gpuMachine(defaultGpu) },
     );
-    const { kernel, args } = program.steps.at(-1)!;
+    const { kernel, args } = leavesOf(program.steps).at(-1)!;
     const image = kernel.parameters[args.findIndex(({ storage }) => storage === 'arena')]!.buffer;
     const loads = loadsIn(gridOf(kernel).body).filter(({ buffer }) => buffer === image);
     expect(new Set(loads.map(({ lanes }) => lanes))).toEqual(new Set([4]));

@@ -2,13 +2,11 @@
 // printed, read and verified with the functions nested in them.
 
 import { describe, expect, it } from 'vitest';
-import { LimitationError } from '../src/ir/errors.ts';
 import { evaluateFunc } from '../src/ir/evaluate.ts';
 import { ndarray } from '../src/ir/ndarray.ts';
 import { builder } from '../src/ir/ops/index.ts';
 import { parseFunc, parseModule, printFunc } from '../src/ir/text.ts';
 import { verifyFunc } from '../src/ir/verify.ts';
-import { compileToProgram } from '../src/passes/pipeline.ts';
 
 const f32 = (shape: number[], data: number[]) => ndarray('f32', shape, data);
 const values = (text: string, inputs: readonly ReturnType<typeof ndarray>[]): number[][] =>
@@ -211,10 +209,4 @@ func @main(%p: bool[], %x: f32[2]) {
     body.nodes.reverse();
     expect(() => verifyFunc(func)).toThrow(/of @step uses a value that is not defined before it/);
   });
-});
-
-it('compiling a loop is refused at its line', () => {
-  const text = scanned(false).replace('carries=1, residuals=keep}', 'carries=1, residuals=keep} @ "model.ts":3:4');
-  expect(() => compileToProgram(parseFunc(text))).toThrow(LimitationError);
-  expect(() => compileToProgram(parseFunc(text))).toThrow(/scan is evaluated but not compiled.*model.ts:3:4/s);
 });

@@ -12,6 +12,7 @@ import { defaultLimits, printWgsl } from '../src/codegen/wgsl/program.ts';
 import type { Func } from '../src/ir/graph.ts';
 import { builder } from '../src/ir/ops/index.ts';
 import type { Program } from '../src/ir/program.ts';
+import { leavesOf } from '../src/ir/steps.ts';
 import { bytesPerElement, sizeOf } from '../src/ir/types.ts';
 import { bindStates } from '../src/passes/bind-states.ts';
 import { largestOperand } from '../src/passes/fold.ts';
@@ -38,11 +39,11 @@ const tolerance: Readonly<Record<keyof ProgramSize, number>> = {
 };
 
 function sizesOf(program: Program, sourceBytes: number): ProgramSize {
-  const bytes = program.steps.flatMap(({ args }) =>
+  const bytes = leavesOf(program.steps).flatMap(({ args }) =>
     args.map(({ type }) => sizeOf(type.shape) * bytesPerElement[type.dtype]),
   );
   return {
-    kernels: program.steps.length,
+    kernels: leavesOf(program.steps).length,
     movedBytes: bytes.reduce((sum, size) => sum + size, 0),
     arenaBytes: program.arenaBytes,
     preparedBytes: program.preparedBytes,

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { evaluateFunc } from '../src/ir/evaluate.ts';
 import { printKernelText } from '../src/ir/kernel-text.ts';
 import type { Program } from '../src/ir/program.ts';
+import { leavesOf } from '../src/ir/steps.ts';
 import { parseFunc } from '../src/ir/text.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
 import { arrayFrom, type TypedArray } from '../src/runtime/arrays.ts';
@@ -29,7 +30,7 @@ function checked(text: string): Program {
   return program;
 }
 
-const kernels = (text: string): string[] => checked(text).steps.map(({ kernel }) => kernel.summary);
+const kernels = (text: string): string[] => leavesOf(checked(text).steps).map(({ kernel }) => kernel.summary);
 
 const softmax = (rows: number, length: number): string => `
   %m = reduce(%x) {kind=max, axes=[1]}
@@ -63,7 +64,7 @@ describe('kernels by rows', () => {
       %y = mul(%2, %c)
       return y = %y
     }`);
-    const text = printKernelText(program.steps[0]!.kernel);
+    const text = printKernelText(leavesOf(program.steps)[0]!.kernel);
     expect(text).toContain('stack e_row: f32[64]');
     expect(text.slice(text.indexOf('t = '))).toBe(
       [
@@ -195,7 +196,7 @@ describe('kernels by rows', () => {
       { func, variables: [] },
       { target: 'c', threads },
     );
-    expect(run.program.steps.map(({ kernel }) => kernel.summary)).toEqual([
+    expect(leavesOf(run.program.steps).map(({ kernel }) => kernel.summary)).toEqual([
       'reduce, sub, exp, reduce, div, reduce, sub, mul',
     ]);
     const results = run({
@@ -220,7 +221,7 @@ describe('long reductions over an outer axis', () => {
     }`);
     const inputs = sampleInputs(func, 11);
     const program = compileToProgram(func);
-    expect(program.steps.map(({ kernel }) => kernel.name)).toEqual(['reduce_partial', 'reduce']);
+    expect(leavesOf(program.steps).map(({ kernel }) => kernel.name)).toEqual(['reduce_partial', 'reduce']);
     const run = await compile<Record<string, TypedArray>, Record<string, TypedArray>>(
       { func, variables: [] },
       { target: 'c', threads: 2 },

@@ -10,6 +10,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { writeSafetensorsFile } from '../src/io/files.ts';
 import type { SafeTensor } from '../src/io/safetensors.ts';
 import { UserError } from '../src/ir/errors.ts';
+import { leavesOf } from '../src/ir/steps.ts';
 import { func, gather, input, variable } from '../src/lang/index.ts';
 import * as nn from '../src/nn/index.ts';
 import { expectArray } from '../src/runtime/call-checks.ts';
@@ -182,7 +183,7 @@ describe('frozen states', () => {
     const plain = await compile(definition, { target: 'c' });
     const run = await compile(definition, { state: plain.state, freeze: true });
     const packs = (launches: typeof run.program.steps): number =>
-      launches.filter(({ kernel }) => kernel.name.endsWith('_pack')).length;
+      leavesOf(launches).filter(({ kernel }) => kernel.name.endsWith('_pack')).length;
     expect(packs(plain.program.steps)).toBe(1);
     expect(packs(run.program.steps)).toBe(0);
     expect(packs(run.program.preparation)).toBe(2);

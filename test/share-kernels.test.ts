@@ -2,10 +2,11 @@
 
 import { conv, func, input, reverse, variable } from 'ashlar';
 import { expect, test } from 'vitest';
+import { leavesOf } from '../src/ir/steps.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
 
 const kernelNames = (definition: { readonly func: Parameters<typeof compileToProgram>[0] }): string[] =>
-  compileToProgram(definition.func).steps.map(({ kernel }) => kernel.name);
+  leavesOf(compileToProgram(definition.func).steps).map(({ kernel }) => kernel.name);
 const suffixed = (names: readonly string[], suffix: string): number =>
   names.filter((name) => name.endsWith(suffix)).length;
 

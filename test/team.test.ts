@@ -12,6 +12,7 @@ import { axis, fixed, of } from '../src/ir/index-expr.ts';
 import { type Buffer, type Kernel, literal, load, type Stmt } from '../src/ir/kernel.ts';
 import { interpretKernel } from '../src/ir/kernel-interpreter.ts';
 import type { Program, ProgramBuffer } from '../src/ir/program.ts';
+import { leavesOf } from '../src/ir/steps.ts';
 import { parseFunc } from '../src/ir/text.ts';
 import { bytesPerElement, sizeOf } from '../src/ir/types.ts';
 import { func } from '../src/lang/func.ts';
@@ -29,7 +30,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const program = (text: string): Program => compileToProgram(parseFunc(text));
 /** One word a launch: whether it waits, and whether a team shares it. */
 const outline = ({ steps }: Program): string[] =>
-  steps.map(({ kernel, waits }) => `${waits ? 'wait ' : ''}${isShared(kernel) ? 'shared' : 'single'}`);
+  leavesOf(steps).map(({ kernel, waits }) => `${waits ? 'wait ' : ''}${isShared(kernel) ? 'shared' : 'single'}`);
 
 describe('the plan of a team', () => {
   it('has one thread for a program with little work', () => {
@@ -55,7 +56,7 @@ return a = %0, b = %1, c = %4\n}`;
     const text = `func @f(%x: f32[512,512]) {
 %0 = ${sums('%x')}\n%1 = ${across('%0')}\n%2 = ${sums('%1')}\n%3 = ${across('%2')}\n%4 = ${sums('%3')}\nreturn y = %4\n}`;
     const { steps } = program(text);
-    const places = steps.map(({ args }) => args.at(-1)!.offset);
+    const places = leavesOf(steps).map(({ args }) => args.at(-1)!.offset);
     expect(new Set(places).size).toBeLessThan(places.length);
     expect(steps.slice(1).every(({ waits }) => waits)).toBe(true);
   });
@@ -73,7 +74,7 @@ return a = %0, b = %1, c = %4\n}`;
 describe('a loop that is shared', () => {
   const pieces = ({ steps }: Program): number =>
     Math.max(
-      ...steps.flatMap(({ kernel }) =>
+      ...leavesOf(steps).flatMap(({ kernel }) =>
         kernel.body.map((stmt) =>
           stmt.kind === 'tasks' ? Math.ceil(stmt.axes.reduce((all, { extent }) => all * extent, 1) / stmt.grain) : 0,
         ),
@@ -100,6 +101,7 @@ describe('the interpreter', () => {
     parameters: [{ buffer: y, access: 'readwrite' }],
     body,
     summary: '',
+    iterations: [],
     sources: [],
     flops: 0,
     bytes: 0,

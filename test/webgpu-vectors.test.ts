@@ -6,6 +6,7 @@ import { evaluateFunc } from '../src/ir/evaluate.ts';
 import { type Kernel, lanesOf } from '../src/ir/kernel.ts';
 import { binaryRecords } from '../src/ir/ops/binary.ts';
 import { unaryRecords } from '../src/ir/ops/unary.ts';
+import { leavesOf } from '../src/ir/steps.ts';
 import { parseFunc } from '../src/ir/text.ts';
 import { walkStmts } from '../src/passes/expr-rewrite.ts';
 import { gpuMachine } from '../src/passes/gpu/machine.ts';
@@ -35,7 +36,7 @@ function storedLanes({ body }: Kernel): Set<number> {
 const kernelOf = (text: string): Kernel => {
   const { steps } = compileToProgram(parseFunc(text), { machine: gpuMachine(defaultGpu) });
   expect(steps).toHaveLength(1);
-  return steps[0]!.kernel;
+  return leavesOf(steps)[0]!.kernel;
 };
 
 /** Every elementwise operation of a dtype in one function; comparisons choose between the operands. */
@@ -97,7 +98,7 @@ describe('element kernels of large arrays', () => {
       data: type.dtype === 'i32' ? data.map((value) => Math.abs(value) % 5) : data,
     }));
     const program = compileToProgram(func, { machine: gpuMachine(defaultGpu) });
-    expect(storedLanes(program.steps[0]!.kernel)).toEqual(new Set([4]));
+    expect(storedLanes(leavesOf(program.steps)[0]!.kernel)).toEqual(new Set([4]));
     const found = interpretProgram(program, new Map(func.parameters.map((p, i) => [p.name, inputs[i]!.data])));
     expect(found.get('y')).toEqual(evaluateFunc(func, inputs)[0]!.data);
   });

@@ -7,6 +7,7 @@ import type { Func } from '../ir/graph.ts';
 import { printKernelText } from '../ir/kernel-text.ts';
 import type { Launch, Program } from '../ir/program.ts';
 import { printProgramText } from '../ir/program-text.ts';
+import { leavesOf } from '../ir/steps.ts';
 import { printFunc } from '../ir/text.ts';
 import { cpuMachine } from '../passes/cpu.ts';
 import { expectWgslTypes } from '../passes/gpu/legalize.ts';
@@ -65,7 +66,7 @@ export function stageText(definition: Definition, stage: TextStage, target: Targ
 }
 
 const kernelsOf = ({ preparation, steps }: Program): Launch['kernel'][] => [
-  ...new Set([...preparation, ...steps].map(({ kernel }) => kernel)),
+  ...new Set(leavesOf([...preparation, ...steps]).map(({ kernel }) => kernel)),
 ];
 
 /** Every shader under its name; a state is shown in a block of its own. */

@@ -2,7 +2,9 @@
 
 import { formatSource } from '../ir/errors.ts';
 import type { Launch, Program, ProgramBuffer } from '../ir/program.ts';
+import { countedLeaves, leavesOf } from '../ir/steps.ts';
 import { bytesPerElement, formatType, sizeOf } from '../ir/types.ts';
+import { assumedIterations } from '../passes/schedule-loops.ts';
 import { formatBytes, formatCount, harmless, table } from './terminal.ts';
 
 export interface KernelSummary {
@@ -46,10 +48,10 @@ export interface ProgramSummary {
 }
 
 export function summarize(program: Program, target: string): ProgramSummary {
-  const kernels = kernelsOf(program.steps);
+  const kernels = kernelsOf(countedLeaves(program.steps, assumedIterations));
   const total = (measure: (kernel: KernelSummary) => number): number =>
     kernels.reduce((sum, kernel) => sum + measure(kernel), 0);
-  const read = new Set(program.steps.flatMap(({ args }) => args));
+  const read = new Set(leavesOf(program.steps).flatMap(({ args }) => args));
   const constants = [...read].filter(({ storage }) => storage === 'constant' || storage === 'external');
   const parts = {
     arena: program.arenaBytes,
@@ -64,7 +66,7 @@ export function summarize(program: Program, target: string): ProgramSummary {
     inputs: typesOf(program.inputs),
     outputs: typesOf(program.outputs),
     kernels,
-    preparation: kernelsOf(program.preparation),
+    preparation: kernelsOf(program.preparation.map((leaf) => ({ leaf, times: 1 }))),
     flops: total(({ flops }) => flops),
     bytes: total(({ bytes }) => bytes),
     memory: { ...parts, peak: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) },
@@ -78,16 +80,20 @@ const bytesOf = (buffers: readonly ProgramBuffer[]): number =>
   buffers.reduce((sum, { type }) => sum + sizeOf(type.shape) * bytesPerElement[type.dtype], 0);
 
 /** Kernels in order of their first call. */
-function kernelsOf(launches: readonly Launch[]): KernelSummary[] {
-  const calls = new Map<Launch['kernel'], Launch[]>();
-  for (const launch of launches) calls.set(launch.kernel, [...(calls.get(launch.kernel) ?? []), launch]);
-  return [...calls].map(([kernel, of]) => ({
+function kernelsOf(launches: readonly { readonly leaf: Launch; readonly times: number }[]): KernelSummary[] {
+  const calls = new Map<Launch['kernel'], { readonly first: Launch; times: number }>();
+  for (const { leaf, times } of launches) {
+    const known = calls.get(leaf.kernel);
+    if (known === undefined) calls.set(leaf.kernel, { first: leaf, times });
+    else known.times += times;
+  }
+  return [...calls].map(([kernel, { first, times }]) => ({
     name: kernel.name,
     operations: kernel.summary,
-    results: of[0]!.args.filter((_, i) => kernel.parameters[i]!.access !== 'read').map(({ type }) => formatType(type)),
-    calls: of.length,
-    flops: kernel.flops * of.length,
-    bytes: kernel.bytes * of.length,
+    results: first.args.filter((_, i) => kernel.parameters[i]!.access !== 'read').map(({ type }) => formatType(type)),
+    calls: times,
+    flops: kernel.flops * times,
+    bytes: kernel.bytes * times,
     sources: kernel.sources.map(formatSource),
   }));
 }

@@ -38,10 +38,15 @@ interface Frame {
 type Wait = 'barrier' | { readonly stmt: Extract<Stmt, { kind: 'subgroup' }>; readonly value: number };
 
 /**
- * Runs a kernel on buffers that hold float64 whatever their dtype. Throws InternalError for an access out of range or of
+ * Runs a kernel on buffers that hold float64 whatever their dtype; `iterations`: the numbers of the loops around it. Throws InternalError for an access out of range or of
  * unset memory, and where a task touches what another one writes that may run at the same time.
  */
-export function interpretKernel(kernel: Kernel, buffers: ReadonlyMap<Buffer, Float64Array>, subgroupSize = 32): void {
+export function interpretKernel(
+  kernel: Kernel,
+  buffers: ReadonlyMap<Buffer, Float64Array>,
+  subgroupSize = 32,
+  iterations: ReadonlyMap<Axis, number> = new Map(),
+): void {
   const memory: Memory = new Map();
   for (const { buffer } of kernel.parameters) {
     const data = buffers.get(buffer);
@@ -50,7 +55,7 @@ export function interpretKernel(kernel: Kernel, buffers: ReadonlyMap<Buffer, Flo
     memory.set(buffer, data);
   }
   const races = new RaceDetector(kernel.name);
-  const frame: Frame = { axes: new Map(), locals: new Map(), memory, races, sharedRaces: null, subgroupSize };
+  const frame: Frame = { axes: new Map(iterations), locals: new Map(), memory, races, sharedRaces: null, subgroupSize };
   for (const stmt of kernel.body) {
     if (stmt.kind === 'barrier') races.barrier();
     else finish(runStmt(stmt, frame));

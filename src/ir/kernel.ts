@@ -180,6 +180,8 @@ export interface KernelParameter {
 export interface Kernel {
   readonly name: string;
   readonly parameters: readonly KernelParameter[];
+  /** The numbers of the program's loops around it that the body reads, outermost first; empty outside of loops. */
+  readonly iterations: readonly Axis[];
   readonly body: readonly Stmt[];
   /** What it computes, for a comment: the graph operations fused into it. */
   readonly summary: string;

@@ -1,7 +1,8 @@
-// The Program: the whole computation as kernels in order with their arguments, one arena with the offset of every
-// intermediate, persistent state and constants. It is what a runtime executes and an artifact serialises.
+// The Program: the whole computation as kernels in order with their arguments, loops around some of them, one arena with the
+// offset of every intermediate, persistent state and constants. It is what a runtime executes and an artifact serialises.
 
 import type { Kernel } from './kernel.ts';
+import type { Step } from './steps.ts';
 import type { TensorType } from './types.ts';
 
 /**
@@ -45,9 +46,12 @@ export interface RangeCheck {
   readonly reason: string;
 }
 
+/** A launch, or a loop or branch with launches inside. */
+export type ProgramStep = Step<Launch, ProgramBuffer>;
+
 export interface Program {
   readonly name: string;
-  readonly steps: readonly Launch[];
+  readonly steps: readonly ProgramStep[];
   readonly inputs: readonly ProgramBuffer[];
   readonly outputs: readonly ProgramBuffer[];
   readonly states: readonly ProgramBuffer[];

@@ -5,6 +5,7 @@ import type { Kernel } from '../ir/kernel.ts';
 import { interpretKernel } from '../ir/kernel-interpreter.ts';
 import { printKernelText } from '../ir/kernel-text.ts';
 import type { Launch, Program, ProgramBuffer } from '../ir/program.ts';
+import { leavesOf, mapSteps, predicatesOf } from '../ir/steps.ts';
 import { sizeOf } from '../ir/types.ts';
 
 /** What runs the kernels of a preparation: the interpreter, or a target that needs no compiler. */
@@ -86,8 +87,9 @@ export function bakePreparation<Memory extends ArrayLike<number>>(program: Progr
     baked.set(buffer, constant);
     return constant;
   };
-  const steps = program.steps.map((step): Launch => ({ ...step, args: step.args.map(replaced) }));
-  const read = new Set(steps.flatMap(({ args }) => args));
+  const relaunch = (launch: Launch): Launch => ({ ...launch, args: launch.args.map(replaced) });
+  const steps = mapSteps(program.steps, relaunch, replaced);
+  const read = new Set([...leavesOf(steps).flatMap(({ args }) => args), ...predicatesOf(steps)]);
   const constants = [...program.constants, ...baked.values()].filter((buffer) => read.has(buffer));
   return { ...program, steps, constants, preparation: [], preparedBytes: 0 };
 }

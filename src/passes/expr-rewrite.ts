@@ -205,6 +205,20 @@ export function allIndices(body: readonly Stmt[]): IndexExpr[] {
   return indices;
 }
 
+/** Which of some axes occur in indices. */
+export function axesIn(indices: readonly IndexExpr[], axes: readonly Axis[]): Axis[] {
+  const found = new Set<Axis>();
+  const visit = ({ terms }: IndexExpr): void => {
+    for (const { atom } of terms) {
+      if (atom.kind === 'axis') found.add(atom);
+      if (atom.kind === 'quotient' || atom.kind === 'remainder') visit(atom.value);
+      if (atom.kind === 'dynamic') for (const inner of indicesOf(atom.expr)) visit(inner);
+    }
+  };
+  indices.forEach(visit);
+  return axes.filter((axis) => found.has(axis));
+}
+
 /** The loads of global buffers in a body, with the buffers it stores to. */
 export function accessesOf(body: readonly Stmt[]): {
   loads: { buffer: Buffer; offset: IndexExpr }[];

@@ -42,6 +42,16 @@ export interface FusionPlan {
   readonly inlined: ReadonlySet<Node>;
 }
 
+/** A function as it is lowered: which of its operations share a kernel, and the same of the functions nested in it. */
+export interface Fused {
+  readonly func: Func;
+  readonly plan: FusionPlan;
+  /** Of a loop's nested function, how many of its first parameters are the same in so many iterations that packing them pays. */
+  readonly settled: number;
+  /** By the loop or branch. */
+  readonly nested: ReadonlyMap<Node, ReadonlyMap<Func, Fused>>;
+}
+
 /** Most element operations in one kernel: compilers take more than linear time on longer blocks. */
 const mostMembers = 192;
 
@@ -297,7 +307,8 @@ function joinsDomain(
   whereabouts: (value: Value) => Whereabouts,
 ): boolean {
   if (!sameShape(group.domain, node.results[0]!.type.shape)) return false;
-  if (group.anchor !== null && table[group.anchor.op].lowering.class === 'nest') return false;
+  const anchorClass = group.anchor === null ? null : table[group.anchor.op].lowering.class;
+  if (anchorClass === 'nest' || anchorClass === 'loop') return false;
   // Only an operation that reads its operands at its own index may read a value of the group it joins.
   return readsOwnIndex(node, table) && node.operands.every((operand) => whereabouts(operand) !== 'elsewhere');
 }

@@ -163,6 +163,6 @@ function hasEpilogueHome(node: Node, table: OpTable): boolean {
     const producer = operand.producer;
     if (producer === null || !sameShape(operand.type.shape, node.results[0]!.type.shape)) return false;
     const { lowering } = table[producer.op];
-    return lowering.class !== 'element' || lowering.cost !== 'free';
+    return lowering.class !== 'loop' && (lowering.class !== 'element' || lowering.cost !== 'free');
   });
 }

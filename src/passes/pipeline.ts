@@ -1,16 +1,18 @@
 // From a graph to a program: the graph passes, fusion, lowering and the memory plan, in that order.
 
-import { LimitationError } from '../ir/errors.ts';
-import type { Func } from '../ir/graph.ts';
+import { type Func, type Node, nestedFuncs } from '../ir/graph.ts';
 import { printKernelText } from '../ir/kernel-text.ts';
 import { builder, opTable } from '../ir/ops/index.ts';
 import type { Program, RangeCheck } from '../ir/program.ts';
+import { leavesOf } from '../ir/steps.ts';
 import { withAttention } from './attention.ts';
 import { cpuMachine } from './cpu.ts';
-import { type FusionPlan, fuse, withoutFusion } from './fuse.ts';
+import { type Fused, fuse, withoutFusion } from './fuse.ts';
 import { optimize } from './graph-passes.ts';
+import { hoistKernels } from './hoist.ts';
 import { inputChecks } from './input-checks.ts';
 import { lower } from './lower.ts';
+import { settledConstants } from './lower-loop.ts';
 import type { Machine } from './machine.ts';
 import { withOperands } from './operands.ts';
 import { type PlanOptions, planProgram } from './plan.ts';
@@ -29,28 +31,34 @@ export interface CompileOptions extends PlanOptions {
   readonly print?: (stage: string, text: string) => void;
 }
 
-/** A function as it is lowered, and which of its operations share a kernel. */
-export interface Fused {
-  readonly func: Func;
-  readonly plan: FusionPlan;
-}
-
 /** Everything before lowering. */
 export function fuseGraph(func: Func, machine: Machine, { fusion = true, print }: CompileOptions = {}): Fused {
   const { splitsPhases } = machine;
   const optimized = optimize(func, print === undefined ? { splitsPhases } : { splitsPhases, print });
-  refuseLoops(optimized);
-  const separated = separateResults(optimized, builder);
-  const fused = fusion ? fuse(separated, opTable, machine.rowsPay) : withoutFusion(separated, opTable);
-  const joined = [withAttention, withWindows, withOperands];
-  const plan = fusion ? joined.reduce((all, join) => join(all, separated, opTable, machine), fused) : fused;
-  return { func: separated, plan };
+  return fuseFunc(optimized, machine, fusion);
 }
 
-function refuseLoops({ nodes }: Func): void {
-  const loop = nodes.find(({ op }) => opTable[op].lowering.class === 'loop');
-  if (loop !== undefined)
-    throw new LimitationError(`${loop.op} is evaluated but not compiled: write its steps out`, loop.source);
+/** The groups of a function and of those nested in it; `sliced`, `settled`: see separateResults and Fused. */
+function fuseFunc(
+  func: Func,
+  machine: Machine,
+  fusion: boolean,
+  sliced = Number.POSITIVE_INFINITY,
+  settled = 0,
+): Fused {
+  const separated = separateResults(func, builder, opTable, sliced);
+  const groups = fusion ? fuse(separated, opTable, machine.rowsPay) : withoutFusion(separated, opTable);
+  const joined = [withAttention, withWindows, withOperands];
+  const plan = fusion ? joined.reduce((all, join) => join(all, separated, opTable, machine), groups) : groups;
+  const nested = new Map<Node, ReadonlyMap<Func, Fused>>();
+  for (const node of separated.nodes) {
+    if (opTable[node.op].lowering.class !== 'loop') continue;
+    // Outputs of a scan's body, behind its carries, lie slice by slice in their stacks.
+    const from = node.op === 'scan' ? (node as Node<'scan'>).attrs.carries : Number.POSITIVE_INFINITY;
+    const fused = (inner: Func): Fused => fuseFunc(inner, machine, fusion, from, settledConstants(node));
+    nested.set(node, new Map(nestedFuncs(node).map((inner) => [inner, fused(inner)])));
+  }
+  return { func: separated, plan, settled, nested };
 }
 
 /** Compiles a function to a program: kernels in order, their buffers placed. Deterministic for a given function and options. */
@@ -65,14 +73,14 @@ export function compileForMachines(func: Func, machines: readonly Machine[], opt
   return machines.map((machine) => lowerFused(fused, inputChecks(func), machine, options));
 }
 
-function lowerFused(
-  { func: separated, plan }: Fused,
-  checks: readonly RangeCheck[],
-  machine: Machine,
-  options: CompileOptions,
-): Program {
+function lowerFused(fused: Fused, checks: readonly RangeCheck[], machine: Machine, options: CompileOptions): Program {
   const { print } = options;
-  const lowered = shareKernels(lower(separated, plan, opTable, machine));
-  print?.('kernels', lowered.kernels.map(printKernelText).join('\n\n'));
-  return machine.finish(planProgram(separated, lowered, checks, machine, options));
+  const lowered = shareKernels(hoistKernels(lower(fused, opTable, machine)));
+  print?.(
+    'kernels',
+    leavesOf(lowered.steps)
+      .map(({ kernel }) => printKernelText(kernel))
+      .join('\n\n'),
+  );
+  return machine.finish(planProgram(fused.func, lowered, checks, machine, options));
 }

@@ -4,14 +4,17 @@
 
 import { InternalError } from '../ir/errors.ts';
 import type { Func, Node, Value } from '../ir/graph.ts';
-import { axis, of } from '../ir/index-expr.ts';
-import { type Buffer, type Kernel, load } from '../ir/kernel.ts';
+import type { Buffer, Kernel } from '../ir/kernel.ts';
 import type { Launch, Program, ProgramBuffer, RangeCheck, Storage } from '../ir/program.ts';
+import { isBranch, isLoop, leavesOf, mapLists, mapSteps } from '../ir/steps.ts';
 import { bytesPerElement, sizeOf, type TensorType } from '../ir/types.ts';
 import { aligned, planArena } from './arena.ts';
 import { aliasBuffers, canReplace } from './in-place.ts';
-import { constantBuffers, type Lowered } from './lower.ts';
+import { lifetimesOf } from './lifetimes.ts';
+import { constantBuffers } from './lower.ts';
+import { copyStep, type KernelStep, type Lowered, type LoweredStep } from './lowered.ts';
 import type { Machine, MemoryRules } from './machine.ts';
+import { type Aliases, mergeCopies } from './merge-copies.ts';
 
 export interface PlanOptions {
   /** Constants of more elements than this are external. Default: none are. */
@@ -26,24 +29,31 @@ export function planProgram(
   { mostInlineElements = Number.POSITIVE_INFINITY }: PlanOptions = {},
 ): Program {
   const storage = assignStorage(func, lowered, mostInlineElements);
-  const aliases = new Map<Buffer, Buffer>();
   const preparation = preparable(func, lowered, storage);
-  const copies = updateStates(func, lowered, storage, aliases, machine);
-  reuseDying(lowered, storage, aliases, preparation.buffers);
-  const alias = (buffer: Buffer): Buffer => {
-    let root = buffer;
-    for (let next = aliases.get(root); next !== undefined; next = aliases.get(root)) root = next;
-    // Chains can be as long as the program: those walked are shortened.
-    for (let at = buffer; at !== root; ) {
-      const next = aliases.get(at)!;
-      aliases.set(at, root);
-      at = next;
-    }
-    return root;
-  };
-  const kernels = lowered.kernels.filter((kernel) => !preparation.kernels.has(kernel));
-  const steps = [...kernels, ...copies].map((kernel) => aliasBuffers(kernel, alias));
-  return assemble(func, lowered, { steps, preparation }, { storage, memory: machine.memory }, checks);
+  const running = lowered.steps.filter(
+    (step) => isLoop(step) || isBranch(step) || !preparation.kernels.has(step.kernel),
+  );
+  const steps = [...running, ...updates(func, lowered, machine)];
+  const isOwn = (buffer: Buffer): boolean => !storage.has(buffer) && !preparation.buffers.has(buffer);
+  const aliases = mergeCopies(steps, isOwn);
+  reuseDying(steps, isOwn, aliases);
+  const planned = { steps: aliased(steps, aliases), preparation };
+  return assemble(func, lowered, planned, { storage, memory: machine.memory }, checks);
+}
+
+/** The steps with buffers that share a place as one, and without what would copy a place to itself. */
+function aliased(steps: readonly LoweredStep[], { root }: Aliases): LoweredStep[] {
+  return mapLists<KernelStep, Buffer, KernelStep, Buffer>(
+    steps,
+    (list, inner) =>
+      list.flatMap((step): LoweredStep[] => {
+        if (isLoop(step) || isBranch(step)) return [inner(step)];
+        const { kernel, copy } = step;
+        if (copy !== null && root(copy.from) === root(copy.to)) return [];
+        return [{ ...step, kernel: aliasBuffers(kernel, root) }];
+      }),
+    root,
+  );
 }
 
 /** Kernels that read constants and one another's results alone, and the buffers that they write. */
@@ -53,15 +63,17 @@ interface Preparation {
 }
 
 function preparable(func: Func, lowered: Lowered, storage: ReadonlyMap<Buffer, Place>): Preparation {
-  const { writers } = usage(lowered.kernels);
+  const writers = writersOf(lowered.steps);
   const results = new Set(func.results.map(({ value }) => lowered.bufferOf.get(value)));
   const kernels = new Set<Kernel>();
   const buffers = new Set<Buffer>();
-  for (const kernel of lowered.kernels) {
+  for (const step of lowered.steps) {
+    if (isLoop(step) || isBranch(step)) continue;
+    const { kernel } = step;
     const constant = kernel.parameters.every(({ buffer, access }) => {
       const place = storage.get(buffer)?.storage;
       if (access === 'read') return place === 'constant' || place === 'external' || buffers.has(buffer);
-      return place === undefined && !results.has(buffer) && writers.get(buffer)!.length === 1;
+      return place === undefined && !results.has(buffer) && writers.get(buffer) === 1;
     });
     if (!constant) continue;
     kernels.add(kernel);
@@ -95,97 +107,48 @@ function assignStorage(func: Func, lowered: Lowered, mostInlineElements: number)
   return places;
 }
 
-/** Writes each update into its state directly where that is safe; returns copies for the others. */
-function updateStates(
-  func: Func,
-  lowered: Lowered,
-  storage: ReadonlyMap<Buffer, Place>,
-  aliases: Map<Buffer, Buffer>,
-  machine: Machine,
-): Kernel[] {
-  const { lastRead, writers } = usage(lowered.kernels);
+/** The new values of states on their way there. */
+function updates(func: Func, lowered: Lowered, machine: Machine): KernelStep[] {
   const states = new Map(
     func.parameters.filter(({ role }) => role === 'state').map(({ name, value }) => [name, value]),
   );
-  const copies: Kernel[] = [];
-  for (const { name, role, value } of func.results) {
-    if (role !== 'update') continue;
+  return func.results.flatMap(({ name, role, value }) => {
+    if (role !== 'update') return [];
     const state = lowered.bufferOf.get(states.get(name)!);
     const buffer = lowered.bufferOf.get(value);
     if (state === undefined || buffer === undefined)
       throw new InternalError(`the update of state ${name} has no buffer`);
-    const [writer, ...others] = writers.get(buffer) ?? [];
-    const direct =
-      writer !== undefined &&
-      others.length === 0 &&
-      !storage.has(buffer) &&
-      !aliases.has(buffer) &&
-      (lastRead.get(state) ?? -1) <= writer &&
-      ((lastRead.get(state) ?? -1) < writer || canReplace(lowered.kernels[writer]!, state, buffer));
-    if (direct) aliases.set(buffer, state);
-    else copies.push(copyKernel(buffer, state, machine));
-  }
-  return copies;
-}
-
-function copyKernel(from: Buffer, to: Buffer, machine: Machine): Kernel {
-  const i = axis('i', from.size);
-  const body = machine.elementLoops([i], [{ kind: 'store', buffer: to, offset: of(i), value: load(from, of(i)) }], 1);
-  return {
-    name: 'copy',
-    parameters: [
-      { buffer: from, access: 'read' },
-      { buffer: to, access: 'write' },
-    ],
-    body,
-    summary: 'copy',
-    sources: [],
-    flops: 0,
-    bytes: 2 * from.size * bytesPerElement[from.dtype],
-  };
-}
-
-interface Usage {
-  readonly lastRead: Map<Buffer, number>;
-  readonly writers: Map<Buffer, number[]>;
-}
-
-function usage(kernels: readonly Kernel[]): Usage {
-  const lastRead = new Map<Buffer, number>();
-  const writers = new Map<Buffer, number[]>();
-  kernels.forEach((kernel, position) => {
-    for (const { buffer, access } of kernel.parameters) {
-      if (access !== 'write') lastRead.set(buffer, position);
-      if (access === 'read') continue;
-      const list = writers.get(buffer);
-      if (list === undefined) writers.set(buffer, [position]);
-      else list.push(position);
-    }
+    return [copyStep(buffer, state, machine)];
   });
-  return { lastRead, writers };
 }
 
-/** An arena buffer written by a kernel takes over one of the same size that dies there, read at the same index. */
-function reuseDying(
-  lowered: Lowered,
-  storage: ReadonlyMap<Buffer, Place>,
-  aliases: Map<Buffer, Buffer>,
-  prepared: ReadonlySet<Buffer>,
-): void {
-  const { lastRead, writers } = usage(lowered.kernels);
+/** How many kernels write a buffer. */
+function writersOf(steps: readonly LoweredStep[]): Map<Buffer, number> {
+  const writers = new Map<Buffer, number>();
+  for (const { kernel } of leavesOf<KernelStep, Buffer>(steps))
+    for (const { buffer, access } of kernel.parameters)
+      if (access !== 'read') writers.set(buffer, (writers.get(buffer) ?? 0) + 1);
+  return writers;
+}
+
+/** A buffer written by a kernel takes over one of the same size that dies there, read at the same index. */
+function reuseDying(steps: readonly LoweredStep[], isOwn: (buffer: Buffer) => boolean, aliases: Aliases): void {
+  const { lives, positions } = lifetimesOf(steps);
+  const writers = writersOf(steps);
   const taken = new Set<Buffer>();
   // A buffer that stands for a state or another buffer may be read later under that name.
-  const pinned = new Set<Buffer>([...aliases.keys(), ...aliases.values(), ...prepared]);
-  const isArena = (buffer: Buffer): boolean => !storage.has(buffer) && !pinned.has(buffer);
-  lowered.kernels.forEach((kernel, position) => {
+  const pinned = aliases.all();
+  const isArena = (buffer: Buffer): boolean => isOwn(buffer) && !pinned.has(buffer);
+  for (const [{ kernel }, position] of positions) {
     for (const { buffer: written, access } of kernel.parameters) {
-      if (access !== 'write' || !isArena(written) || writers.get(written)!.length !== 1) continue;
+      if (access !== 'write' || !isArena(written) || writers.get(written) !== 1) continue;
+      if (lives.get(written)!.first !== position) continue;
       const dying = kernel.parameters.find(
         ({ buffer, access: how }) =>
           how === 'read' &&
           isArena(buffer) &&
           !taken.has(buffer) &&
-          lastRead.get(buffer) === position &&
+          lives.get(buffer)!.last === position &&
           buffer.size === written.size &&
           buffer.dtype === written.dtype &&
           canReplace(kernel, buffer, written),
@@ -194,13 +157,13 @@ function reuseDying(
       taken.add(dying.buffer);
       aliases.set(written, dying.buffer);
     }
-  });
+  }
 }
 
 function assemble(
   func: Func,
   lowered: Lowered,
-  { steps, preparation }: { readonly steps: readonly Kernel[]; readonly preparation: Preparation },
+  { steps, preparation }: { readonly steps: readonly LoweredStep[]; readonly preparation: Preparation },
   { storage: places, memory }: { readonly storage: ReadonlyMap<Buffer, Place>; readonly memory: MemoryRules },
   checks: readonly RangeCheck[],
 ): Program {
@@ -230,7 +193,7 @@ function assemble(
     args: kernel.parameters.map(({ buffer }) => programBuffer(buffer)),
     waits: true,
   });
-  const launches = steps.map(launch);
+  const launches = mapSteps(steps, ({ kernel }: KernelStep) => launch(kernel), programBuffer);
   const preparing = largestFirst([...preparation.kernels].map(launch));
   const boundary = (value: Value, storage: Storage, name: string, index: number): ProgramBuffer => {
     const buffer = lowered.bufferOf.get(value);
@@ -279,21 +242,14 @@ function largestFirst(launches: readonly Launch[]): Launch[] {
 }
 
 function placeInArena(
-  kernels: readonly Kernel[],
+  steps: readonly LoweredStep[],
   places: ReadonlyMap<Buffer, Place>,
   prepared: ReadonlySet<Buffer>,
   memory: MemoryRules,
 ): { index: Map<Buffer, number>; offset: Map<Buffer, number>; bytes: number } {
-  const lives = new Map<Buffer, { first: number; last: number }>();
-  kernels.forEach((kernel, position) => {
-    for (const { buffer } of kernel.parameters) {
-      if (places.has(buffer) || prepared.has(buffer)) continue;
-      const life = lives.get(buffer);
-      if (life === undefined) lives.set(buffer, { first: position, last: position });
-      else life.last = position;
-    }
-  });
-  const buffers = [...lives.keys()];
+  const { lives } = lifetimesOf(steps);
+  const isPlaced = (buffer: Buffer): boolean => places.has(buffer) || prepared.has(buffer);
+  const buffers = [...lives.keys()].filter((buffer) => !isPlaced(buffer));
   const lifetimes = buffers.map((buffer) => ({
     bytes: buffer.size * memory.bytesPerElement[buffer.dtype],
     ...lives.get(buffer)!,

@@ -3,13 +3,23 @@
 
 import type { Builder } from '../ir/builder.ts';
 import { type Func, makeFunc, type Result, type Value } from '../ir/graph.ts';
+import type { OpTable } from '../ir/optable.ts';
 
-export function separateResults(func: Func, b: Builder): Func {
+/**
+ * The results from position `sliced` on are to lie in part of a larger array; what writes its own loops, or is a loop itself,
+ * knows whole buffers alone, so its results get a copy too. Default: none.
+ */
+export function separateResults(func: Func, b: Builder, table: OpTable, sliced = Number.POSITIVE_INFINITY): Func {
   const seen = new Set<Value>();
   let changed = false;
-  const results = func.results.map((result): Result => {
+  const isWhole = ({ producer }: Value): boolean => {
+    const loops = producer === null ? null : table[producer.op].lowering.class;
+    return loops === 'nest' || loops === 'loop';
+  };
+  const results = func.results.map((result, position): Result => {
     const { value } = result;
-    const needsCopy = seen.has(value) || value.producer === null || value.producer.op === 'constant';
+    const isGiven = value.producer === null || value.producer.op === 'constant';
+    const needsCopy = seen.has(value) || isGiven || (position >= sliced && isWhole(value));
     seen.add(value);
     if (!needsCopy) return result;
     changed = true;

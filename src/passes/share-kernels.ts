@@ -4,36 +4,50 @@
 
 import type { Axis } from '../ir/index-expr.ts';
 import type { Buffer, Kernel, Local } from '../ir/kernel.ts';
+import { isBranch, isLoop, leavesOf, mapLists } from '../ir/steps.ts';
 import { aliasBuffers } from './in-place.ts';
-import type { Lowered } from './lower.ts';
+import type { KernelStep, Lowered, LoweredStep } from './lowered.ts';
 
-/** Kernels that fill scratch and equal an earlier one are dropped, and their readers read what that one filled. */
+/** Kernels that fill scratch and equal an earlier one of the same steps are dropped, and their readers read what that one filled. */
 export function shareKernels(lowered: Lowered): Lowered {
   const writers = new Map<Buffer, number>();
-  for (const { parameters } of lowered.kernels)
-    for (const { buffer, access } of parameters)
+  for (const { kernel } of leavesOf(lowered.steps))
+    for (const { buffer, access } of kernel.parameters)
       if (access !== 'read') writers.set(buffer, (writers.get(buffer) ?? 0) + 1);
   const shared = new Map<Buffer, Buffer>();
   const alias = (buffer: Buffer): Buffer => shared.get(buffer) ?? buffer;
-  const candidates = new Map<string, Kernel[]>();
   const identities = new Map<Buffer, number>();
-  const kernels: Kernel[] = [];
-  for (const original of lowered.kernels) {
-    const kernel = aliasBuffers(original, alias);
-    const filled = scratchOf(kernel, lowered, writers);
-    if (filled !== null) {
-      const key = outline(kernel, identities);
-      const known = candidates.get(key) ?? [];
-      const earlier = known.find((other) => bodyKey(other) === bodyKey(kernel));
-      if (earlier !== undefined) {
-        shared.set(filled, scratchOf(earlier, lowered, writers)!);
-        continue;
-      }
-      candidates.set(key, [...known, kernel]);
-    }
-    kernels.push(kernel);
-  }
-  return shared.size === 0 ? lowered : { ...lowered, kernels };
+  const steps = mapLists<KernelStep, Buffer, KernelStep, Buffer>(
+    lowered.steps,
+    (list, inner) => {
+      const candidates = new Map<string, Kernel[]>();
+      return list.flatMap((step): LoweredStep[] => {
+        if (isLoop(step) || isBranch(step)) return [inner(step)];
+        const kernel = aliasBuffers(step.kernel, alias);
+        const filled = scratchOf(kernel, lowered, writers);
+        if (filled !== null) {
+          const key = outline(kernel, identities);
+          const known = candidates.get(key) ?? [];
+          const earlier = known.find((other) => isSame(other, kernel));
+          if (earlier !== undefined) {
+            shared.set(filled, scratchOf(earlier, lowered, writers)!);
+            return [];
+          }
+          candidates.set(key, [...known, kernel]);
+        }
+        return [kernel === step.kernel ? step : { ...step, kernel }];
+      });
+    },
+    (buffer) => buffer,
+  );
+  return shared.size === 0 ? lowered : { ...lowered, steps };
+}
+
+/** True for kernels that do the same, with the numbers of the same loops. */
+function isSame(a: Kernel, b: Kernel): boolean {
+  const inSameLoops =
+    a.iterations.length === b.iterations.length && a.iterations.every((t, i) => t === b.iterations[i]);
+  return inSameLoops && bodyKey(a) === bodyKey(b);
 }
 
 /** The one buffer that a kernel writes, where it is scratch that nobody else writes and all that is read stays as it is. */
@@ -72,7 +86,7 @@ function bodyKey(kernel: Kernel): string {
     return found;
   };
   const parameters = kernel.parameters.map(({ buffer }) => buffer);
-  const key = JSON.stringify([parameters, kernel.body], (_, value: unknown) => {
+  const key = JSON.stringify([parameters, kernel.iterations, kernel.body], (_, value: unknown) => {
     // JSON has one word for all that is not finite, and none for −0.
     if (typeof value === 'number')
       return Number.isFinite(value) && !Object.is(value, -0) ? value : `${1 / value} ${value}`;

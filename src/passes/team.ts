@@ -5,15 +5,18 @@
 import { InternalError } from '../ir/errors.ts';
 import type { Axis } from '../ir/index-expr.ts';
 import type { Buffer, Kernel, Local, Stmt } from '../ir/kernel.ts';
-import type { Launch, Program, ProgramBuffer, Storage } from '../ir/program.ts';
+import type { Program, ProgramBuffer, ProgramStep, Storage } from '../ir/program.ts';
+import { countedLeaves, isBranch, isLoop, leavesOf, mapSteps, predicatesOf } from '../ir/steps.ts';
 import { bytesPerElement } from '../ir/types.ts';
 import { accessesOf, exprsOf, walkExpr, walkStmts } from './expr-rewrite.ts';
 import { leastShared, leastSharedByProgram, leastTask, mostOpenAccesses, mostTasks } from './schedule.ts';
+import { assumedIterations } from './schedule-loops.ts';
 import { cyclesOf } from './work.ts';
 
 /** Shares a program's loops among threads, or makes all of them serial where a team would not pay. */
 export function shareAmongThreads(program: Program): Program {
-  return { ...program, steps: shareSteps(program.steps), preparation: shareSteps(program.preparation) };
+  const preparation = leavesOf(shareSteps(program.preparation));
+  return { ...program, steps: shareSteps(program.steps), preparation };
 }
 
 /** True for a kernel whose loops a team shares; any other kernel is run by one thread. */
@@ -21,17 +24,25 @@ export function isShared({ body }: Kernel): boolean {
   return body.some((stmt) => stmt.kind === 'tasks');
 }
 
-function shareSteps(steps: readonly Launch[]): Launch[] {
+/** True for steps that the team runs together; all others are run by one thread, loops and branches as a whole. */
+export function isSharedStep(step: ProgramStep): boolean {
+  return leavesOf([step]).some(({ kernel }) => isShared(kernel));
+}
+
+function shareSteps(steps: readonly ProgramStep[]): ProgramStep[] {
   const known = new Map<Kernel, Kernel>();
   const shared = (kernel: Kernel): Kernel => {
     const found = known.get(kernel) ?? shareKernel(kernel);
     known.set(kernel, found);
     return found;
   };
-  const launches = steps.map((launch) => ({ ...launch, kernel: shared(launch.kernel) }));
-  const cycles = launches.reduce((sum, { kernel }) => sum + (isShared(kernel) ? cyclesOf(kernel.body) : 0), 0);
-  if (cycles >= leastSharedByProgram) return withWaits(launches);
-  return steps.map((launch) => ({ ...launch, kernel: serialKernel(launch.kernel), waits: false }));
+  const same = (buffer: ProgramBuffer): ProgramBuffer => buffer;
+  const launches = mapSteps(steps, (launch) => ({ ...launch, kernel: shared(launch.kernel) }), same);
+  const cycles = countedLeaves(launches, assumedIterations)
+    .filter(({ leaf }) => isShared(leaf.kernel))
+    .reduce((sum, { leaf, times }) => sum + times * cyclesOf(leaf.kernel.body), 0);
+  if (cycles >= leastSharedByProgram) return new Waits().of(launches);
+  return withoutWaits(mapSteps(steps, (launch) => ({ ...launch, kernel: serialKernel(launch.kernel) }), same));
 }
 
 function serialKernel(kernel: Kernel): Kernel {
@@ -126,8 +137,14 @@ interface Access {
   readonly writes: boolean;
 }
 
-function accessesOfLaunch({ kernel, args }: Launch): Access[] {
-  return args.map((buffer, i) => ({ ...placeOf(buffer), writes: kernel.parameters[i]!.access !== 'read' }));
+/** What a step touches: of a loop or branch, all that may run, and what it looks at. */
+function accessesOfStep(step: ProgramStep): Access[] {
+  return [
+    ...leavesOf([step]).flatMap(({ kernel, args }) =>
+      args.map((buffer, i) => ({ ...placeOf(buffer), writes: kernel.parameters[i]!.access !== 'read' })),
+    ),
+    ...predicatesOf([step]).map((buffer) => ({ ...placeOf(buffer), writes: false })),
+  ];
 }
 
 function placeOf({ storage, index, offset, type }: ProgramBuffer): Omit<Access, 'writes'> {
@@ -143,25 +160,72 @@ function conflict(earlier: readonly Access[], later: readonly Access[]): boolean
 }
 
 /**
- * A launch waits where it touches what an earlier one writes, or writes what it reads, since the last wait. Kernels that
- * one thread runs one after another need no wait among themselves.
+ * A step waits where it touches what an earlier one writes, or writes what it reads, since the last wait. Steps that one
+ * thread runs one after another need no wait among themselves. Loops and branches with shared loops inside are walked by all
+ * threads: they do not wait, but what is in them does.
  */
-function withWaits(launches: readonly Launch[]): Launch[] {
-  let open: Access[] = [];
-  // What the kernels of the run of unshared ones that ends here touch: the same thread goes on.
-  let run: Access[] = [];
-  return launches.map((launch) => {
-    const accesses = accessesOfLaunch(launch);
-    if (isShared(launch.kernel)) {
-      open.push(...run);
-      run = [];
-    }
-    const waits = open.length > mostOpenAccesses || conflict(open, accesses);
-    if (waits) {
-      open = [];
-      run = [];
-    }
-    (isShared(launch.kernel) ? open : run).push(...accesses);
-    return { ...launch, waits };
-  });
+class Waits {
+  #open: Access[] = [];
+  /** What the run of unshared steps that ends here touches: the same thread goes on. */
+  #run: Access[] = [];
+
+  of(steps: readonly ProgramStep[]): ProgramStep[] {
+    return steps.map((step) => {
+      if ((isLoop(step) || isBranch(step)) && isSharedStep(step)) return this.#nested(step);
+      const accesses = accessesOfStep(step);
+      if (isSharedStep(step)) this.#close();
+      const waits = this.#open.length > mostOpenAccesses || conflict(this.#open, accesses);
+      if (waits) {
+        this.#open = [];
+        this.#run = [];
+      }
+      (isSharedStep(step) ? this.#open : this.#run).push(...accesses);
+      return isLoop(step) || isBranch(step) ? { ...withoutWaits([step])[0]!, waits } : { ...step, waits };
+    });
+  }
+
+  /** A predicate is read behind a wait of its own, so nothing is open behind it; an iteration may begin as the last one ended. */
+  #nested(step: ProgramStep): ProgramStep {
+    this.#close();
+    const entering = [...this.#open, ...accessesOfStep(step)];
+    const ends: Access[] = [];
+    const list = (steps: readonly ProgramStep[], open: readonly Access[]): ProgramStep[] => {
+      this.#open = [...open];
+      const waiting = this.of(steps);
+      this.#close();
+      return waiting;
+    };
+    const made = withLists(step, (steps, isBody) => {
+      const waiting = list(steps, isBody && decides(step) ? [] : entering);
+      if (isBody) ends.push(...this.#open);
+      return waiting;
+    });
+    this.#open = ends;
+    return made;
+  }
+
+  #close(): void {
+    this.#open.push(...this.#run);
+    this.#run = [];
+  }
 }
+
+/** True where a value decides what runs. */
+const decides = (step: ProgramStep): boolean => isBranch(step) || (isLoop(step) && step.condition !== null);
+
+/** The step with its lists replaced, of which all but a loop's condition are its body, and no wait of its own. */
+function withLists(
+  step: ProgramStep,
+  list: (steps: readonly ProgramStep[], isBody: boolean) => ProgramStep[],
+): ProgramStep {
+  if (isBranch(step))
+    return { ...step, then: list(step.then, true), otherwise: list(step.otherwise, true), waits: false };
+  if (!isLoop(step)) return { ...step, waits: false };
+  const { condition } = step;
+  const tested = condition === null ? null : { ...condition, steps: list(condition.steps, false) };
+  return { ...step, condition: tested, steps: list(step.steps, true), waits: false };
+}
+
+/** Steps that one thread runs. */
+const withoutWaits = (steps: readonly ProgramStep[]): ProgramStep[] =>
+  steps.map((step) => withLists(step, withoutWaits));

@@ -3,7 +3,8 @@
 import { LimitationError } from '../ir/errors.ts';
 import type { Func } from '../ir/graph.ts';
 import { builder } from '../ir/ops/index.ts';
-import type { Program } from '../ir/program.ts';
+import type { Launch, Program, ProgramBuffer } from '../ir/program.ts';
+import { mapSteps } from '../ir/steps.ts';
 import type { TensorType } from '../ir/types.ts';
 import { bindStates } from '../passes/bind-states.ts';
 import { largestOperand } from '../passes/fold.ts';
@@ -44,7 +45,7 @@ export interface AnyExecutable<Inputs = Record<string, TypedArray>, Outputs = Re
     options?: CallOptions<Outputs, Name>,
   ): Arrays<Pick<Outputs, Name>> | Promise<Arrays<Pick<Outputs, Name>>>;
   readonly state: AnyStateStore;
-  /** `steps` has an entry for each kernel of a call. */
+  /** `steps` has an entry for each kernel of a call, and for each loop or branch one with entries inside. */
   readonly program: {
     readonly outputs: readonly { readonly name: string; readonly type: TensorType }[];
     readonly steps: readonly unknown[];
@@ -100,12 +101,12 @@ function frozen(func: Func, weights: Weights): Func {
 /** The program without the elements of its external constants, which its runtime holds by now, packed or copied. */
 export function withoutData(program: Program): Program {
   const light = new Map(program.externals.map((buffer) => [buffer, { ...buffer, data: null }]));
-  const launches = (list: Program['steps']): Program['steps'] =>
-    list.map((launch) => ({ ...launch, args: launch.args.map((buffer) => light.get(buffer) ?? buffer) }));
+  const lightened = (buffer: ProgramBuffer): ProgramBuffer => light.get(buffer) ?? buffer;
+  const relaunch = (launch: Launch): Launch => ({ ...launch, args: launch.args.map(lightened) });
   return {
     ...program,
-    steps: launches(program.steps),
-    preparation: launches(program.preparation),
+    steps: mapSteps(program.steps, relaunch, lightened),
+    preparation: program.preparation.map(relaunch),
     externals: [...light.values()],
   };
 }

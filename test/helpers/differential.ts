@@ -18,7 +18,7 @@ export interface Case {
   readonly inputs: readonly NdArray[];
 }
 
-/** Every operation that is compiled (loops are evaluated alone), dealt into eight hands. */
+/** Every operation but loops, which loop-targets.test.ts walks, dealt into eight hands. */
 export const operations = (Object.keys(opTable) as OpName[]).filter((name) => opTable[name].lowering.class !== 'loop');
 export const families = Array.from({ length: 8 }, (_, i) => operations.filter((_name, position) => position % 8 === i));
 

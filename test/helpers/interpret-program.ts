@@ -1,7 +1,9 @@
 // A whole program in the kernel interpreter.
 
+import type { Axis } from '../../src/ir/index-expr.ts';
 import { interpretKernel } from '../../src/ir/kernel-interpreter.ts';
-import type { Program, ProgramBuffer } from '../../src/ir/program.ts';
+import type { Program, ProgramBuffer, ProgramStep } from '../../src/ir/program.ts';
+import { isBranch, isLoop } from '../../src/ir/steps.ts';
 import { bytesPerElement } from '../../src/ir/types.ts';
 
 /**
@@ -37,12 +39,27 @@ export function interpretProgram(
       }
     }
   };
-  for (const { kernel, args } of [...program.preparation, ...program.steps]) {
-    interpretKernel(
-      kernel,
-      new Map(kernel.parameters.map(({ buffer }, i) => [buffer, memoryOf(args[i]!, buffer.size)])),
-      subgroupSize,
-    );
-  }
+  const holds = (buffer: ProgramBuffer): boolean => memoryOf(buffer, 1)[0] !== 0;
+  const run = (steps: readonly ProgramStep[], iterations: ReadonlyMap<Axis, number>): void => {
+    for (const step of steps) {
+      if (isBranch(step)) run(holds(step.predicate) ? step.then : step.otherwise, iterations);
+      else if (isLoop(step)) {
+        for (let i = 0; i < step.count; i++) {
+          const inside = new Map(iterations);
+          if (step.axis !== null) inside.set(step.axis, i);
+          if (step.condition !== null) {
+            run(step.condition.steps, inside);
+            if (!holds(step.condition.predicate)) break;
+          }
+          run(step.steps, inside);
+        }
+      } else {
+        const { kernel, args } = step;
+        const memory = new Map(kernel.parameters.map(({ buffer }, i) => [buffer, memoryOf(args[i]!, buffer.size)]));
+        interpretKernel(kernel, memory, subgroupSize, iterations);
+      }
+    }
+  };
+  run([...program.preparation, ...program.steps], new Map());
   return outputs;
 }

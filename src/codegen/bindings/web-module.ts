@@ -1,9 +1,12 @@
 // Programs for a GPU as one ES module: what a page needs, and nothing else.
 
+import { InternalError } from '../../ir/errors.ts';
+import { isBranch, isLoop, leavesOf } from '../../ir/steps.ts';
 import type { DType } from '../../ir/types.ts';
 import { toComment } from '../names.ts';
 import type { Place } from '../wgsl/bindings.ts';
 import { type Boundary, type Dispatch, defaultLimits, type WgslLimits, type WgslProgram } from '../wgsl/program.ts';
+import { gateBlock, type WgslStep } from '../wgsl/steps.ts';
 import { moduleFiles, weightsAddress } from './module-interface.ts';
 import { webRunner } from './web-runner.ts';
 
@@ -75,15 +78,28 @@ const asValue = ({ type, offset, bytes, packed }: Boundary, block: string): Valu
 function printFunction(key: string, program: WgslProgram, { stateBlocks }: WebModuleParts, modules: SharedModules) {
   const place = ({ block, offset, bytes }: Place) => [blockOf(key, block, stateBlocks), offset, bytes];
   const numbers = program.modules.map((module) => modules.add(module));
-  const step = ({ module, bindings, workgroups }: Dispatch) => [numbers[module], ...workgroups, ...bindings.map(place)];
-  const values = (list: readonly Boundary[]) =>
-    Object.fromEntries(list.map((value) => [value.name, asValue(value, `${key}.${value.block}`)]));
+  const dispatch = ({ module, bindings, workgroups, numbers: loops, gate }: Dispatch) => {
+    const plain = [numbers[module], ...workgroups, ...bindings.map(place)];
+    return loops.length === 0 && gate === null ? plain : { dispatch: plain, numbers: loops, gate };
+  };
+  const list = (steps: readonly WgslStep[]): unknown[] => steps.map(step);
+  const step = (each: WgslStep): unknown => {
+    if (isBranch(each)) throw new InternalError('a branch among dispatches');
+    if (!isLoop(each)) return dispatch(each);
+    const { axis, count, condition, steps } = each;
+    const test = condition === null ? null : { steps: list(condition.steps), gate: place(condition.predicate) };
+    return { count: Number.isFinite(count) ? count : null, numbered: axis !== null, test, steps: list(steps) };
+  };
+  const values = (boundaries: readonly Boundary[]) =>
+    Object.fromEntries(boundaries.map((value) => [value.name, asValue(value, `${key}.${value.block}`)]));
   return {
     inputs: values(program.inputs),
     outputs: values(program.outputs),
     checks: program.checks.map(({ input, lower, upper }) => [input, lower, upper]),
-    preparation: program.preparation.map(step),
-    steps: program.steps.map(step),
+    preparation: list(program.preparation),
+    steps: list(program.steps),
+    ...(program.numbers === 0 ? {} : { numbers: program.numbers }),
+    ...(gateBlock in program.blocks ? { gates: `${key}.${gateBlock}` } : {}),
   };
 }
 
@@ -92,11 +108,11 @@ class SharedModules {
   readonly texts: string[] = [];
   readonly #known = new Map<string, number>();
 
-  add({ name, code, bindings }: WgslProgram['modules'][number]): number {
+  add({ name, code, bindings, numbers }: WgslProgram['modules'][number]): number {
     const known = this.#known.get(code);
     if (known !== undefined) return known;
     this.#known.set(code, this.texts.length);
-    const access = bindings.map((binding) => (binding.access === 'read' ? 'r' : 'w')).join('');
+    const access = bindings.map((binding) => (binding.access === 'read' ? 'r' : 'w')).join('') + 'n'.repeat(numbers);
     this.texts.push(`{ label: ${JSON.stringify(name)}, access: '${access}', code: ${templateLiteral(code)} }`);
     return this.texts.length - 1;
   }
@@ -108,7 +124,7 @@ const templateLiteral = (text: string): string =>
 
 /** The limits beyond the defaults that the programs need. */
 function limitsOf(programs: readonly WgslProgram[], blocks: Readonly<Record<string, number>>): Record<string, number> {
-  const bindings = programs.flatMap(({ steps, preparation }) => [...steps, ...preparation]);
+  const bindings = programs.flatMap(({ steps, preparation }) => leavesOf<Dispatch, Place>([...steps, ...preparation]));
   const most = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b), 0);
   const needed = {
     maxBufferSize: most(Object.values(blocks)),

@@ -11,6 +11,7 @@ import {
   runParameterList,
   workspaceAlignment,
 } from './artifact-header.ts';
+import { decides } from './program.ts';
 import { type Status, statusOf } from './status.ts';
 import { teamRegion } from './team.ts';
 
@@ -41,7 +42,7 @@ export function printEntry(parts: ArtifactInterface, programs: readonly Program[
     table('output', outputs, 'void *const'),
     `  ash_steps *const steps = ${choose}();`,
     when(parts, 'steps == NULL', 'unsupportedProcessor'),
-    teamRegion('steps', stepArguments),
+    teamRegion('steps', stepArguments, programs.some(decides)),
     `  return ${statusOf(name, 'ok')};`,
   ];
   return `size_t ${name}_workspace_size(void) {

@@ -2,13 +2,14 @@
 // and keeps no state of its own; without OpenMP its pragmas vanish.
 
 import type { ProgramBuffer } from '../../ir/program.ts';
+import { leavesOf } from '../../ir/steps.ts';
 import type { TensorType } from '../../ir/types.ts';
 import { toComment } from '../names.ts';
 import { type InitialText, printEntry, printInitialStates, printMisuse } from './artifact-entry.ts';
 import { type ArtifactInterface, membersOf, printArtifactHeader } from './artifact-header.ts';
 import { helpersInOrder } from './helpers.ts';
 import { Namer } from './names.ts';
-import { type CSource, includes, macros, printConstant, vectorTypes } from './program.ts';
+import { type CSource, decides, includes, macros, printConstant, vectorTypes } from './program.ts';
 import { printStatusName } from './status.ts';
 import { teamHelpers } from './team.ts';
 import { describeProcessors, printVariants, type Variant } from './variants.ts';
@@ -55,7 +56,7 @@ export function printArtifact(artifact: Artifact): CSource & { readonly parts: A
   };
   const initialStates = first.states.length === 0 ? [] : [printInitialStates(parts, initialText)];
   const code = [
-    `/* ${toComment(title)}: made by Ashlar for ${cpus.join(', ')}. ${first.steps.length} kernels. */`,
+    `/* ${toComment(title)}: made by Ashlar for ${cpus.join(', ')}. ${leavesOf(first.steps).length} kernels. */`,
     `#include "${name}.h"`,
     includes(true),
     optimizations,
@@ -63,7 +64,7 @@ export function printArtifact(artifact: Artifact): CSource & { readonly parts: A
     ...(weights === null ? [] : ['#define ASH_WEIGHT(offset) ((const void *)(weight_bytes + (offset)))']),
     '/* What kernels have in common: part of each, its sizes constants, and compiled for its processor. */\n#define ASH_BODY static inline __attribute__((always_inline)) void',
     selection,
-    teamHelpers,
+    teamHelpers(programs.some(decides)),
     ...vectorTypes(scope.vectors),
     ...helpersInOrder(scope.helpers),
     ...arrays.texts,

@@ -3,13 +3,15 @@
 
 import { InternalError } from '../../ir/errors.ts';
 import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
+import { isLoop, leavesOf, listsOf, predicatesOf } from '../../ir/steps.ts';
 import { bytesPerElement, formatType, sizeOf } from '../../ir/types.ts';
-import { isShared } from '../../passes/team.ts';
+import { isShared, isSharedStep } from '../../passes/team.ts';
 import { toComment } from '../names.ts';
 import { loadOf, placeOf, printLiteral, type Scope, scalarType } from './expressions.ts';
 import { helpersInOrder } from './helpers.ts';
 import { Namer, toIdentifier } from './names.ts';
 import { kernelKey, printKernel } from './statements.ts';
+import { printSteps, printTeamSteps, type StepTexts } from './steps.ts';
 import { teamHelpers, teamIncludes, teamRegion } from './team.ts';
 
 export interface CSource {
@@ -41,7 +43,7 @@ export function printProgram(program: Program): CSource {
   const constants = new Map<ProgramBuffer, string>(
     program.constants.map((buffer) => [buffer, names.fresh(`constant_${buffer.name}`)]),
   );
-  const called = ({ kernel, args }: Launch): string => {
+  const called = ({ kernel, args }: Launch, numbers: readonly string[]): string => {
     const key = kernelKey(kernel, scope);
     let function_ = functions.get(key);
     if (function_ === undefined) {
@@ -50,31 +52,34 @@ export function printProgram(program: Program): CSource {
       texts.push(printKernel(kernel, function_, scope));
     }
     const given = args.map((buffer) => argument(program, buffer, constants));
-    return `${function_}(${[...given, ...(isShared(kernel) ? ['worker'] : [])].join(', ')});`;
+    return `${function_}(${[...given, ...numbers, ...(isShared(kernel) ? ['worker'] : [])].join(', ')});`;
   };
-  const preparing = program.preparation.map(called);
-  const calls = program.steps.map(called);
-  const hasTeam = [...program.steps, ...program.preparation].some(({ kernel }) => isShared(kernel));
+  const preparing = program.preparation.map((launch) => called(launch, []));
+  const run = entry(program, name, { call: called, address: (buffer) => argument(program, buffer, constants) });
+  const hasTeam = [...program.steps, ...program.preparation].some(isSharedStep);
   const code = [
-    `/* ${toComment(program.name)}: made by Ashlar. ${program.steps.length} kernels, ${texts.length} of them different. */`,
+    `/* ${toComment(program.name)}: made by Ashlar. ${leavesOf(program.steps).length} kernels, ${texts.length} of them different. */`,
     `#include "${name}.h"`,
     includes(hasTeam),
     macros([program]),
-    ...(hasTeam ? [teamHelpers] : []),
+    ...(hasTeam ? [teamHelpers(decides(program))] : []),
     ...vectorTypes(scope.vectors),
     ...helpersInOrder(scope.helpers),
     ...[...constants].map(([buffer, constantName]) => printConstant(buffer, constantName)),
     ...texts,
     ...(preparing.length === 0 ? [] : [prepareEntry(name, program, preparing)]),
-    entry(program, name, calls),
+    run,
   ].join('\n\n');
   return { name, code: `${code}\n`, header: printHeader(program, name) };
 }
 
 export function macros(programs: readonly Program[]): string {
   let largest = 0;
-  for (const { args } of programs.flatMap(({ steps }) => steps))
-    for (const { type } of args) largest = Math.max(largest, sizeOf(type.shape));
+  for (const { steps } of programs) {
+    for (const { args } of leavesOf(steps))
+      for (const { type } of args) largest = Math.max(largest, sizeOf(type.shape));
+    largest = Math.max(largest, longestLoop(steps));
+  }
   return `typedef ${largest < 2 ** 30 ? 'int32_t' : 'int64_t'} ash_index;
 
 #define ASH_PRAGMA(text) _Pragma(#text)
@@ -101,6 +106,18 @@ export function macros(programs: readonly Program[]): string {
 #pragma clang diagnostic ignored "-Wpass-failed"
 #endif`;
 }
+
+/** Most iterations of a loop whose number kernels may read. */
+function longestLoop(steps: Program['steps']): number {
+  return steps.reduce(
+    (most, step) =>
+      Math.max(most, isLoop(step) && step.axis !== null ? step.count : 0, ...listsOf(step).map(longestLoop)),
+    0,
+  );
+}
+
+/** True where a value decides what runs. */
+export const decides = ({ steps }: Program): boolean => predicatesOf(steps).length > 0;
 
 export function vectorTypes(vectors: Scope['vectors']): string[] {
   return [...vectors].map(([name, { dtype, lanes }]) => {
@@ -182,26 +199,6 @@ ${teamRegion(`${name}_prepare_part`, ['part', 'states'])}
 }`;
 }
 
-/** The calls in order. Kernels that one thread runs one after another stand together. */
-export function printSteps(steps: readonly Launch[], calls: readonly string[]): string[] {
-  const lines: string[] = [];
-  let alone = false;
-  const open = (next: boolean): void => {
-    if (alone !== next) lines.push(next ? '  if (ash_single(worker)) {' : '  }');
-    alone = next;
-  };
-  steps.forEach(({ kernel, waits }, i) => {
-    if (waits) {
-      open(false);
-      lines.push('  ash_wait(worker);');
-    }
-    open(!isShared(kernel));
-    lines.push(`  ${alone ? '  ' : ''}${calls[i]!}`);
-  });
-  open(false);
-  return lines;
-}
-
 const runParameters = 'void *workspace, void *const *states, const void *const *inputs, void *const *outputs';
 
 /** How a run begins: with checks of what the caller gave. */
@@ -230,21 +227,23 @@ function runChecks(program: Program): string[] {
 
 const unusedRunParameters = ['workspace', 'states', 'inputs', 'outputs'].map((given) => `  (void)${given};`);
 
-function entry(program: Program, name: string, calls: readonly string[]): string {
-  const shared = program.steps.some(({ kernel }) => isShared(kernel));
-  const steps = `static void ${name}_steps(ash_worker *worker, ${runParameters}) {
-${[...unusedRunParameters, ...printSteps(program.steps, calls)].join('\n')}
+function entry(program: Program, name: string, texts: StepTexts): string {
+  const shared = program.steps.some(isSharedStep);
+  const steps = !shared
+    ? ''
+    : `static void ${name}_steps(ash_worker *worker, ${runParameters}) {
+${[...unusedRunParameters, ...printTeamSteps(program.steps, texts)].join('\n')}
 }
 
 `;
   const body = shared
-    ? [teamRegion(`${name}_steps`, ['workspace', 'states', 'inputs', 'outputs'])]
-    : calls.map((call) => `  ${call}`);
+    ? [teamRegion(`${name}_steps`, ['workspace', 'states', 'inputs', 'outputs'], decides(program))]
+    : printSteps(program.steps, texts);
   return `size_t ${name}_workspace_size(void) {
   return ${program.arenaBytes};
 }
 
-${shared ? steps : ''}int ${name}_run(${runParameters}, int threads) {
+${steps}int ${name}_run(${runParameters}, int threads) {
 ${[...runChecks(program), ...body].join('\n')}
   return ${statusCodes.ok};
 }`;

@@ -39,6 +39,9 @@ export function kernelKey(kernel: Kernel, scope: Omit<Scope, 'namer'>): string {
   kernel.parameters.forEach(({ buffer }, i) => {
     anonymous.namer.nameOf(buffer, `p${i}`);
   });
+  kernel.iterations.forEach((axis, i) => {
+    anonymous.namer.nameOf(axis, `t${i}`);
+  });
   return [signature(kernel, anonymous), ...printBlock(kernel.body, anonymous, 1)].join('\n');
 }
 
@@ -79,7 +82,8 @@ export function printCallOf(
   const named: Scope = { ...scope, namer: new Namer([name, body]) };
   const parameters = signature(kernel, named);
   const passed = kernel.parameters.map(({ buffer }) => bufferName(buffer, named));
-  const all = [...passed, ...(isShared(kernel) ? ['worker'] : []), ...sizes].join(', ');
+  const numbers = kernel.iterations.map((axis) => named.namer.nameOf(axis, axis.name));
+  const all = [...passed, ...numbers, ...(isShared(kernel) ? ['worker'] : []), ...sizes].join(', ');
   const comment = describeKernel(kernel) === described ? '' : `/* ${describeKernel(kernel)} */\n`;
   return `${comment}ASH_KERNEL ${name}(${parameters}) {\n  ${body}(${all});\n}`;
 }
@@ -89,8 +93,9 @@ function signature(kernel: Kernel, scope: Scope, sizes: readonly string[] = []):
     const constant = access === 'read' ? 'const ' : '';
     return `${constant}${scalarType(buffer.dtype)} *restrict ${bufferName(buffer, scope)}`;
   });
+  const numbers = kernel.iterations.map((axis) => `const ash_index ${scope.namer.nameOf(axis, axis.name)}`);
   const worker = isShared(kernel) ? ['ash_worker *worker'] : [];
-  return [...parameters, ...worker, ...sizes.map((size) => `ash_index ${size}`)].join(', ') || 'void';
+  return [...parameters, ...numbers, ...worker, ...sizes.map((size) => `ash_index ${size}`)].join(', ') || 'void';
 }
 
 /** Characters of a line that holds several declarations. */

@@ -8,8 +8,11 @@
 import type { Axis } from '../../ir/index-expr.ts';
 import { mostThreads, spinsBeforeYield } from '../../passes/schedule.ts';
 
-/** The types and functions that a program with shared loops needs; without OpenMP they come to plain loops. */
-export const teamHelpers = `/* Tasks of a loop that this thread may run: [begin, end). */
+/**
+ * The types and functions that a program with shared loops needs; without OpenMP they come to plain loops. `decides`: values
+ * decide what runs.
+ */
+export const teamHelpers = (decides: boolean): string => `/* Tasks of a loop that this thread may run: [begin, end). */
 typedef struct {
   ash_index tasks, grain, pieces, begin, end;
   int looked;
@@ -23,7 +26,7 @@ typedef struct {
 
 /* What the threads of one call have in common. */
 typedef struct {
-  _Alignas(64) _Atomic uint64_t done;
+  _Alignas(64) _Atomic uint64_t done;${decides ? '\n  _Alignas(64) _Atomic uint64_t looked;' : ''}
   ash_part parts[${mostThreads}];
 } ash_team;
 
@@ -31,7 +34,7 @@ typedef struct {
 typedef struct {
   ash_team *team;
   int thread, threads;
-  uint64_t loop, finished, expected;
+  uint64_t loop, finished, expected${decides ? ', looks' : ''};
 } ash_worker;
 
 static inline ash_share ash_divide(ash_worker *worker, ash_index tasks, ash_index grain) {
@@ -119,6 +122,29 @@ static inline __attribute__((unused)) void ash_wait(ash_worker *worker) {
 static inline __attribute__((unused)) int ash_single(ash_worker *worker) {
   ash_share share = ash_divide(worker, 1, 1);
   return ash_next(worker, &share);
+}${decides ? decision : ''}`;
+
+const decision = `
+
+/* What a truth value says, to all threads alike: none goes on before all have looked, as another value may be written there
+   then. */
+static inline __attribute__((unused)) int ash_decide(ash_worker *worker, const void *predicate) {
+  ash_wait(worker);
+  const int decided = *(const uint8_t *)predicate;
+#ifdef _OPENMP
+  if (worker->threads == 1) return decided;
+  _Atomic uint64_t *const looked = &worker->team->looked;
+  worker->looks += (uint64_t)worker->threads;
+  atomic_fetch_add_explicit(looked, 1, memory_order_release);
+  for (int looks = 0; atomic_load_explicit(looked, memory_order_acquire) < worker->looks; looks++) {
+    if (looks < ${spinsBeforeYield}) {
+      ASH_PAUSE();
+    } else {
+      ASH_YIELD();
+    }
+  }
+#endif
+  return decided;
 }`;
 
 /** What the team's functions include: nothing where there is no OpenMP. */
@@ -141,13 +167,13 @@ export const teamIncludes = `#ifdef _OPENMP
 #endif`;
 
 /** The body of a function that runs `steps(&worker, …)` on `threads` threads: all of them, or the caller alone. */
-export function teamRegion(steps: string, given: readonly string[]): string {
+export function teamRegion(steps: string, given: readonly string[], decides = false): string {
   const call = (worker: string): string => `${steps}(${[worker, ...given].join(', ')});`;
   return `#ifdef _OPENMP
   if (threads > 1) {
     if (threads > ${mostThreads}) threads = ${mostThreads};
     ash_team team;
-    atomic_init(&team.done, 0);
+    atomic_init(&team.done, 0);${decides ? '\n    atomic_init(&team.looked, 0);' : ''}
     for (int i = 0; i < threads; i++) atomic_init(&team.parts[i].taken, 0);
     ASH_OMP(parallel num_threads(threads))
     {

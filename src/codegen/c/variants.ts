@@ -7,6 +7,7 @@
 import { InternalError } from '../../ir/errors.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
+import { leavesOf } from '../../ir/steps.ts';
 import type { CpuName } from '../../passes/schedule.ts';
 import { isShared } from '../../passes/team.ts';
 import { describeKernel } from '../names.ts';
@@ -14,8 +15,9 @@ import { stepParameters } from './artifact-entry.ts';
 import { cpusInC, macrosOf } from './cpus.ts';
 import type { Scope } from './expressions.ts';
 import type { Namer } from './names.ts';
-import { argument, printSteps } from './program.ts';
+import { argument } from './program.ts';
 import { kernelKey, kernelShape, printBody, printCallOf, printKernel } from './statements.ts';
+import { printTeamSteps, type StepTexts } from './steps.ts';
 
 /** A program and the processor that it was scheduled for. */
 export interface Variant {
@@ -88,7 +90,7 @@ class VariantKernels {
     this.#names = names;
     for (const { cpu, program } of variants) {
       const known = new Set<string>();
-      for (const { kernel } of program.steps) {
+      for (const { kernel } of leavesOf(program.steps)) {
         const key = this.#keyOf(kernel);
         if (known.has(key)) continue;
         known.add(key);
@@ -116,24 +118,21 @@ class VariantKernels {
     return { family, sizes, isCommon };
   }
 
-  /** The functions of a variant that its launches call, in order and without repetition, and the calls. */
-  launch(
-    cpu: CpuName,
-    steps: readonly Launch[],
-    given: (launch: Launch) => string[],
-  ): { texts: string[]; calls: string[] } {
+  /** The functions of a variant that its launches call, as they come to be called without repetition, and the calls. */
+  launches(cpu: CpuName, given: (launch: Launch) => string[]): { texts: string[]; call: StepTexts['call'] } {
     const functions = new Map<string, string>();
     const texts: string[] = [];
-    const calls = steps.map((launch) => {
+    const call: StepTexts['call'] = (launch, numbers) => {
       const key = this.#keyOf(launch.kernel);
       let function_ = functions.get(key);
       if (function_ === undefined) {
         function_ = this.#define(launch.kernel, cpu, texts);
         functions.set(key, function_);
       }
-      return `${function_}(${[...given(launch), ...(isShared(launch.kernel) ? ['worker'] : [])].join(', ')});`;
-    });
-    return { texts, calls };
+      const team = isShared(launch.kernel) ? ['worker'] : [];
+      return `${function_}(${[...given(launch), ...numbers, ...team].join(', ')});`;
+    };
+    return { texts, call };
   }
 
   /** Adds a kernel to the texts of its variant; returns its name. */
@@ -227,13 +226,13 @@ function printSection(
   kernels: VariantKernels,
   constants: ReadonlyMap<ProgramBuffer, string>,
 ): string {
-  const { texts, calls } = kernels.launch(cpu, program.steps, ({ args }) =>
-    args.map((buffer) => argument(program, buffer, constants)),
-  );
+  const address = (buffer: ProgramBuffer): string => argument(program, buffer, constants);
+  const { texts, call } = kernels.launches(cpu, ({ args }) => args.map(address));
+  const walk = printTeamSteps(program.steps, { call, address });
   const { begin, end } = pragmas(cpusInC[cpu]);
   const steps = `static void ${name}(ash_worker *worker, ${stepParameters}) {
 ${['worker', 'weight_bytes', 'workspace', 'states', 'inputs', 'outputs'].map((given) => `  (void)${given};`).join('\n')}
-${printSteps(program.steps, calls).join('\n')}
+${walk.join('\n')}
 }`;
   return `#ifdef ${macroOf(cpu)}\n${begin}${[...texts, steps].join('\n\n')}${end}\n#endif`;
 }

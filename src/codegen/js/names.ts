@@ -8,7 +8,7 @@ const reserved: ReadonlySet<string> = new Set(
     'finally for function if implements import in instanceof interface let new null package private protected public return ' +
     'static super switch this throw true try typeof undefined var void while with yield async of get set NaN Infinity Math ' +
     'Number BigInt Object Array ArrayBuffer Float32Array Float64Array Int8Array Uint8Array Int32Array Uint32Array ' +
-    'BigInt64Array globalThis fround bind run states inputs outputs workspace'
+    'BigInt64Array globalThis f fround bind run states inputs outputs workspace'
   ).split(' '),
 );
 

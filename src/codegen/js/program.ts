@@ -2,7 +2,8 @@
 // language, so the same text runs in a page, in a worker and in Node.
 
 import { InternalError } from '../../ir/errors.ts';
-import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
+import type { Launch, Program, ProgramBuffer, ProgramStep } from '../../ir/program.ts';
+import { isBranch, isLoop, leavesOf } from '../../ir/steps.ts';
 import { formatType } from '../../ir/types.ts';
 import { toComment } from '../names.ts';
 import { arrayNames } from '../typed-arrays.ts';
@@ -22,7 +23,7 @@ export function printProgram(program: Program): string {
   const functions = new Map<string, string>();
   const kernels: string[] = [];
   const memory = new Memory(program, names);
-  const called = ({ kernel, args }: Launch): string => {
+  const called: Called = ({ kernel, args }, numbers) => {
     const key = kernelKey(kernel, helpers);
     let name = functions.get(key);
     if (name === undefined) {
@@ -30,12 +31,14 @@ export function printProgram(program: Program): string {
       functions.set(key, name);
       kernels.push(printKernel(kernel, name, helpers));
     }
-    return `${name}(${args.map((buffer, i) => memory.argument(buffer, kernel.parameters[i]!.buffer.size)).join(', ')});`;
+    const given = args.map((buffer, i) => memory.argument(buffer, kernel.parameters[i]!.buffer.size));
+    return `${name}(${[...given, ...numbers].join(', ')});`;
   };
-  const preparing = program.preparation.map((launch) => `  ${called(launch)}`);
-  const calls = program.steps.map((launch) => `    ${called(launch)}`);
+  const preparing = program.preparation.map((launch) => `  ${called(launch, [])}`);
+  const holds = (buffer: ProgramBuffer): string => `${memory.argument(buffer, 1)}[0]`;
+  const calls = printSteps(program.steps, { called, holds, namer: new Namer() }, 2);
   return `${[
-    `/* ${toComment(program.name)}: made by Ashlar. ${program.steps.length} kernels, ${kernels.length} of them different. */`,
+    `/* ${toComment(program.name)}: made by Ashlar. ${leavesOf(program.steps).length} kernels, ${kernels.length} of them different. */`,
     'const f = Math.fround;',
     ...[...helpers].sort().map(helperText),
     ...kernels,
@@ -50,6 +53,42 @@ export function printProgram(program: Program): string {
       '}',
     ].join('\n'),
   ].join('\n\n')}\n`;
+}
+
+/** The call of a launch's kernel, with the numbers of loops that it takes. */
+type Called = (launch: Launch, numbers: readonly string[]) => string;
+
+interface StepTexts {
+  readonly called: Called;
+  /** The value of a truth value. */
+  holds(buffer: ProgramBuffer): string;
+  readonly namer: Namer;
+}
+
+function printSteps(steps: readonly ProgramStep[], texts: StepTexts, depth: number): string[] {
+  const { called, holds, namer } = texts;
+  const pad = '  '.repeat(depth);
+  const inner = (list: readonly ProgramStep[]): string[] => printSteps(list, texts, depth + 1);
+  return steps.flatMap((step) => {
+    if (isBranch(step))
+      return [
+        `${pad}if (${holds(step.predicate)}) {`,
+        ...inner(step.then),
+        `${pad}} else {`,
+        ...inner(step.otherwise),
+        `${pad}}`,
+      ];
+    if (!isLoop(step)) {
+      const numbers = step.kernel.iterations.map((axis) => namer.nameOf(axis, axis.name));
+      return [`${pad}${called(step, numbers)}`];
+    }
+    const { axis, count, condition } = step;
+    const number = axis === null ? namer.fresh('turn') : namer.nameOf(axis, axis.name);
+    const bounds = Number.isFinite(count) ? `let ${number} = 0; ${number} < ${count}; ${number}++` : ';;';
+    const test =
+      condition === null ? [] : [...inner(condition.steps), `${pad}  if (!${holds(condition.predicate)}) break;`];
+    return [`${pad}for (${bounds}) {`, ...test, ...inner(step.steps), `${pad}}`];
+  });
 }
 
 /** What `bind` and `run` take, as a comment. */

@@ -22,12 +22,17 @@ export function kernelKey(kernel: Kernel, helpers: Set<string>): string {
   kernel.parameters.forEach(({ buffer }, i) => {
     anonymous.nameOf(buffer, `p${i}`);
   });
+  kernel.iterations.forEach((axis, i) => {
+    anonymous.nameOf(axis, `t${i}`);
+  });
   return bodyOf(kernel, anonymous, helpers);
 }
 
 function bodyOf(kernel: Kernel, namer: Namer, helpers: Set<string>): string {
   const scope: Scope = { namer, helpers, sums: new Set() };
-  const parameters = kernel.parameters.map(({ buffer }) => bufferName(buffer, scope)).join(', ');
+  const buffers = kernel.parameters.map(({ buffer }) => bufferName(buffer, scope));
+  const numbers = kernel.iterations.map((axis) => namer.nameOf(axis, axis.name));
+  const parameters = [...buffers, ...numbers].join(', ');
   const scratch: string[] = [];
   const body = printBlock(kernel.body, scope, 1, scratch);
   return [`(${parameters}) {`, ...scratch, ...body, '}'].join('\n');

@@ -4,12 +4,14 @@
 import { LimitationError, type SourcePosition } from '../../ir/errors.ts';
 import type { Buffer, Kernel } from '../../ir/kernel.ts';
 import type { Launch, Program, ProgramBuffer, RangeCheck } from '../../ir/program.ts';
+import { leavesOf } from '../../ir/steps.ts';
 import { bytesPerElement, sizeOf, type TensorType } from '../../ir/types.ts';
 import { isNarrow, legalize } from '../../passes/gpu/legalize.ts';
 import { bindingAlignment, gpuBytes } from '../../passes/gpu/schedule.ts';
 import { toComment } from '../names.ts';
 import { bindLaunch, type Place } from './bindings.ts';
 import { dispatchOf, type Grid, gridOf, printShader, type ShaderBinding } from './statements.ts';
+import { gateBlock, type StepWriter, type WgslStep, wgslSteps } from './steps.ts';
 
 /** What of a device's limits programs depend on. */
 export interface WgslLimits {
@@ -39,16 +41,23 @@ export interface WgslModule {
   readonly name: string;
   readonly code: string;
   readonly bindings: readonly ShaderBinding[];
+  /** Uniforms behind them, each the number of a loop, by dynamic offset. */
+  readonly numbers: number;
 }
 
 /** One kernel on its way to the device: its module, the parts of blocks that it is bound to, its workgroups. */
 export interface Dispatch {
+  readonly kind: 'dispatch';
   readonly kernel: string;
   /** The first of the user's lines that made it. */
   readonly source: SourcePosition | null;
   readonly module: number;
   readonly bindings: readonly Place[];
   readonly workgroups: readonly [number, number];
+  /** Whose numbers its uniforms are: positions among the numbered loops around it. */
+  readonly numbers: readonly number[];
+  /** Where in the block of gates its workgroups stand, if a value decides whether it runs; else they are those above. */
+  readonly gate: number | null;
 }
 
 /** A value that goes in or out. `packed`: bytes, four to a word, or halves, two; otherwise a narrow element takes a word. */
@@ -63,7 +72,9 @@ export interface WgslProgram {
   readonly modules: readonly WgslModule[];
   /** Run once, before the first call. */
   readonly preparation: readonly Dispatch[];
-  readonly steps: readonly Dispatch[];
+  readonly steps: readonly WgslStep[];
+  /** How many numbers of iterations there must be: 0, 1, 2, .. at multiples of 256 bytes. */
+  readonly numbers: number;
   /** Bytes of the blocks that belong to the program alone, by name. */
   readonly blocks: Readonly<Record<string, number>>;
   readonly inputs: readonly Boundary[];
@@ -99,11 +110,20 @@ export function printWgsl(program: Program, states: StatePlaces, limits: WgslLim
   layout.block('arena', program.arenaBytes);
   layout.block('prepared', program.preparedBytes);
   const modules = new Modules();
-  const dispatch = (launch: Launch): Dispatch => dispatchFor(launch, placeOf, modules, limits);
+  const writer: StepWriter = {
+    dispatch: (launch) => dispatchFor(launch, placeOf, modules, limits),
+    module: (module) => modules.addOnce(module),
+    predicate: (buffer) => ({ place: placeOf(buffer), packed: isPacked(buffer) }),
+  };
+  const preparing = wgslSteps(program.preparation, writer);
+  const made = wgslSteps(program.steps, writer);
+  layout.block(gateBlock, made.gateBytes);
+  expectNumbers(made.numbers, limits);
   return {
     name: program.name,
-    preparation: nonEmpty(program.preparation).map(dispatch),
-    steps: nonEmpty(program.steps).map(dispatch),
+    preparation: leavesOf(preparing.steps),
+    steps: made.steps,
+    numbers: made.numbers,
     modules: modules.list,
     blocks: layout.blocks,
     inputs,
@@ -114,9 +134,13 @@ export function printWgsl(program: Program, states: StatePlaces, limits: WgslLim
   };
 }
 
-/** Kernels over no elements have nothing to do. */
-function nonEmpty(launches: readonly Launch[]): Launch[] {
-  return launches.filter(({ kernel }) => gridOf(kernel).group.extent > 0);
+/** Throws LimitationError where a loop is longer than a device can number its iterations. */
+function expectNumbers(numbers: number, { maxBufferSize }: WgslLimits): void {
+  const bytes = numbers * bindingAlignment;
+  if (bytes > maxBufferSize)
+    throw new LimitationError(
+      `the numbers of a loop of ${numbers} iterations take ${bytes} bytes; a buffer of this device holds ${maxBufferSize} (limit maxBufferSize). Split the sequence`,
+    );
 }
 
 /** Values that the caller's bytes become without a conversion, because no kernel writes them. */
@@ -186,7 +210,17 @@ class Modules {
     const count = (this.#names.get(kernel.name) ?? 0) + 1;
     this.#names.set(kernel.name, count);
     this.#known.set(key, this.list.length);
-    this.list.push({ name: toComment(count === 1 ? kernel.name : `${kernel.name}_${count}`), code, bindings });
+    const name = toComment(count === 1 ? kernel.name : `${kernel.name}_${count}`);
+    this.list.push({ name, code, bindings, numbers: kernel.iterations.length });
+    return this.list.length - 1;
+  }
+
+  /** A module that no kernel is. */
+  addOnce(module: WgslModule): number {
+    const known = this.#known.get(module.code);
+    if (known !== undefined) return known;
+    this.#known.set(module.code, this.list.length);
+    this.list.push(module);
     return this.list.length - 1;
   }
 }
@@ -196,7 +230,9 @@ function dispatchFor(
   placeOf: (buffer: ProgramBuffer) => Place,
   modules: Modules,
   limits: WgslLimits,
-): Dispatch {
+): ReturnType<StepWriter['dispatch']> {
+  // A kernel over no elements has nothing to do.
+  if (gridOf(kernel).group.extent === 0) return null;
   const packed = new Set<Buffer>();
   kernel.parameters.forEach(({ buffer }, i) => {
     if (isPacked(args[i]!)) packed.add(buffer);

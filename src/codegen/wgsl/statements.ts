@@ -94,6 +94,9 @@ function shaderText(
     ({ name, type, lanes, access }, i) =>
       `@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${typeName(type, lanes)}>;`,
   );
+  const numbers = kernel.iterations.map(
+    (axis, i) => `@group(0) @binding(${bindings.length + i}) var<uniform> ${names.nameOf(axis, axis.name)}: i32;`,
+  );
   const sharing = shared.map((buffer) => {
     const name = names.nameOf(buffer, buffer.name);
     return `var<workgroup> ${name}: ${arrayType(buffer, scope)};`;
@@ -116,7 +119,7 @@ function shaderText(
     '}',
   ];
   const needed = subgroups ? ['enable subgroups;\nrequires subgroup_id;'] : [];
-  return `${[...needed, [...declarations, ...sharing].join('\n'), ...helpersInOrder(scope.helpers), main.join('\n')].join('\n\n')}\n`;
+  return `${[...needed, [...declarations, ...numbers, ...sharing].join('\n'), ...helpersInOrder(scope.helpers), main.join('\n')].join('\n\n')}\n`;
 }
 
 function usesSubgroups(body: readonly Stmt[]): boolean {

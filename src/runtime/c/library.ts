@@ -4,6 +4,7 @@ import koffi from 'koffi';
 import type { CSource } from '../../codegen/c/program.ts';
 import { InternalError } from '../../ir/errors.ts';
 import type { Program, ProgramBuffer } from '../../ir/program.ts';
+import { leavesOf } from '../../ir/steps.ts';
 import { bytesPerElement, sizeOf, type TensorType } from '../../ir/types.ts';
 import { allocate, arrayConstructor, arrayFrom, type TypedArray } from '../arrays.ts';
 import type { Weights } from '../weights.ts';
@@ -77,7 +78,7 @@ function persistentMemory(
   { externals, preparation, preparedBytes, states, steps }: Program,
   weights: Weights | null,
 ): TypedArray[] {
-  const kept = new Set(steps.flatMap(({ args }) => args));
+  const kept = new Set(leavesOf(steps).flatMap(({ args }) => args));
   const held = new Map<ProgramBuffer, Held>();
   const hold = (buffer: ProgramBuffer): Held => {
     const found = held.get(buffer) ?? holdExternal(buffer, kept.has(buffer), weights);

@@ -7,11 +7,11 @@ import { printProgram } from '../../codegen/c/program.ts';
 import { makeFunc, type Parameter, type Value } from '../../ir/graph.ts';
 import { opTable } from '../../ir/ops/index.ts';
 import type { Program } from '../../ir/program.ts';
+import { leavesOf } from '../../ir/steps.ts';
 import type { TensorType } from '../../ir/types.ts';
 import { cpuMachine } from '../../passes/cpu.ts';
-import type { Group } from '../../passes/fuse.ts';
+import type { Fused, Group } from '../../passes/fuse.ts';
 import { constantBuffers, lower } from '../../passes/lower.ts';
-import type { Fused } from '../../passes/pipeline.ts';
 import { planProgram } from '../../passes/plan.ts';
 import type { ScheduleTarget } from '../../passes/schedule.ts';
 import type { ContractionChoice } from '../../passes/schedule-candidates.ts';
@@ -52,7 +52,7 @@ export class TrialGround {
   #sum = 0;
 
   constructor(fused: Fused, group: Group, workshop: Workshop) {
-    this.#fused = fused;
+    this.#fused = around(fused, group)!;
     this.#group = group;
     this.#workshop = workshop;
   }
@@ -89,11 +89,11 @@ export class TrialGround {
     const outputs = this.#group.stored;
     const groups = [this.#group];
     const machine = cpuMachine(this.#workshop.target, () => choice);
-    const lowered = shareKernels(lower(func, { ...plan, groups }, opTable, machine));
+    const lowered = shareKernels(lower({ ...this.#fused, plan: { ...plan, groups } }, opTable, machine));
     const known = new Set<Value>([...outputs, ...constantBuffers(func)]);
     const inputs = new Set<Value>();
-    for (const { parameters } of lowered.kernels) {
-      for (const { buffer } of parameters) {
+    for (const { kernel } of leavesOf(lowered.steps)) {
+      for (const { buffer } of kernel.parameters) {
         const value = lowered.buffers.get(buffer) ?? null;
         if (value !== null && !known.has(value)) inputs.add(value);
       }
@@ -116,6 +116,22 @@ export class TrialGround {
     this.#memory.set(value, found);
     return found;
   }
+}
+
+/** The function whose group it is; what is the same in all iterations of its loop is a weight to it. */
+function around(fused: Fused, group: Group): Fused | null {
+  const { func, plan, nested, settled } = fused;
+  if (plan.groups.includes(group)) {
+    const parameters = func.parameters.map(
+      (given, i): Parameter => (i < settled ? { ...given, role: 'weight' } : given),
+    );
+    return { ...fused, func: { ...func, parameters } };
+  }
+  for (const inner of [...nested.values()].flatMap((functions) => [...functions.values()])) {
+    const found = around(inner, group);
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 /** Time does not depend on the numbers: those of a file or a store need not be read. */

@@ -12,9 +12,9 @@ import { UserError } from '../../ir/errors.ts';
 import type { Func } from '../../ir/graph.ts';
 import { opTable } from '../../ir/ops/index.ts';
 import { cpuMachine } from '../../passes/cpu.ts';
-import type { Group } from '../../passes/fuse.ts';
+import type { Fused, Group } from '../../passes/fuse.ts';
 import { lower } from '../../passes/lower.ts';
-import { type Fused, fuseGraph } from '../../passes/pipeline.ts';
+import { fuseGraph } from '../../passes/pipeline.ts';
 import { targets } from '../../passes/schedule.ts';
 import type { Candidate, ContractionChoice, Decision } from '../../passes/schedule-candidates.ts';
 import { printRecord, type TuningEntry, type TuningRecord } from '../../passes/tuning.ts';
@@ -130,7 +130,7 @@ function boundFunc(definition: Definition, options: TuneOptions): Func {
 }
 
 /** The distinct problems, the one with the most estimated cycles first. */
-function problemsOf({ func, plan }: Fused, { target }: Workshop): Problem[] {
+function problemsOf(fused: Fused, { target }: Workshop): Problem[] {
   const problems = new Map<string, Problem>();
   const machine = cpuMachine(target, (decision) => {
     const key = decision.key();
@@ -139,7 +139,7 @@ function problemsOf({ func, plan }: Fused, { target }: Workshop): Problem[] {
     else known.calls++;
     return decision.untuned;
   });
-  lower(func, plan, opTable, machine);
+  lower(fused, opTable, machine);
   return [...problems.values()]
     .map((problem) => ({ problem, candidates: problem.decision.candidates() }))
     .filter(({ candidates }) => candidates.length > 1 && candidates[0]!.cost >= fewestCycles)

@@ -19,7 +19,14 @@ declare global {
 }
 
 /** The values of WebGPU's flags, which only browsers have as globals. */
-const usage = { mapRead: 0x1, copySource: 0x4, copyTarget: 0x8, storage: 0x80 } as const;
+const usage = {
+  mapRead: 0x1,
+  copySource: 0x4,
+  copyTarget: 0x8,
+  uniform: 0x40,
+  storage: 0x80,
+  indirect: 0x100,
+} as const;
 const computeStage = 0x4;
 
 /** What of a device's limits programs depend on. */
@@ -54,6 +61,8 @@ export class WebGpuDevice {
   readonly features: GpuFeatures;
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   #lost: UserError | null = null;
+  #turn: Promise<void> = Promise.resolve();
+  #turns = 0;
 
   constructor(device: GPUDevice, description: string, features: GpuFeatures) {
     this.device = device;
@@ -83,10 +92,32 @@ export class WebGpuDevice {
     this.device.destroy();
   }
 
+  /** True while a call is under way that reads from the device before all of it is sent. */
+  get isTaken(): boolean {
+    return this.#turns > 0;
+  }
+
+  /** Does something when all that was to be done in turn before is over. */
+  async inTurn<T>(action: () => Promise<T>): Promise<T> {
+    this.#turns++;
+    const before = this.#turn;
+    const result = before.then(action);
+    this.#turn = result.then(
+      () => {},
+      () => {},
+    );
+    try {
+      return await result;
+    } finally {
+      this.#turns--;
+    }
+  }
+
   /** Memory for kernels, in bytes (a multiple of four), zero-filled. Throws LimitationError where the device has none. */
-  async allocate(what: string, bytes: number): Promise<GPUBuffer> {
+  async allocate(what: string, bytes: number, use: 'storage' | 'gates' | 'numbers' = 'storage'): Promise<GPUBuffer> {
     this.expectBuffer(what, bytes);
-    const flags = usage.storage | usage.copySource | usage.copyTarget;
+    const special = { storage: 0, gates: usage.indirect, numbers: usage.uniform }[use];
+    const flags = usage.storage | usage.copySource | usage.copyTarget | special;
     return this.guarded(`${what} of ${bytes} bytes`, () =>
       this.device.createBuffer({ label: what, size: Math.max(4, bytes), usage: flags }),
     );
@@ -154,7 +185,7 @@ export class WebGpuDevice {
     return known;
   }
 
-  async #makePipeline({ name, code, bindings }: WgslModule): Promise<GPUComputePipeline> {
+  async #makePipeline({ name, code, bindings, numbers }: WgslModule): Promise<GPUComputePipeline> {
     this.expectAlive();
     const { device } = this;
     const entries = bindings.map(
@@ -164,6 +195,10 @@ export class WebGpuDevice {
         buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
       }),
     );
+    for (let i = 0; i < numbers; i++) {
+      const buffer: GPUBufferBindingLayout = { type: 'uniform', hasDynamicOffset: true };
+      entries.push({ binding: bindings.length + i, visibility: computeStage, buffer });
+    }
     const [shader, layout] = await this.guarded(`kernel ${name}`, () => [
       device.createShaderModule({ label: name, code }),
       device.createPipelineLayout({ bindGroupLayouts: [device.createBindGroupLayout({ entries })] }),

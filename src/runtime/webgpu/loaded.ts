@@ -1,12 +1,24 @@
 // A printed program on a device: pipelines made, memory placed and prepared, ready to be run.
 
+import type { Place } from '../../codegen/wgsl/bindings.ts';
 import type { Boundary, Dispatch, WgslProgram } from '../../codegen/wgsl/program.ts';
-import { UserError } from '../../ir/errors.ts';
+import { gateBlock } from '../../codegen/wgsl/steps.ts';
+import { LimitationError, UserError } from '../../ir/errors.ts';
+import { bindingAlignment } from '../../passes/gpu/schedule.ts';
 import type { TypedArray } from '../arrays.ts';
 import { expectOutputs } from '../call.ts';
 import { expectArray, expectKnown, expectRange } from '../call-checks.ts';
 import type { CallOptions } from '../definition.ts';
 import type { WebGpuDevice } from './device.ts';
+import {
+  encodeDispatch,
+  type Ready,
+  type ReadyStep,
+  type Running,
+  readsOnTheWay,
+  readySteps,
+  running,
+} from './encode.ts';
 import { type KernelTime, timedSteps } from './profile.ts';
 import type { WebGpuStateStore } from './state.ts';
 import { constantArray, fromDevice, toDevice } from './transfer.ts';
@@ -19,20 +31,14 @@ interface Result {
   readonly into: TypedArray | undefined;
 }
 
-/** A dispatch with everything that encoding it needs. */
-interface Ready {
-  readonly pipeline: GPUComputePipeline;
-  readonly bindGroup: GPUBindGroup;
-  readonly workgroups: readonly [number, number];
-}
-
 /** A program on its device: pipelines, memory, and the prepared block filled. */
 export class LoadedProgram {
   readonly #program: WgslProgram;
   readonly #gpu: WebGpuDevice;
   readonly #state: WebGpuStateStore;
   readonly #blocks: ReadonlyMap<string, GPUBuffer>;
-  readonly #steps: readonly Ready[];
+  readonly #steps: readonly ReadyStep[];
+  readonly #readsOnTheWay: boolean;
   readonly #inputNames: ReadonlySet<string>;
   readonly #outputNames: ReadonlySet<string>;
   /** Readback buffers by their size, which no call uses at the moment. */
@@ -44,13 +50,14 @@ export class LoadedProgram {
     gpu: WebGpuDevice,
     state: WebGpuStateStore,
     blocks: ReadonlyMap<string, GPUBuffer>,
-    steps: readonly Ready[],
+    steps: readonly ReadyStep[],
   ) {
     this.#program = program;
     this.#gpu = gpu;
     this.#state = state;
     this.#blocks = blocks;
     this.#steps = steps;
+    this.#readsOnTheWay = readsOnTheWay(steps);
     this.#inputNames = new Set(program.inputs.map(({ name }) => name));
     this.#outputNames = new Set(program.outputs.map(({ name }) => name));
   }
@@ -58,29 +65,32 @@ export class LoadedProgram {
   static async load(program: WgslProgram, gpu: WebGpuDevice, state: WebGpuStateStore): Promise<LoadedProgram> {
     const pipelines = await Promise.all(program.modules.map((module) => gpu.pipeline(module)));
     const blocks = new Map<string, GPUBuffer>();
-    for (const [name, bytes] of Object.entries(program.blocks)) blocks.set(name, await gpu.allocate(name, bytes));
+    for (const [name, bytes] of Object.entries(program.blocks))
+      blocks.set(name, await gpu.allocate(name, bytes, name === gateBlock ? 'gates' : 'storage'));
+    if (program.numbers > 0) blocks.set(numberBlock, await numbersOn(gpu, program.numbers));
     const bufferOf = (block: string): GPUBuffer => (blocks.get(block) ?? state.block(block))!;
     const ready = (dispatch: Dispatch): Ready => {
       const pipeline = pipelines[dispatch.module]!;
-      const entries = dispatch.bindings.map(({ block, offset, bytes }, binding) => ({
+      const numbers = dispatch.numbers.map(() => ({ block: numberBlock, offset: 0, bytes: 16 }));
+      const entries = [...dispatch.bindings, ...numbers].map(({ block, offset, bytes }, binding) => ({
         binding,
         resource: { buffer: bufferOf(block), offset, size: bytes },
       }));
       const bindGroup = gpu.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
-      return { pipeline, bindGroup, workgroups: dispatch.workgroups };
+      return { kind: 'ready', dispatch, pipeline, bindGroup };
     };
     const loaded = await gpu.guarded(program.name, () => {
       for (const constant of program.constants) {
         const bytes = toDevice(constant, constantArray(constant.type, constant.data!));
         if (bytes.length > 0) gpu.device.queue.writeBuffer(bufferOf(constant.block), constant.offset, bytes);
       }
-      return { preparation: program.preparation.map(ready), steps: program.steps.map(ready) };
+      return { preparation: program.preparation.map(ready), steps: readySteps(program.steps, ready) };
     });
     const result = new LoadedProgram(program, gpu, state, blocks, loaded.steps);
     if (loaded.preparation.length > 0)
       await gpu.guarded(program.name, () => {
         const encoder = gpu.device.createCommandEncoder();
-        encode(encoder, loaded.preparation);
+        result.#encode(encoder, running(loaded.preparation), false);
         gpu.device.queue.submit([encoder.finish()]);
       });
     return result;
@@ -89,7 +99,7 @@ export class LoadedProgram {
   /** Everything is sent before this returns, so that calls take effect in the order in which they are made. */
   async run(inputs: Named, options: CallOptions<Named, string> = {}): Promise<Named> {
     this.#expectUsable();
-    const { inputs: expected, checks, outputs, name } = this.#program;
+    const { inputs: expected, checks, outputs } = this.#program;
     expectKnown('input', Object.keys(inputs), this.#inputNames);
     const { wanted, into } = expectOutputs(options, this.#outputNames);
     const given = expected.map((input) => expectArray('input', input, inputs[input.name]));
@@ -102,16 +112,33 @@ export class LoadedProgram {
       });
     const bytes = results.reduce((sum, { output }) => sum + output.bytes, 0);
     this.#gpu.expectBuffer('results', bytes);
-    let readback: GPUBuffer | null = null;
-    const submitted = this.#gpu.guarded(name, () => {
-      if (bytes > 0) readback = this.#idle.get(bytes)?.pop() ?? this.#gpu.readbackBuffer(bytes);
-      this.#submit(given, results, readback);
+    if (!this.#readsOnTheWay && !this.#gpu.isTaken) return this.#sent(given, results, bytes);
+    // Others have to wait for a call that reads on its way; their callers may change arrays in the meantime.
+    const kept = given.map((array) => array.slice());
+    return this.#gpu.inTurn(() => {
+      this.#expectUsable();
+      return this.#sent(kept, results, bytes);
     });
-    // Reading is asked for at once, so that both answers arrive together; what the device refused says more.
-    const [sent, read] = await Promise.allSettled([submitted, this.#read(results, readback, bytes)]);
-    if (sent.status === 'rejected') throw sent.reason;
-    if (read.status === 'rejected') throw read.reason;
-    return read.value;
+  }
+
+  /** In one submission, or where it has to be known whether a loop goes on, in pieces. */
+  async #sent(given: readonly TypedArray[], results: readonly Result[], bytes: number): Promise<Named> {
+    const commands = running(this.#steps);
+    let inputs: readonly TypedArray[] | null = given;
+    for (let goesOn = false; ; inputs = null) {
+      const open: Piece = { word: null, readback: null };
+      const submitted = this.#gpu.guarded(this.#program.name, () => {
+        this.#submit(inputs, open, (encoder) => this.#encode(encoder, commands, goesOn), { results, bytes });
+      });
+      // Reading is asked for at once, so that both answers arrive together; what the device refused says more.
+      const { word, readback } = open;
+      const answer = word === null ? this.#read(results, readback, bytes) : this.#isSet(readback!);
+      const [sent, read] = await Promise.allSettled([submitted, answer]);
+      if (sent.status === 'rejected') throw sent.reason;
+      if (read.status === 'rejected') throw read.reason;
+      if (typeof read.value !== 'boolean') return read.value;
+      goesOn = read.value;
+    }
   }
 
   #expectUsable(): void {
@@ -120,21 +147,58 @@ export class LoadedProgram {
     this.#gpu.expectAlive();
   }
 
-  /** Inputs, kernels and the copies of results, in one submission. */
-  #submit(given: readonly TypedArray[], results: readonly Result[], readback: GPUBuffer | null): void {
+  /** Inputs, kernels and the copies of results, or of the word that is to be read first, in one submission. */
+  #submit(
+    given: readonly TypedArray[] | null,
+    piece: Piece,
+    encode: (encoder: GPUCommandEncoder) => Place | null,
+    { results, bytes }: { readonly results: readonly Result[]; readonly bytes: number },
+  ): void {
     const { device } = this.#gpu;
     this.#program.inputs.forEach((input, i) => {
-      const bytes = toDevice(input, given[i]!);
-      if (bytes.length > 0) device.queue.writeBuffer(this.#blocks.get(input.block)!, input.offset, bytes);
+      const elements = given === null ? new Uint8Array() : toDevice(input, given[i]!);
+      if (elements.length > 0) device.queue.writeBuffer(this.#blocks.get(input.block)!, input.offset, elements);
     });
     const encoder = device.createCommandEncoder();
-    encode(encoder, this.#steps);
-    let offset = 0;
-    for (const { output } of results) {
-      encoder.copyBufferToBuffer(this.#blocks.get(output.block)!, output.offset, readback!, offset, output.bytes);
-      offset += output.bytes;
+    piece.word = encode(encoder);
+    const wanted = piece.word === null ? results.map(({ output }) => output) : [piece.word];
+    const size = piece.word === null ? bytes : piece.word.bytes;
+    if (size > 0) piece.readback = this.#idle.get(size)?.pop() ?? this.#gpu.readbackBuffer(size);
+    let at = 0;
+    for (const place of wanted) {
+      encoder.copyBufferToBuffer(this.#blocks.get(place.block)!, place.offset, piece.readback!, at, place.bytes);
+      at += place.bytes;
     }
     device.queue.submit([encoder.finish()]);
+  }
+
+  /** Encodes dispatches to the end, or up to where a word has to be read, which is returned. */
+  #encode(encoder: GPUCommandEncoder, commands: ReturnType<typeof running>, goesOn: boolean): Place | null {
+    const pass = encoder.beginComputePass();
+    const gates = this.#blocks.get(gateBlock);
+    let word: Place | null = null;
+    for (let next = commands.next(goesOn); !next.done; next = commands.next(false)) {
+      if ('block' in next.value) {
+        word = next.value;
+        break;
+      }
+      encodeDispatch(pass, next.value, gates);
+    }
+    pass.end();
+    return word;
+  }
+
+  /** Whether the word in a readback buffer is not zero. */
+  async #isSet(readback: GPUBuffer): Promise<boolean> {
+    const [word] = new Uint32Array(await this.#gpu.mapped(readback, 'the end of a loop'));
+    const set = word !== 0;
+    this.#release(readback, 4);
+    return set;
+  }
+
+  #release(readback: GPUBuffer, bytes: number): void {
+    readback.unmap();
+    this.#idle.set(bytes, [...(this.#idle.get(bytes) ?? []), readback]);
   }
 
   async #read(results: readonly Result[], readback: GPUBuffer | null, bytes: number): Promise<Named> {
@@ -146,14 +210,25 @@ export class LoadedProgram {
       offset += output.bytes;
       return [output.name, array] as const;
     });
-    readback.unmap();
-    this.#idle.set(bytes, [...(this.#idle.get(bytes) ?? []), readback]);
+    this.#release(readback, bytes);
     return Object.fromEntries(named);
   }
 
   async profile(): Promise<KernelTime[]> {
     this.#expectUsable();
-    return timedSteps(this.#gpu, this.#program.steps, (pass, step) => encodeStep(pass, this.#steps[step]!));
+    if (this.#readsOnTheWay)
+      throw new LimitationError(
+        `${this.#program.name} has a loop whose end depends on values: its kernels cannot be timed`,
+      );
+    const all: Running[] = [];
+    const commands = running(this.#steps);
+    for (let next = commands.next(false); !next.done; next = commands.next(false))
+      if ('ready' in next.value) all.push(next.value);
+    const gates = this.#blocks.get(gateBlock);
+    const dispatches = all.map(({ ready }) => ready.dispatch);
+    const turn = (): Promise<KernelTime[]> =>
+      timedSteps(this.#gpu, dispatches, (pass, step) => encodeDispatch(pass, all[step]!, gates));
+    return this.#gpu.isTaken ? this.#gpu.inTurn(turn) : turn();
   }
 
   destroy(): void {
@@ -163,14 +238,19 @@ export class LoadedProgram {
   }
 }
 
-function encode(encoder: GPUCommandEncoder, steps: readonly Ready[]): void {
-  const pass = encoder.beginComputePass();
-  for (const step of steps) encodeStep(pass, step);
-  pass.end();
+/** A submission: what is read after it, and from where. */
+interface Piece {
+  word: Place | null;
+  readback: GPUBuffer | null;
 }
 
-function encodeStep(pass: GPUComputePassEncoder, { pipeline, bindGroup, workgroups }: Ready): void {
-  pass.setPipeline(pipeline);
-  pass.setBindGroup(0, bindGroup);
-  pass.dispatchWorkgroups(...workgroups);
+const numberBlock = 'numbers';
+
+/** The numbers 0, 1, 2, .. where dynamic offsets may begin. */
+async function numbersOn(gpu: WebGpuDevice, count: number): Promise<GPUBuffer> {
+  const words = new Int32Array((count * bindingAlignment) / 4);
+  for (let i = 0; i < count; i++) words[(i * bindingAlignment) / 4] = i;
+  const buffer = await gpu.allocate(numberBlock, words.byteLength, 'numbers');
+  gpu.device.queue.writeBuffer(buffer, 0, words);
+  return buffer;
 }

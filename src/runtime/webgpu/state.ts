@@ -68,6 +68,7 @@ export class WebGpuStateStore implements AnyStateStore {
     const what = `state ${JSON.stringify(name)}`;
     this.device.expectBuffer(what, place.bytes);
     let readback: GPUBuffer | undefined;
+    if (this.device.isTaken) await this.device.inTurn(async () => {});
     // Sent at once: what is read is the state after the calls made before.
     await this.device.guarded(what, () => {
       readback = this.device.readbackBuffer(place.bytes);
@@ -84,7 +85,12 @@ export class WebGpuStateStore implements AnyStateStore {
   set(key: string | { readonly name: string }, value: TypedArray | readonly number[]): void {
     const name = typeof key === 'string' ? key : key.name;
     this.device.expectAlive();
-    this.#write(name, expectStateElements(name, this.#entry(name).type, value));
+    const elements = expectStateElements(name, this.#entry(name).type, value);
+    if (!this.device.isTaken) this.#write(name, elements);
+    else {
+      const kept = elements.slice();
+      void this.device.inTurn(async () => this.#write(name, kept));
+    }
   }
 
   /** Frees the states' memory on the device. What reads or writes one later is refused, and so are functions that have some. */

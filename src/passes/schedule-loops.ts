@@ -1,0 +1,7 @@
+// What decides about loops of programs, beside schedule.ts.
+
+/** Iterations from which on it pays to pack what all of them read: packing costs about as much as reading it twice more. */
+export const fewestRepeated = 4;
+
+/** How many iterations an endless loop is taken for where work is estimated. */
+export const assumedIterations = 16;
