@@ -46,10 +46,11 @@ function exampleBytes(): Uint8Array {
   return Uint8Array.of(...new Uint8Array(counts.buffer), ...images, ...labels);
 }
 
-/** Writes the page and all that it loads. */
+/** Writes the page and all that it loads: the network for cards, and in `software/` for adapters that compute on the processor. */
 export async function writePage(directory: string): Promise<void> {
   mkdirSync(directory, { recursive: true });
   await exportWeb(functions(), { name: 'digits', directory });
+  await exportWeb(functions(), { name: 'digits', directory: join(directory, 'software'), kernels: 'software' });
   writeFileSync(join(directory, 'digits-data.bin'), exampleBytes());
   for (const file of ['index.html', 'page.css']) copyFileSync(join(sources, file), join(directory, file));
   await build({
@@ -59,7 +60,7 @@ export async function writePage(directory: string): Promise<void> {
     minify: true,
     format: 'esm',
     target: 'es2022',
-    external: ['./digits.js'],
+    external: ['./digits.js', './software/digits.js'],
     logLevel: 'warning',
   });
 }
@@ -76,7 +77,7 @@ export function serve(directory: string, port: number): Promise<Server> {
   const server = createServer((request, response) => {
     const name = (request.url ?? '/').split('?')[0]!.slice(1) || 'index.html';
     const path = join(directory, name);
-    if (!/^[\w.-]+$/.test(name) || !existsSync(path)) {
+    if (!/^(software\/)?[\w.-]+$/.test(name) || !existsSync(path)) {
       response.writeHead(404).end('not found\n');
       return;
     }

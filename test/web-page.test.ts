@@ -2,7 +2,7 @@
 // mouse. And the module that it loads, with what a caller may do wrong.
 
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
@@ -43,7 +43,7 @@ describe('the exported module', () => {
     try {
       for (const file of ['page.ts', 'chart.ts', 'pad.ts'])
         copyFileSync(join(root, 'examples/web', file), join(copy, file));
-      copyFileSync(join(folder, 'digits.d.ts'), join(copy, 'digits.d.ts'));
+      for (const file of ['digits.d.ts', 'software/digits.d.ts']) cpSync(join(folder, file), join(copy, file));
       const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
       const options = [
         '--ignoreConfig',
@@ -179,7 +179,7 @@ describe.skipIf(browserPath === undefined)('in a browser', () => {
 
   it('the module says what is wrong with a call, with the weights, and with a lost device', async () => {
     const messages = (await page.evaluate(`(async () => {
-      const { load } = await import('./digits.js');
+      const { load } = await import('./software/digits.js');
       const adapter = await navigator.gpu.requestAdapter();
       const device = await adapter.requestDevice();
       const said = (call) => call.then(() => 'nothing', (error) => error.message);

@@ -14,6 +14,7 @@ import { seeded } from './helpers/samples.ts';
 import { expectWithin, integers, numbers } from './helpers/values.ts';
 import { testDevice, titleOf } from './helpers/webgpu.ts';
 
+const largest = 3.4028234663852886e38;
 const device = await testDevice();
 const gpu = device as WebGpuDevice;
 
@@ -154,5 +155,22 @@ describe.skipIf(typeof device === 'string')(titleOf('values in WGSL', device), (
       { x: [1, 2, 3] },
     );
     expect(found).toEqual([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN]);
+  });
+
+  it('the largest and smallest numbers as constants', async () => {
+    const ends = [largest, -largest, 2 ** -126, -(2 ** -126), 1 - 2 ** -24, 16_777_217];
+    for (const end of ends) {
+      const [found] = await both(
+        `func @f(%x: f32[2]) {
+          %0 = constant() {dtype=f32, shape=[2], data=[${end}]}
+          %1 = constant() {dtype=f32, shape=[2], data=[0]}
+          %2 = gt(%x, %1)
+          %3 = select(%2, %0, %x)
+          return y = %3
+        }`,
+        { x: [1, -1] },
+      );
+      expect(found).toEqual([Math.fround(end), -1]);
+    }
   });
 });

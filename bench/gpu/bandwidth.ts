@@ -104,7 +104,7 @@ function bytesOf(operands: readonly (readonly number[])[], shape: readonly numbe
 }
 
 async function copySpeed(bytes: number): Promise<number | null> {
-  const gpu = await openDevice(await nodeGpu());
+  const gpu = await openDevice(await nodeGpu(), { kernels: 'card' });
   if (!gpu.device.features.has('timestamp-query')) return null;
   const [source, target] = [await gpu.allocate('source', bytes), await gpu.allocate('target', bytes)];
   const invocations = 256;

@@ -136,7 +136,7 @@ class Ours {
 
   /** On a device of its own, whose end frees all memory. */
   static async make({ operands, compute }: Problem): Promise<Ours> {
-    const gpu = await openDevice(await nodeGpu());
+    const gpu = await openDevice(await nodeGpu(), { kernels: 'card' });
     const given = operands.map((shape, i) =>
       variable(`operand${i}`, shape, { initial: () => operandValues(shape, i) }),
     );

@@ -64,6 +64,6 @@ async function compileC(given: OnnxDefinition): Promise<Compiled> {
 }
 
 async function compileWgsl(given: OnnxDefinition): Promise<Compiled> {
-  const device = await openDevice(await nodeGpu());
+  const device = await openDevice(await nodeGpu(), { kernels: 'card' });
   return (await compileForWebGpu(given, { device, freeze: true })) as unknown as Compiled;
 }

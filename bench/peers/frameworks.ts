@@ -83,7 +83,8 @@ async function loadJax(model: Model, name: string): Promise<Loaded> {
 
 async function loadAshlar(model: Model, name: string): Promise<Loaded> {
   const { compileForWebGpu, openDevice } = await import('ashlar');
-  const device = await openDevice((globalThis as unknown as { navigator: { gpu: GPU } }).navigator.gpu);
+  const { gpu } = (globalThis as unknown as { navigator: { gpu: GPU } }).navigator;
+  const device = await openDevice(gpu, { kernels: 'card' });
   const { definition } = ashlarModel(model, name);
   const compiled = await compileForWebGpu(definition, { device, freeze: true });
   const x = exampleInput(model, inputShape(model, name));

@@ -1,7 +1,7 @@
 // The page: trains the exported network step by step, draws the loss, and reads what is drawn on the pad.
 
 import { drawLoss } from './chart.ts';
-import { type Digits, load } from './digits.js';
+import type { Digits } from './digits.js';
 import { drawingPad } from './pad.ts';
 
 /** As exported by examples/web.ts: images of 64 numbers, then labels, the first `training` of them to train on. */
@@ -17,10 +17,13 @@ const epochs = Number(new URLSearchParams(location.search).get('epochs') ?? 6);
 const $ = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 const status = $('status');
 
-async function openDevice(): Promise<GPUDevice> {
+/** The network on the device of this browser: as it was exported for cards, or for adapters that compute on the processor. */
+async function loadNetwork(): Promise<Digits> {
   const adapter = await navigator.gpu?.requestAdapter();
   if (!adapter) throw new Error('This browser has no WebGPU adapter. Chrome, Edge, Safari 26 and Firefox have WebGPU.');
-  return adapter.requestDevice();
+  const onProcessor = adapter.info.isFallbackAdapter;
+  const { load } = onProcessor ? await import('./software/digits.js') : await import('./digits.js');
+  return load(await adapter.requestDevice());
 }
 
 async function fetchExamples(): Promise<Examples> {
@@ -105,9 +108,8 @@ function showAnswer(probabilities: Float32Array | null): void {
 
 async function main(): Promise<void> {
   showAnswer(null);
-  const device = await openDevice();
   status.textContent = 'Loading the network …';
-  const [network, examples] = await Promise.all([load(device), fetchExamples()]);
+  const [network, examples] = await Promise.all([loadNetwork(), fetchExamples()]);
   drawingPad($<HTMLCanvasElement>('pad'), $<HTMLCanvasElement>('seen'), $('clear'), async (image) => {
     showAnswer(image === null ? null : (await network.read({ image })).probabilities);
   });

@@ -67,11 +67,14 @@ export function floatText(value: number): string {
   return /[.e]/.test(text) ? text : `${text}.0`;
 }
 
-/** The shortest decimal that rounds to this f32, which is finite. */
+const largestFloat = 3.4028234663852886e38;
+
+/** The shortest decimal that rounds to this f32, which is finite, and is not beyond the largest one, which WGSL refuses. */
 export function shortestFloat(value: number): string {
   for (let digits = 1; digits < 10; digits++) {
     const short = Number(value.toPrecision(digits));
-    if (Math.fround(short) === value) return floatText(Object.is(value, -0) ? value : short);
+    if (Math.fround(short) === value && Math.abs(short) <= largestFloat)
+      return floatText(Object.is(value, -0) ? value : short);
   }
   return floatText(value);
 }

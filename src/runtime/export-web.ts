@@ -1,5 +1,8 @@
 // Export for pages: functions as an ES module with its typings and weights, which need nothing of Ashlar.
 
+import { UserError } from '../ir/errors.ts';
+import { type GpuKind, gpuTargets } from '../passes/gpu/schedule.ts';
+import type { TypedArray } from './arrays.ts';
 import { type ExportedModule, writeModule } from './artifact/write-module.ts';
 import type { Definition } from './definition.ts';
 import type { StateStore } from './state.ts';
@@ -12,6 +15,11 @@ export interface ExportWebOptions {
   readonly directory: string;
   /** The trained state. Default: the first values of the variables. */
   readonly state?: StateStore;
+  /**
+   * Kernels for cards, or for adapters that compute on the processor's cores (`isFallbackAdapter`), which take ten times as long
+   * over those for cards. Either kind runs anywhere. Default 'card'.
+   */
+  readonly kernels?: GpuKind;
 }
 
 export type ExportedWeb = ExportedModule;
@@ -26,11 +34,15 @@ const alignment = 4;
  */
 export async function exportWeb(
   functions: Readonly<Record<string, Definition>>,
-  { name, directory, state }: ExportWebOptions,
+  { name, directory, state, kernels = 'card' }: ExportWebOptions,
 ): Promise<ExportedWeb> {
-  const { code, facade, weights, programs } = await webModule(name, functions, (known) =>
-    state?.has(known) === true ? state.get(known) : undefined,
-  );
+  if (!Object.hasOwn(gpuTargets, kernels))
+    throw new UserError(
+      `kernels ${JSON.stringify(kernels)} are not known; there are ${Object.keys(gpuTargets).join(', ')}`,
+    );
+  const known = (wanted: string): TypedArray | undefined =>
+    state?.has(wanted) === true ? state.get(wanted) : undefined;
+  const { code, facade, weights, programs } = await webModule(name, functions, known, kernels);
   const checks = Object.fromEntries(Object.entries(programs).map(([key, program]) => [key, program.checks]));
   return writeModule(directory, facade, { code, weights, alignment, checks });
 }

@@ -1,4 +1,4 @@
-// A WebGPU device for tests: one for each file. In CI, which installs a software driver, there has to be one.
+// A WebGPU device for tests of the kernels for cards, on whatever adapter there is: one for each file. In CI, which installs a software driver, there has to be one.
 
 import { UserError } from '../../src/ir/errors.ts';
 import { openDevice, type WebGpuDevice } from '../../src/runtime/webgpu/device.ts';
@@ -8,7 +8,7 @@ let opened: Promise<WebGpuDevice | string> | undefined;
 
 async function open(): Promise<WebGpuDevice | string> {
   try {
-    return await openDevice(await nodeGpu());
+    return await openDevice(await nodeGpu(), { kernels: 'card' });
   } catch (error) {
     if (process.env.CI !== undefined || !(error instanceof UserError)) throw error;
     return error.message;

@@ -101,9 +101,10 @@ function inVectors(axes: readonly Axis[], body: readonly Stmt[]): { axes: Axis[]
   return made === null ? null : { axes: [...axes.slice(0, -1), vectors], body: made };
 }
 
-function invocations(merged: readonly Axis[], inner: readonly Stmt[]): Stmt[] {
+/** An invocation for each element of some axes, in workgroups of so many at most. */
+export function invocations(merged: readonly Axis[], inner: readonly Stmt[], most = elementInvocations): Stmt[] {
   const count = extentOf(merged);
-  const size = Math.min(elementInvocations, count < 2 ? 1 : 2 * powerBelow(count - 1));
+  const size = Math.min(most, count < 2 ? 1 : 2 * powerBelow(count - 1));
   return workgroups(Math.ceil(count / size), size, [], (group, lane) => {
     const flat = add(multiply(group, size), lane);
     const at = named('at', flat, { lower: 0, upper: boundsOf(flat).upper });

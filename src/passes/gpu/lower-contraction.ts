@@ -1,7 +1,7 @@
 // Contractions on a GPU: Σ_k lhs[b, m, k] · rhs[b, n, k]. A workgroup computes a tile of the result; block of k by block,
 // its invocations evaluate whatever expression each operand has become (a window over a padded image, a cast, a
 // transposition) into shared memory, and each then multiplies a small block from there into registers. Long sums to few
-// results are split into parts. What is thin or small is a reduction.
+// results are split into parts. What is thin or small is a reduction. Where barriers are dear, blocks stand for tiles.
 
 import type { Node } from '../../ir/graph.ts';
 import { type Axis, add, axis, fixed, flatten, modulo, multiply, of } from '../../ir/index-expr.ts';
@@ -12,6 +12,7 @@ import { problemOf, sumOfProducts } from '../lower-contraction.ts';
 import { type Problem, swapped } from '../lower-packed.ts';
 import type { Reduction } from '../lower-reduction.ts';
 import { namedIndices, workgroups } from './grid.ts';
+import { blocks } from './lower-blocks.ts';
 import { combining, reductionKernels } from './lower-reduction.ts';
 import { computingOperand, withOwnOperand } from './own-operand.ts';
 import { type GpuTarget, isTiled, tileSchedule } from './schedule.ts';
@@ -48,8 +49,9 @@ export function contractionKernels(
   const { dtype } = problem.lhs;
   if (!isTiled(rows, columns, inner, dtype))
     return reductionKernels(context, { ...sum, reduced: problem.inner }, target);
-  const schedule = tileSchedule(batch, rows, columns, inner, target);
   const flops = 2 * batch * rows * columns * inner;
+  if (!target.barriers) return [{ suffix: '', body: blocks(problem, sum.finish), flops }];
+  const schedule = tileSchedule(batch, rows, columns, inner, target);
   if (schedule.parts === 1)
     return [{ suffix: '', body: tiles(new Tiling(problem, schedule), oneByOne(sum.finish)), flops }];
   const partial = context.scratch('partial', dtype, schedule.parts * batch * rows * columns);

@@ -27,16 +27,21 @@ import {
 export function gpuMachine(target: GpuTarget): Machine {
   return {
     splitsPhases: false,
-    rowsPay,
-    attentionPays,
-    windowPays,
-    operandPays,
+    ...(target.barriers ? { rowsPay, attentionPays, windowPays, operandPays } : withoutBarriers),
     lowerGroup: (context) => lowerGroup(context, target),
     elementLoops: (axes, body) => elementGrid(axes, body),
     memory: { alignment: bindingAlignment, bytesPerElement: gpuBytes },
     finish: (program) => program,
   };
 }
+
+/** Rows, attention, windows of several results and own operands have invocations wait for each other. */
+const withoutBarriers: Pick<Machine, 'rowsPay' | 'attentionPays' | 'windowPays' | 'operandPays'> = {
+  rowsPay: () => false,
+  attentionPays: () => false,
+  windowPays: (window) => window === 1,
+  operandPays: () => false,
+};
 
 function lowerGroup(context: LoweringContext, target: GpuTarget): KernelBody[] {
   const { anchor, attention, source } = context.group;

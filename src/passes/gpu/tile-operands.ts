@@ -105,7 +105,7 @@ export class Tiling {
 }
 
 /** Positions of one vector along some axes: in one piece where the last axis has whole vectors, else one by one. */
-interface Positions {
+export interface Positions {
   readonly stmts: readonly Stmt[];
   /** The indices of the axes, for all elements (which an axis counts) or for each. */
   readonly whole: ReadonlyMap<Axis, IndexExpr> | null;
@@ -117,7 +117,7 @@ interface Positions {
 const lanes = Array.from({ length: vectorLanes }, (_, lane) => lane);
 
 /** The vector of this number along axes, counted from their first element. */
-function vectorAt(axes: readonly Axis[], number: IndexExpr, lane: Axis): Positions {
+export function vectorAt(axes: readonly Axis[], number: IndexExpr, lane: Axis): Positions {
   const count = extentOf(axes);
   const last = axes[axes.length - 1];
   if (last === undefined || last.extent % vectorLanes !== 0) return scalarsAt(axes, number);
@@ -239,7 +239,7 @@ export function stagedOperand(
 }
 
 /** One load where the operand allows it, else element by element. */
-function vectorValue(value: Expr, lines: Positions, summed: Positions, lane: Axis): Expr {
+export function vectorValue(value: Expr, lines: Positions, summed: Positions, lane: Axis): Expr {
   if (lines.whole !== null && summed.whole !== null) {
     const element = substituteAxes(value, new Map([...lines.whole, ...summed.whole]));
     const vector = vectorOf(element, lane);

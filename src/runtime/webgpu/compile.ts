@@ -8,7 +8,7 @@ import { bindStates, updatedStates } from '../../passes/bind-states.ts';
 import { expectWgslTypes } from '../../passes/gpu/legalize.ts';
 import { gpuMachine } from '../../passes/gpu/machine.ts';
 import { narrowDoubles, narrowIntegers } from '../../passes/gpu/narrow.ts';
-import { defaultGpu } from '../../passes/gpu/schedule.ts';
+import { gpuTargets } from '../../passes/gpu/schedule.ts';
 import { type CompileOptions, compileToProgram } from '../../passes/pipeline.ts';
 import { allocate, type TypedArray } from '../arrays.ts';
 import type { AnyExecutable, Arrays, CallOptions, Definition } from '../definition.ts';
@@ -106,7 +106,7 @@ export async function compileToWgsl(
   await state.declare(definition.variables.filter(({ name }) => used.has(name)));
   const program = compileToProgram(func, {
     ...passes,
-    machine: gpuMachine({ ...defaultGpu, subgroups: device.features.subgroups }),
+    machine: gpuMachine({ ...gpuTargets[device.features.kernels], subgroups: device.features.subgroups }),
   });
   const printed = printWgsl(program, (name) => state.place(name), device.limits);
   const source = printed.modules.map(({ code }) => code).join('\n');

@@ -5,6 +5,7 @@
 
 import type { WgslLimits, WgslModule } from '../../codegen/wgsl/program.ts';
 import { InternalError, LimitationError, UserError } from '../../ir/errors.ts';
+import type { GpuKind } from '../../passes/gpu/schedule.ts';
 
 /**
  * Declarations of this package name these. TypeScript's own types of pages have them, or @webgpu/types, which do not go
@@ -44,10 +45,13 @@ export interface DeviceOptions {
   readonly powerPreference?: 'low-power' | 'high-performance';
   /** `none`: the device offers no more than WebGPU promises everywhere. Default: all of the adapter's features that help. */
   readonly features?: 'all' | 'none';
+  /** Kernels for cards, or for adapters that compute on the processor's cores. Default: for what the adapter is. */
+  readonly kernels?: GpuKind;
 }
 
-/** What kernels may use beyond what WebGPU promises. */
+/** What decides how kernels are made, beside the limits. */
 export interface GpuFeatures {
+  readonly kernels: GpuKind;
   /** Invocations that run together combine values. */
   readonly subgroups: boolean;
 }
@@ -221,7 +225,7 @@ const optionalFeatures = ['timestamp-query', 'subgroups'] as const;
 /** Opens a device with the adapter's own limits. Throws UserError where there is no adapter. */
 export async function openDevice(
   gpu: GPU,
-  { powerPreference = 'high-performance', features = 'all' }: DeviceOptions = {},
+  { powerPreference = 'high-performance', features = 'all', kernels }: DeviceOptions = {},
 ): Promise<WebGpuDevice> {
   const adapter = await gpu.requestAdapter({ powerPreference });
   if (adapter === null)
@@ -235,8 +239,9 @@ export async function openDevice(
   });
   // A shader has to know which subgroup it is in, which came to the language after the feature.
   const subgroups = device.features.has('subgroups') && gpu.wgslLanguageFeatures.has('subgroup_id');
-  const { vendor, architecture, description } = adapter.info;
+  const { vendor, architecture, description, isFallbackAdapter } = adapter.info;
   return new WebGpuDevice(device, [vendor, architecture, description].filter((part) => part !== '').join(' '), {
     subgroups,
+    kernels: kernels ?? (isFallbackAdapter ? 'software' : 'card'),
   });
 }

@@ -11,7 +11,7 @@ import { bindStates, updatedStates } from '../../passes/bind-states.ts';
 import { expectWgslTypes } from '../../passes/gpu/legalize.ts';
 import { gpuMachine } from '../../passes/gpu/machine.ts';
 import { narrowIntegers } from '../../passes/gpu/narrow.ts';
-import { bindingAlignment, defaultGpu } from '../../passes/gpu/schedule.ts';
+import { bindingAlignment, type GpuKind, gpuTargets } from '../../passes/gpu/schedule.ts';
 import { compileToProgram } from '../../passes/pipeline.ts';
 import { arrayFrom, type TypedArray } from '../arrays.ts';
 import type { Definition } from '../definition.ts';
@@ -38,6 +38,7 @@ export async function webModule(
   name: string,
   definitions: Readonly<Record<string, Definition>>,
   known: KnownStates = () => undefined,
+  kernels: GpuKind = 'card',
 ): Promise<WebModule> {
   expectModuleNames(name, Object.keys(definitions));
   const states = new SharedStates(Object.values(definitions), known);
@@ -46,7 +47,7 @@ export async function webModule(
     const elements = (state: string): ArrayLike<number> => states.elements(state) as ArrayLike<number>;
     const bound = narrowIntegers(bindStates(func, builder, elements, Number.POSITIVE_INFINITY, states.kept));
     expectWgslTypes(bound);
-    functions[key] = printWgsl(compileToProgram(bound, { machine: gpuMachine(defaultGpu) }), (state) =>
+    functions[key] = printWgsl(compileToProgram(bound, { machine: gpuMachine(gpuTargets[kernels]) }), (state) =>
       states.place(state),
     );
   }
