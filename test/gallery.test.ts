@@ -9,7 +9,17 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { galleryPage, galleryTable, recordOf, withTable } from '../examples/gallery/page.ts';
-import { beside, draw, heatMap, histogram, imageGrid, linePlot, over, scatterPlot } from '../examples/gallery/plots.ts';
+import {
+  barPlot,
+  beside,
+  draw,
+  heatMap,
+  histogram,
+  imageGrid,
+  linePlot,
+  over,
+  scatterPlot,
+} from '../examples/gallery/plots.ts';
 import { galleryRows } from '../examples/gallery/rows.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -94,6 +104,19 @@ describe('pictures', () => {
       [0.5, 2],
     ]);
     expect(await draw(histogram([0, 0.1, 0.9, 1], 2, axes))).toContain('mark-rect');
+  });
+
+  it('a bar plot has a bar for each name, in their order', async () => {
+    const bars = barPlot(
+      [
+        { name: 'second', value: 2 },
+        { name: 'first', value: 1 },
+      ],
+      { title: 'bars', y: { title: 'up' } },
+    );
+    const svg = await draw(bars);
+    expect(svg.indexOf('>second<')).toBeLessThan(svg.indexOf('>first<'));
+    for (const text of ['bars', 'up', 'second', 'first']) expect(svg).toContain(`>${text}<`);
   });
 
   it('a heat map holds a PNG whose lower row is the first, under lines drawn over it', async () => {

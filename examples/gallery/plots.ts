@@ -83,6 +83,30 @@ export const linePlot = (series: readonly Series[], options: PlotOptions): Pictu
 export const scatterPlot = (series: readonly Series[], options: PlotOptions): Picture =>
   marks({ type: 'point', filled: true, size: 18, opacity: 0.7 }, series, options);
 
+export interface BarOptions {
+  readonly title: string;
+  readonly y: Axis;
+  readonly width?: number;
+  readonly height?: number;
+}
+
+/** A bar for each name, in the order given. */
+export function barPlot(
+  bars: readonly { readonly name: string; readonly value: number }[],
+  options: BarOptions,
+): Picture {
+  const { title, y, width, height } = options;
+  const names = { field: 'name', type: 'nominal', title: null, sort: null, axis: { labelAngle: 0 } };
+  return {
+    title,
+    width: width ?? plotSize.width,
+    height: height ?? plotSize.height,
+    data: { values: bars.map(({ name, value }) => ({ name, y: rounded(value) })) },
+    mark: { type: 'bar' },
+    encoding: { x: names, y: { ...position('y', y), scale: { zero: true } } },
+  };
+}
+
 /** Bars over numbers: how many of the values fall between neighbouring edges, which are equally far apart. */
 export function histogram(values: ArrayLike<number>, bins: number, options: PlotOptions): Picture {
   const all = Array.from(values);

@@ -24,4 +24,18 @@ export const galleryRows: readonly GalleryRow[] = [
       'Valid, same, strided, dilated and transposed convolutions over one axis and over three, in numbers worked by hand; a network ' +
       'of each kind learns to tell noisy waveforms, and noisy solids, apart.',
   },
+  {
+    program: 'alexnet',
+    title: 'AlexNet at full size',
+    shows:
+      'The layer table of the network of 2012, its parameters and its work, and a training step whose memory is what it keeps and a ' +
+      'few times the activations of its images: gradients of the dense layers are never in memory whole.',
+  },
+  {
+    program: 'hyper-parameter-search',
+    title: 'Hyper-parameter search',
+    shows:
+      'Grid, random, evolutionary and Bayesian search for five hyper-parameters of one network on handwritten digits: the best ' +
+      'validation loss by trial, and where each looked. Trials run in worker processes.',
+  },
 ];

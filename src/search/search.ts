@@ -25,7 +25,8 @@ export interface Evaluator {
   readonly parallel: number;
   /** Never rejects for a fault of the trial: that is an outcome. */
   evaluate(task: Task): Promise<Outcome>;
-  close(): void;
+  /** Ends what is under way: nobody waits for it. */
+  abandon(): void;
 }
 
 /** What is known of a search when it begins, and has to be the same when it goes on. */
@@ -110,7 +111,7 @@ export async function run<const S extends Space>(options: SearchOptions<S>): Pro
     }
   } finally {
     progress?.stop();
-    evaluator.close();
+    evaluator.abandon();
   }
   if (tally.best === null)
     throw new UserError(`search.run: all ${trials.length} trials failed; the first: ${trials[0]!.failure}`);
@@ -168,7 +169,7 @@ function here<P>(objective: Objective<P>): Evaluator {
   return {
     parallel: 1,
     evaluate: ({ parameters, ...context }) => outcomeOf(objective, parameters as P, context),
-    close() {},
+    abandon() {},
   };
 }
 

@@ -23,7 +23,10 @@ export interface WorkerOptions {
   readonly execArgv?: readonly string[];
 }
 
-/** An evaluator for `run`: trials in processes that run a module. */
+/**
+ * An evaluator for `run`: trials in processes that run a module. They stay for the next search of the same evaluator, and end with this
+ * process.
+ */
 export function workers(options: WorkerOptions): Evaluator {
   const { module, count = availableParallelism(), timeLimit, attempts = 2, args = [], execArgv } = options;
   if (!Number.isInteger(count) || count < 1 || !Number.isInteger(attempts) || attempts < 1)
@@ -33,25 +36,27 @@ export function workers(options: WorkerOptions): Evaluator {
   const place = typeof module === 'string' ? module : module.href;
   const path = place.startsWith('file:') ? fileURLToPath(place) : place;
   const idle: ChildProcess[] = [];
-  const all = new Set<ChildProcess>();
+  const busy = new Set<ChildProcess>();
   const start = (): ChildProcess => {
     const child = fork(path, [...args], {
       ...(execArgv === undefined ? {} : { execArgv: [...execArgv] }),
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       env: { ...process.env, [serving]: '1' },
     });
-    all.add(child);
     // Told to whoever waits for an answer; that of an idle process is told by its end.
     child.on('error', () => {});
     child.once('exit', () => {
-      all.delete(child);
       if (idle.includes(child)) idle.splice(idle.indexOf(child), 1);
     });
     return child;
   };
   const attempt = async (task: Task): Promise<Outcome | Death> => {
     const child = idle.pop() ?? start();
+    busy.add(child);
+    holds(child, true);
     const outcome = await answer(child, task, timeLimit);
+    busy.delete(child);
+    holds(child, false);
     if (!('died' in outcome)) idle.push(child);
     return outcome;
   };
@@ -64,10 +69,18 @@ export function workers(options: WorkerOptions): Evaluator {
         if (tried >= attempts || outcome.isFinal) return { failure: outcome.died };
       }
     },
-    close() {
-      for (const child of all) child.kill('SIGKILL');
+    abandon() {
+      for (const child of busy) child.kill('SIGKILL');
     },
   };
+}
+
+/** Whether this process goes on as long as that one; idle ones end with it. */
+function holds(child: ChildProcess, held: boolean): void {
+  if (held) child.ref();
+  else child.unref();
+  if (held) child.channel?.ref();
+  else child.channel?.unref();
 }
 
 /** Set in the processes of workers. */
