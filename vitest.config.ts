@@ -9,5 +9,6 @@ export default defineConfig({
       ashlar: fileURLToPath(new URL('./src/index.ts', import.meta.url)),
     },
   },
-  test: { include: ['test/**/*.test.ts'], testTimeout: 600_000, hookTimeout: 120_000 },
+  // Vitest would leave one core to itself: half of a machine that has two.
+  test: { include: ['test/**/*.test.ts'], testTimeout: 600_000, hookTimeout: 120_000, maxWorkers: '100%' },
 });
