@@ -2,7 +2,7 @@
 // the operation, the numbers of its operands and its attributes. Nested functions are the same where they compute the same
 // in the same way, whatever their values are called.
 
-import type { Func, Node } from '../ir/graph.ts';
+import { type Func, type Node, nodesOf, type Value } from '../ir/graph.ts';
 import { formatType } from '../ir/types.ts';
 import type { Pass } from './pass.ts';
 import { mapNodes } from './rewrite.ts';
@@ -24,6 +24,20 @@ export const commonSubexpressions: Pass = {
   },
 };
 
+/** For each value that the roots need and that equals an earlier one: that one, where leaves are equal as `leaves` says. */
+export function equalValues(roots: readonly Value[], leaves: ReadonlyMap<Value, Value>): Map<Value, Value> {
+  const keys = new Keys();
+  const seen = new Map<string, Node>();
+  const equal = new Map(leaves);
+  for (const node of nodesOf(roots)) {
+    const key = keys.ofNode(node, (value) => keys.numberOf(equal.get(value as Value) ?? value));
+    const found = seen.get(key);
+    if (found === undefined) seen.set(key, node);
+    else for (const [i, value] of node.results.entries()) equal.set(value, found.results[i]!);
+  }
+  return equal;
+}
+
 /** Texts that are equal where nodes or functions are: values and long data stand in them by identity. */
 class Keys {
   readonly #numbers = new Map<object, number>();
@@ -31,14 +45,14 @@ class Keys {
   readonly #structures = new Map<string, number>();
   readonly #funcs = new Map<Func, number>();
 
-  #numberOf(value: object): number {
+  numberOf(value: object): number {
     const known = this.#numbers.get(value);
     if (known !== undefined) return known;
     this.#numbers.set(value, this.#numbers.size);
     return this.#numbers.size - 1;
   }
 
-  ofNode(node: Node, numberOf = (value: object): number => this.#numberOf(value)): string {
+  ofNode(node: Node, numberOf = (value: object): number => this.numberOf(value)): string {
     return `${node.op}(${node.operands.map(numberOf).join()})${this.#ofAttrs(node)}`;
   }
 
@@ -50,7 +64,7 @@ class Keys {
           ? Object.is(Number(data[0]), -0)
             ? '-0'
             : String(data[0])
-          : `#${this.#numberOf(data as object)}`;
+          : `#${this.numberOf(data as object)}`;
       return `${dtype}[${shape}]${value}`;
     }
     return JSON.stringify(node.attrs, (_key, value: unknown) => {

@@ -5,6 +5,9 @@ import { commonSubexpressions } from './cse.ts';
 import { foldConstants } from './fold.ts';
 import { widenHalves } from './halves.ts';
 import { inlineCalls } from './inline.ts';
+import { knownLoops } from './nested/known.ts';
+import { mergeScans } from './nested/merge.ts';
+import { trimLoops } from './nested/trim.ts';
 import { type Pass, type PassOptions, runPasses } from './pass.ts';
 import { convolutionPhases } from './phases.ts';
 import { simplify } from './simplify.ts';
@@ -14,6 +17,10 @@ export const graphPasses: readonly Pass[] = [
   inlineCalls,
   widenHalves,
   commonSubexpressions,
+  mergeScans,
+  knownLoops,
+  trimLoops,
+  commonSubexpressions,
   simplify,
   foldConstants,
   stabilize,
@@ -22,6 +29,8 @@ export const graphPasses: readonly Pass[] = [
   convolutionPhases,
   simplify,
   commonSubexpressions,
+  knownLoops,
+  trimLoops,
 ];
 
 export interface OptimizeOptions extends PassOptions {
