@@ -63,6 +63,7 @@ function marks(mark: Json, series: readonly Series[], { title, x, y, width, heig
     type: 'nominal',
     title: null,
     scale: { domain: series.map(({ name }) => name) },
+    ...(mark.type === 'point' && { legend: { symbolType: 'circle', symbolStrokeWidth: 0 } }),
     ...(series.length === 1 && { legend: null }),
   };
   return {

@@ -38,4 +38,11 @@ export const galleryRows: readonly GalleryRow[] = [
       'Grid, random, evolutionary and Bayesian search for five hyper-parameters of one network on handwritten digits: the best ' +
       'validation loss by trial, and where each looked. Trials run in worker processes.',
   },
+  {
+    program: 'autoencoder',
+    title: 'Autoencoders',
+    shows:
+      'Digits by two latent numbers; noise removed by an autoencoder that was trained with noise and left in by one that was not; a ' +
+      'sparse one with more units than pixels; zeros told by the error of their reconstruction, by one that never saw a zero.',
+  },
 ];
