@@ -4,6 +4,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { ashlarModel, models } from '../bench/models/index.ts';
 import { gridOf } from '../src/codegen/wgsl/statements.ts';
+import { leavesOf } from '../src/ir/steps.ts';
 import { parseFunc } from '../src/ir/text.ts';
 import { walkStmts } from '../src/passes/expr-rewrite.ts';
 import { gpuMachine } from '../src/passes/gpu/machine.ts';
@@ -76,7 +77,7 @@ describe('kernels for adapters on the processor', () => {
     '%s: no invocation waits or shares memory',
     (_title, { func, inputs }) => {
       const program = compileToProgram(func, { machine });
-      for (const { kernel } of program.steps) {
+      for (const { kernel } of leavesOf(program.steps)) {
         const { body, shared } = gridOf(kernel);
         expect(shared).toEqual([]);
         walkStmts(body, ({ kind }) => expect(kind).not.toBe('barrier'));
@@ -88,7 +89,7 @@ describe('kernels for adapters on the processor', () => {
 
   it.each(['mlp', 'squeezenet', 'lstm', 'gpt2'])('%s needs no barrier', (name) => {
     const { definition } = ashlarModel(models[name]!, name);
-    for (const { kernel } of compileToProgram(definition.func, { machine }).steps)
+    for (const { kernel } of leavesOf(compileToProgram(definition.func, { machine }).steps))
       walkStmts(kernel.body, ({ kind }) => expect(kind).not.toBe('barrier'));
   });
 });

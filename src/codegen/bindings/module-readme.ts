@@ -37,7 +37,8 @@ ${states.length === 0 ? '' : `\nStates are kept from call to call${onDevice ? ',
 
 Any static server will do, with \`${weights}\` beside \`${module}\`${onDevice ? '. Browsers have WebGPU on pages from HTTPS and from localhost' : ''}.
 
-Vite takes the weights along by itself. esbuild leaves their address as it is, so do one of these:
+Vite and webpack take the weights along by themselves, Rollup with the plugin \`@web/rollup-plugin-import-meta-assets\`. Without it Rollup
+leaves their address as it is: copy \`${weights}\` beside the bundle. So does esbuild, with which there are three ways:
 
 - bundle with \`--format=esm\` and copy \`${weights}\` beside the bundle;
 - bundle with \`--loader:.bin=file\`, and tell the module the address: \`import file from './${weights}'\`, and the option
