@@ -45,4 +45,11 @@ export const galleryRows: readonly GalleryRow[] = [
       'Digits by two latent numbers; noise removed by an autoencoder that was trained with noise and left in by one that was not; a ' +
       'sparse one with more units than pixels; zeros told by the error of their reconstruction, by one that never saw a zero.',
   },
+  {
+    program: 'regularization',
+    title: 'Dropout, batch norm, weight decay, early stopping',
+    shows:
+      'A task built to overfit, 200 digits of which a fifth have wrong labels: the loss on digits held out, with and without each ' +
+      'method, and what each does to the loss that is trained.',
+  },
 ];
