@@ -24,4 +24,5 @@ export {
   type TrainingLog,
 } from './train/fit.ts';
 export type { Batch, BatchFunction, StateAccess, StepFunction, TensorData } from './train/model.ts';
+export { type Overfit, type OverfitOptions, overfitOneBatch } from './train/overfit.ts';
 export type { EpochRecord } from './train/position.ts';

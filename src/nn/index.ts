@@ -1,6 +1,15 @@
 // Layers, activations, losses, optimizers: nothing but expressions in the language.
 
 export * from './activations.ts';
+export {
+  deadUnits,
+  type GradientCheckOptions,
+  type GradientError,
+  gradientCheck,
+  readStatistics,
+  type Statistics,
+  statistics,
+} from './debugging.ts';
 export { type EnsembleOptions, ensemble } from './ensemble.ts';
 export * as initializers from './initializers.ts';
 export { type LayerRow, layerTable } from './layer-table.ts';
