@@ -52,4 +52,11 @@ export const galleryRows: readonly GalleryRow[] = [
       'A task built to overfit, 200 digits of which a fifth have wrong labels: the loss on digits held out, with and without each ' +
       'method, and what each does to the loss that is trained.',
   },
+  {
+    program: 'debugging',
+    title: 'Why a network does not learn',
+    shows:
+      'A gradient check, dead units, overfitting one batch, and the statistics of activations and gradients: each finds a fault ' +
+      'that was planted in a network, and none in the same network without it.',
+  },
 ];
