@@ -58,4 +58,18 @@ export {
   type Update,
 } from './optimizers.ts';
 export { setSeed } from './random.ts';
+export {
+  type Cell,
+  type CellOptions,
+  type CellState,
+  gru,
+  gruCell,
+  lstm,
+  lstmCell,
+  type Recurrent,
+  recurrent,
+  rnn,
+  rnnCell,
+  type UnrollOptions,
+} from './recurrent.ts';
 export * as schedules from './schedules.ts';
