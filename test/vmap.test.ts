@@ -3,6 +3,7 @@
 
 import {
   type AnyTensor,
+  cond,
   conv,
   func,
   gather,
@@ -10,12 +11,14 @@ import {
   input,
   interpret,
   nn,
+  scan,
   softmax,
   sort,
   type Tensor,
   variable,
   vmap,
   where,
+  whileLoop,
 } from 'ashlar';
 import { beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
 import { compileToProgram } from '../src/passes/pipeline.ts';
@@ -124,6 +127,32 @@ describe('vmap is a loop', () => {
       ],
     ));
 
+  it('over loops and branches, whose steps and choices differ by index', async () => {
+    const sums = (row: AnyTensor): AnyTensor =>
+      scan(row.sum() as AnyTensor, row, (total: AnyTensor, one: AnyTensor) => {
+        const next = total.mul(0.5).add(one) as AnyTensor;
+        return [next, next];
+      })[1] as AnyTensor;
+    await expectLoop((row) => sums(row!), [vectors(3, 4)]);
+    const halved = (v: AnyTensor): AnyTensor =>
+      whileLoop(
+        v,
+        (w: AnyTensor) => w.abs().max().gt(0.1) as never,
+        (w: AnyTensor) => w.mul(0.5) as AnyTensor,
+        {
+          limit: 20,
+        },
+      ) as AnyTensor;
+    await expectLoop((v) => halved(v!), [vectors(5, 2)]);
+    const either = (v: AnyTensor): AnyTensor =>
+      cond(
+        v.sum().gt(0) as never,
+        () => v.exp() as AnyTensor,
+        () => v.mul(3) as AnyTensor,
+      ) as AnyTensor;
+    await expectLoop((v) => either(v!), [vectors(6, 2)]);
+  });
+
   it('of gradients, and of gradients of gradients', async () => {
     const f = (x: AnyTensor): AnyTensor => x.sin().mul(x).sum() as AnyTensor;
     await expectLoop((x) => grad(f(x!), x!) as AnyTensor, [vectors(4, 3)]);
@@ -180,9 +209,9 @@ describe('what vmap refuses names the argument and the line', () => {
     [
       'something else than tensors',
       () => untyped(() => 3)(x),
-      /a function that returns tensors expected, it returned number/,
+      /vmap: result must be a tensor, a list or a record of tensors, or null; number given/,
     ],
-    ['a result that is no tensor', () => untyped(() => ({ a: 1 }))(x), /a tensor expected as result a, number given/],
+    ['a result that is no tensor', () => untyped(() => ({ a: 1 }))(x), /vmap: result.a must be a tensor, number given/],
     [
       'more axes than arguments',
       () => untyped((a: AnyTensor) => a, { axes: [0, 0] })(x),
@@ -196,6 +225,17 @@ describe('what vmap refuses names the argument and the line', () => {
   ])('%s', (_what, call, message) => {
     expect(call).toThrow(message);
     expect(call).toThrow(expect.objectContaining({ source: expect.objectContaining({ file: 'test/vmap.test.ts' }) }));
+  });
+
+  it('what stands for a slice is refused outside of the function', () => {
+    const kept: AnyTensor[] = [];
+    vmap((a: Tensor<[2], 'f32'>) => {
+      kept.push(a.exp());
+      return a;
+    })(x);
+    expect(() => func({ inputs: [x], outputs: { y: kept[0]! } })).toThrow(
+      /x, which the function given to vmap was called with, is used outside of that function/,
+    );
   });
 
   it('an operation inside is refused for one slice, at its own line', () => {

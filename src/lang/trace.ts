@@ -19,13 +19,18 @@ export function tracedIn(leaf: Value): string | undefined {
   return traced.get(leaf);
 }
 
+/** Says that these stand for arguments of a function given to `callee`, while it is called. */
+export function standIn(callee: string, parameters: readonly Parameter[]): void {
+  for (const { value } of parameters) traced.set(value, callee);
+}
+
 export function parametersFor(names: readonly string[], types: readonly TensorType[]): Parameter[] {
   return names.map((name, i) => parameter(name, types[i]!));
 }
 
 /** The function that `make` makes of the parameters; it captures what was there before. */
 export function trace(callee: string, parameters: readonly Parameter[], make: () => Traced): Closure {
-  for (const { value } of parameters) traced.set(value, callee);
+  standIn(callee, parameters);
   const before = valuesMade();
   const { names, values } = make();
   const results = names.map((name, i): Result => ({ name, role: 'output', value: values[i]! }));

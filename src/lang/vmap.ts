@@ -6,7 +6,9 @@ import { parameter, type Value } from '../ir/graph.ts';
 import { repeated, toFront } from '../ir/ops/batching.ts';
 import { axisOf, describe, fail, refuse } from './checks.ts';
 import type { DimOf, HasAxes, IsOpen, Reduced, SameDim, Shape, ShapeError, Show } from './shape-types.ts';
+import { leavesOf } from './structure.ts';
 import { type AnyTensor, expectTensor, here, type ShapeOf, Tensor } from './tensor.ts';
+import { standIn } from './trace.ts';
 
 /** What a function may return: a tensor, or several in a list or by names. */
 export type Tensors = AnyTensor | readonly AnyTensor[] | Readonly<Record<string, AnyTensor>>;
@@ -102,14 +104,15 @@ function mapped(
     const axis = axes[i];
     if (axis === null || axis === undefined) return tensor;
     const { dtype, shape } = tensor.value.type;
-    const slice = parameter(tensor.value.name ?? `argument ${i + 1}`, {
-      dtype,
-      shape: shape.filter((_: number, a: number) => a !== axis),
-    });
+    const kept = shape.filter((_: number, other: number) => other !== axis);
+    const slice = parameter(tensor.value.name ?? `argument ${i + 1}`, { dtype, shape: kept });
+    standIn('vmap', [slice]);
     replaced.set(slice.value, toFront(b, tensor.value, axis));
     return new Tensor(slice.value);
   });
-  return eachTensor(f(...slices), (tensors) => batchTensors(tensors, replaced, size));
+  const returned = leavesOf('result', f(...slices), (problem) => fail(`vmap: ${problem}`));
+  if (returned.tensors.length === 0) fail('vmap: a function that returns tensors expected, it returned none');
+  return returned.join(batchTensors(returned.tensors, replaced, size)) as Tensors;
 }
 
 /** The tensors where each key of `replaced` is its value, which has an axis of `size` in front; all get that axis. */
@@ -159,16 +162,4 @@ function sizeOf(
     agree(first, describe(by));
   }
   return size ?? fail('vmap: at least one argument with an axis to walk expected, or the number of indices as size');
-}
-
-/** What a function returned, with its tensors replaced. */
-function eachTensor(returned: Tensors, replace: (tensors: readonly AnyTensor[]) => readonly AnyTensor[]): Tensors {
-  if (returned instanceof Tensor) return replace([returned])[0]!;
-  if (typeof returned !== 'object' || returned === null)
-    fail(`vmap: a function that returns tensors expected, it returned ${typeof returned}`);
-  const entries = Object.entries(returned);
-  for (const [name, tensor] of entries)
-    if (!(tensor instanceof Tensor)) fail(`vmap: a tensor expected as result ${name}, ${typeof tensor} given`);
-  const found = replace(entries.map(([, tensor]) => tensor));
-  return Array.isArray(returned) ? found : Object.fromEntries(entries.map(([name], i) => [name, found[i]!]));
 }
