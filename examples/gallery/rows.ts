@@ -59,4 +59,18 @@ export const galleryRows: readonly GalleryRow[] = [
       'A gradient check, dead units, overfitting one batch, and the statistics of activations and gradients: each finds a fault ' +
       'that was planted in a network, and none in the same network without it.',
   },
+  {
+    program: 'gpt',
+    title: 'A small GPT',
+    shows:
+      'Attention written for one head and one text, and two vmaps: four heads, two blocks, a batch. It says a poem on by heart, with a ' +
+      'cache of keys and values that gives the logits of reading all at once; and what its heads see.',
+  },
+  {
+    program: 'neural-programmer',
+    title: 'Programs by soft attention',
+    shows:
+      'Each step selects an operation and its operands by attention. A table of programs is learned from examples alone, each from 128 ' +
+      'random starts under one vmap, and read out as formulas that are right far outside of the examples.',
+  },
 ];
