@@ -46,14 +46,14 @@ beforeAll(async () => {
   for (const name of names) {
     const path = join(root, 'examples', `${name}.ts`);
     const runs = targets.map(async (target) => {
-      const options = { cwd: root, timeout: 60_000, env: { ...process.env, ASHLAR_TARGET: target } };
+      const options = { cwd: root, timeout: 240_000, env: { ...process.env, ASHLAR_TARGET: target } };
       const { stdout, stderr } = await promisify(execFile)(process.execPath, [tsx, path], options);
       expect(stderr, `${name} on ${target}`).toBe('');
       outputs.set(`${name} ${target}`, stdout);
     });
     await Promise.all(runs);
   }
-}, 180_000);
+}, 600_000);
 
 describe('perceptron', () => {
   it('learns AND and OR by its rule', () => {
