@@ -73,4 +73,18 @@ export const galleryRows: readonly GalleryRow[] = [
       'Each step selects an operation and its operands by attention. A table of programs is learned from examples alone, each from 128 ' +
       'random starts under one vmap, and read out as formulas that are right far outside of the examples.',
   },
+  {
+    program: 'linear-regions',
+    title: 'Linear regions of relu networks',
+    shows:
+      'The regions in which a relu network is linear, counted exactly and drawn: sixteen units in one layer reach the bound of one ' +
+      'layer, in four folding layers five times as many, as published; random networks have far fewer.',
+  },
+  {
+    program: 'random-projection',
+    title: 'Random projection',
+    shows:
+      'A matrix of normal numbers takes points from 4096 dimensions to few, and keeps their distances as Johnson and Lindenstrauss ' +
+      'promise.',
+  },
 ];
