@@ -27,7 +27,7 @@ import { vectorLanes } from './vectors.ts';
 export function blocks(problem: Problem, finish: (sum: Expr) => Stmt[]): Stmt[] {
   const { batch, rows, columns, lhs, rhs } = problem;
   const { dtype } = lhs;
-  const block = blockOf(extentOf(rows), extentOf(columns));
+  const block = blockOf(extentOf(columns));
   const down = axis('block_row', Math.ceil(extentOf(rows) / block.rows));
   const across = axis('block_column', Math.ceil(extentOf(columns) / block.columns));
   const vectors = block.columns / vectorLanes;
