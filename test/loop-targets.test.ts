@@ -1,54 +1,41 @@
 // Loops as programs on every target against the float64 reference: what the operation table has as examples, and loops in loops,
 // swapped roles of carries, packed constants, and ends that values decide. All are one function, so that they share an arena.
 
-import { afterAll, describe, it } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { printProgramText } from '../src/ir/program-text.ts';
 import { parseFunc } from '../src/ir/text.ts';
 import { gpuMachine } from '../src/passes/gpu/machine.ts';
 import { defaultGpu } from '../src/passes/gpu/schedule.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
 import type { TypedArray } from '../src/runtime/arrays.ts';
+import { loadArtifact } from '../src/runtime/artifact/load.ts';
 import { compile } from '../src/runtime/compile.ts';
+import { exportC } from '../src/runtime/export-c.ts';
+import { exportJs } from '../src/runtime/export-js.ts';
 import { compileForWebGpu } from '../src/runtime/webgpu/compile.ts';
 import type { WebGpuDevice } from '../src/runtime/webgpu/device.ts';
+import { webModule } from '../src/runtime/webgpu/module.ts';
 import { arraysOf, type Case, casesOf, expectReference, together } from './helpers/differential.ts';
 import { interpretProgram } from './helpers/interpret-program.ts';
+import { decidedRounds, memoryCell } from './helpers/loop-texts.ts';
 import { sampleInputs } from './helpers/samples.ts';
 import { testDevice, titleOf } from './helpers/webgpu.ts';
 
 type Arrays = Record<string, TypedArray>;
 
+const device = await testDevice();
+const gpu = device as WebGpuDevice;
+
+/** Inputs are small, so that a recurrence does not enlarge what rounding does. */
 const caseOf = (...functions: readonly string[]): Case => {
   const func = parseFunc(functions.join('\n'));
   return { func, inputs: sampleInputs(func, 31, [-0.2, 0.2]) };
 };
 
 const scan = (operands: string, attrs: string): string => `scan(${operands}) {${attrs}, residuals=keep}`;
-
-/** Long short-term memory: one product, gates, two carries, both stacked. */
-const memory = (hidden: number, batch = 1, length = 6): string[] => [
-  `func @cell(%w: f32[${hidden},${4 * hidden}], %h: f32[${batch},${hidden}], %c: f32[${batch},${hidden}], %x: f32[${batch},${4 * hidden}]) {
-  %0 = dot(%h, %w) {contract=[[1],[0]], batch=[[],[]]}
-  %1 = add(%0, %x)
-  %2 = slice(%1) {starts=[0,0], limits=[${batch},${hidden}], strides=[1,1]}
-  %3 = slice(%1) {starts=[0,${hidden}], limits=[${batch},${2 * hidden}], strides=[1,1]}
-  %4 = slice(%1) {starts=[0,${2 * hidden}], limits=[${batch},${3 * hidden}], strides=[1,1]}
-  %5 = slice(%1) {starts=[0,${3 * hidden}], limits=[${batch},${4 * hidden}], strides=[1,1]}
-  %i = tanh(%2)
-  %f = tanh(%3)
-  %g = tanh(%4)
-  %o = tanh(%5)
-  %6 = mul(%f, %c)
-  %7 = mul(%i, %g)
-  %next = add(%6, %7)
-  %8 = tanh(%next)
-  %y = mul(%o, %8)
-  return h = %y, c = %next, y = %y
-}`,
-  `func @f(%w: f32[${hidden},${4 * hidden}], %h: f32[${batch},${hidden}], %c: f32[${batch},${hidden}], %x: f32[${length},${batch},${4 * hidden}]) {
-  %h1, %c1, %all = ${scan('%w, %h, %c, %x', `body=@cell, length=${length}, reverse=false, consts=1, carries=2`)}
-  return h = %h1, c = %c1, all = %all
-}`,
-];
 
 /** Collatz: how long it takes depends on the number, and each step is one of two. */
 const collatz = [
@@ -80,7 +67,7 @@ const collatz = [
 
 const cases: readonly Case[] = [
   ...casesOf(['scan', 'while', 'cond']),
-  caseOf(...memory(32)),
+  caseOf(...memoryCell(32)),
   // A scan whose steps are loops that values end: 19 steps for 9, none for 1.
   caseOf(
     ...collatz,
@@ -173,18 +160,109 @@ describe('loops', () => {
   });
 
   it.each([1, 8])('in C with %d threads', async (threads) => {
-    const wide = together([...cases, caseOf(...memory(160, 8, 5))]);
+    const wide = together([...cases, caseOf(...memoryCell(160, 8, 5)), caseOf(...decidedRounds)]);
     const run = await compile<Arrays, Arrays>({ func: wide.func, variables: [] }, { target: 'c', threads });
     for (let turn = 0; turn < 3; turn++) expectReference(wide, run(arraysOf(wide)));
   });
 });
 
-const device = await testDevice();
-const gpu = device as WebGpuDevice;
+describe('artifacts with loops', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ashlar-loops-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const given = together([caseOf(...memoryCell(32)), ...casesOf(['while', 'cond'])]);
+  const definition = { func: given.func, variables: [] };
+  const loaded = async (place: string): Promise<Arrays> => {
+    const { functions, close } = await loadArtifact(place);
+    const results = await Object.values(functions)[0]!(arraysOf(given));
+    close();
+    return results as Arrays;
+  };
+
+  it('in C for several processors', async () => {
+    const directory = join(folder, 'c');
+    const { programs } = await exportC(definition, { directory });
+    expect(programs.length).toBeGreaterThan(1);
+    expectReference(given, await loaded(directory));
+  });
+
+  it('in JavaScript', async () => {
+    const directory = join(folder, 'js');
+    exportJs({ run: definition }, { name: 'loops', directory });
+    expectReference(given, await loaded(directory));
+  });
+
+  it.skipIf(typeof device === 'string')('for pages', async () => {
+    const { code, weights } = await webModule('loops', { run: definition });
+    writeFileSync(join(folder, 'loops.mjs'), code);
+    const { load } = await import(join(folder, 'loops.mjs'));
+    const { run } = await load(gpu.device, { weights });
+    for (const results of await Promise.all([run(arraysOf(given)), run(arraysOf(given))]))
+      expectReference(given, results);
+  });
+});
+
+describe('plans of loops', () => {
+  const plan = (functions: readonly string[]): string[] => {
+    const lines = printProgramText(compileToProgram(parseFunc(functions.join('\n')))).split('\n');
+    return lines.slice(lines.indexOf('  run') + 1, -1).map((line) => line.slice(4));
+  };
+
+  it('carries are updated in place where a state would be; outputs are written where their slice lies', () => {
+    expect(plan(memoryCell(16))).toEqual([
+      'copy(read input h, write output h)',
+      'copy(read input c, write output c)',
+      'loop step < 6',
+      '  dot_add(read output h, read input w, read input x, write arena+0 f32[1,64]; step)',
+      '  tanh_mul_tanh_and_7_more(read arena+0 f32[1,64], readwrite output c, write output h, write output all; step)',
+    ]);
+  });
+
+  it('a constant is packed once, in front of the loop', () => {
+    const lines = plan(memoryCell(96, 8));
+    const pack = lines.findIndex((line) => line.startsWith('dot_add_pack(read input w'));
+    expect(pack).toBeGreaterThanOrEqual(0);
+    expect(pack).toBeLessThan(lines.findIndex((line) => line.startsWith('loop')));
+    expect(lines.filter((line) => line.includes('_pack'))).toHaveLength(1);
+  });
+
+  it('a state that is carried stays where it is', () => {
+    const [body] = ['func @step(%s: f32[4], %x: f32[4]) { %0 = add(%s, %x)\n return s = %0 }'];
+    const text = `func @f(state %s: f32[4], %x: f32[9,4]) {
+  %0 = scan(%s, %x) {body=@step, length=9, reverse=true, consts=0, carries=1, residuals=keep}
+  return update s = %0
+}`;
+    expect(plan([body!, text])).toEqual(['loop step < 9', '  add(readwrite state s, read input x; step)']);
+  });
+
+  it('what a loop reads again in its next iteration keeps its place', () => {
+    const body = `func @step(%c: f32[64], %h: f32[64]) {
+  %0 = add(%h, %c)
+  %1 = reduce(%0) {kind=sum, axes=[0]}
+  %2 = broadcast(%1) {shape=[64], axes=[]}
+  %3 = div(%0, %2)
+  return h = %3
+}`;
+    const lines = plan([
+      body,
+      `func @f(%x: f32[64]) {
+  %0 = exp(%x)
+  %1 = reduce(%0) {kind=max, axes=[0]}
+  %2 = broadcast(%1) {shape=[64], axes=[]}
+  %c = sub(%0, %2)
+  %h = scan(%c, %x) {body=@step, length=5, reverse=false, consts=1, carries=1, residuals=keep}
+  return h = %h
+}`,
+    ]);
+    const places = lines.join('\n').match(/arena\+\d+ f32\[64\]/g)!;
+    expect(new Set(places).size).toBeGreaterThan(0);
+    const inside = lines.slice(lines.findIndex((line) => line.startsWith('loop')));
+    const written = inside.flatMap((line) => [...line.matchAll(/write (arena\+\d+)/g)].map(([, place]) => place));
+    const constant = lines.join('\n').match(/write (arena\+\d+) f32\[64\]/)![1];
+    expect(written).not.toContain(constant);
+  });
+});
 
 describe.skipIf(typeof device === 'string')(titleOf('loops in WGSL', device), () => {
-  afterAll(() => gpu.destroy());
-
   it('give what the reference gives, call after call', async () => {
     const run = await compileForWebGpu<Arrays, Arrays>({ func: all.func, variables: [] }, { device: gpu });
     const calls = await Promise.all([run(arraysOf(all)), run(arraysOf(all))]);

@@ -22,6 +22,8 @@ import { compileToProgram } from '../src/passes/pipeline.ts';
 import { defaultTarget, directSchedule } from '../src/passes/schedule.ts';
 import { isShared } from '../src/passes/team.ts';
 import { compile } from '../src/runtime/compile.ts';
+import { together } from './helpers/differential.ts';
+import { decidedRounds, memoryCell } from './helpers/loop-texts.ts';
 import { trainingStep } from './helpers/models.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ashlar-team-'));
@@ -259,8 +261,17 @@ int omp_get_thread_num(void) { return thread; }
 int omp_get_num_threads(void) { return threads; }
 `;
 
-describe('a team in C', () => {
-  const step = compileToProgram(trainingStep(64).func);
+/** Loops of steps that the team shares, one whose end a value decides, and branches. */
+const loops = (): Program => {
+  const texts = [memoryCell(160, 8, 5), decidedRounds].map((functions) => parseFunc(functions.join('\n')));
+  return compileToProgram(together(texts.map((text) => ({ func: text, inputs: [] }))).func);
+};
+
+describe.each([
+  ['a training step', () => compileToProgram(trainingStep(64).func)],
+  ['loops', loops],
+])('a team in C: %s', (_title, make) => {
+  const step = make();
   const { name, code, header } = printProgram(step);
   writeFileSync(join(folder, `${name}.h`), header);
   writeFileSync(join(folder, `${name}.c`), code);

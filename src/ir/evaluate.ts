@@ -28,8 +28,13 @@ export function evaluateFunc(func: Func, inputs: readonly NdArray[], table: OpTa
   return func.results.map(({ value }) => values.get(value)!);
 }
 
-export function evaluateNode(node: Node, operands: readonly NdArray[], table: OpTable = opTable): readonly NdArray[] {
+/** The results of a node; `apply` evaluates functions nested in it. */
+export function evaluateNode(
+  node: Node,
+  operands: readonly NdArray[],
+  table: OpTable = opTable,
+  apply: ApplyFunc = (func, inputs) => evaluateFunc(func, inputs, table),
+): readonly NdArray[] {
   const types = node.results.map((value) => value.type);
-  const apply: ApplyFunc = (func, inputs) => evaluateFunc(func, inputs, table);
   return table[node.op].evaluate(operands, node.attrs as never, types, apply);
 }

@@ -6,6 +6,7 @@ import { evaluateFunc, evaluateNode } from '../../ir/evaluate.ts';
 import type { Func, Node, Value } from '../../ir/graph.ts';
 import { type NdArray, wrapToDType } from '../../ir/ndarray.ts';
 import type { OpAttrs, OpName } from '../../ir/opattrs.ts';
+import { opTable } from '../../ir/ops/index.ts';
 import { type DType, isFloat, sizeOf } from '../../ir/types.ts';
 import { optimize } from '../../passes/graph-passes.ts';
 import { seeded } from '../arrays.ts';
@@ -81,20 +82,22 @@ function disturb(
   seed: number,
 ): NdArray[] {
   const random = seeded(seed);
-  const values = new Map<Value, NdArray>();
-  for (const [i, { value }] of func.parameters.entries()) values.set(value, inputs[i]!);
-  for (const node of func.nodes) {
-    const results = evaluateNode(
-      node,
-      node.operands.map((operand) => values.get(operand)!),
-    );
-    results.forEach((array, i) => {
-      const value = node.results[i]!;
-      const size = noise.get(value);
-      values.set(value, size === undefined ? array : disturbedBy(array, size, random));
-    });
-  }
-  return func.results.map(({ value }) => values.get(value)!);
+  type NoiseOf = (node: Node, operands: readonly NdArray[], result: NdArray, value: Value) => Float64Array | null;
+  const run = (inner: Func, given: readonly NdArray[], noiseFor: NoiseOf): NdArray[] => {
+    const values = new Map<Value, NdArray>();
+    for (const [i, { value }] of inner.parameters.entries()) values.set(value, given[i]!);
+    for (const node of inner.nodes) {
+      const operands = node.operands.map((operand) => values.get(operand)!);
+      // What a nested function computes is another value in every step.
+      const results = evaluateNode(node, operands, opTable, (nested, args) => run(nested, args, noiseOf));
+      results.forEach((array, i) => {
+        const size = noiseFor(node, operands, array, node.results[i]!);
+        values.set(node.results[i]!, size === null ? array : disturbedBy(array, size, random));
+      });
+    }
+    return inner.results.map(({ value }) => values.get(value)!);
+  };
+  return run(func, inputs, (_node, _operands, _result, value) => noise.get(value) ?? null);
 }
 
 /** The array as the dtype could hold it: off by the noise in either direction, beyond its range infinite. */
@@ -160,6 +163,9 @@ const exactOps: ReadonlySet<OpName> = new Set<OpName>([
   'round',
   'relu',
   'stopGradient',
+  'scan',
+  'while',
+  'cond',
 ]);
 
 /** How many terms a result's element is the sum of; 0 for what is no sum. */

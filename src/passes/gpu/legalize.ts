@@ -6,7 +6,7 @@
 // Afterwards buffers hold f32, i32 or u32, and expressions are of these types, bool, or f16 as its bits.
 
 import { InternalError, LimitationError, type SourcePosition } from '../../ir/errors.ts';
-import type { Func } from '../../ir/graph.ts';
+import { type Func, nestedFuncs } from '../../ir/graph.ts';
 import { floorDiv, type IndexExpr, modulo, multiply, substitute } from '../../ir/index-expr.ts';
 import {
   apply,
@@ -45,6 +45,7 @@ export function expectWgslTypes(func: Func): void {
   for (const node of func.nodes) {
     const value = node.results.find(({ type }) => missing.has(type.dtype));
     if (value !== undefined) refuse(`${node.op} gives ${formatType(value.type)}`, value.type.dtype, node.source);
+    for (const nested of nestedFuncs(node)) expectWgslTypes(nested);
   }
 }
 

@@ -3,7 +3,7 @@
 // 64-bit floats either, whose precision is given up on request only.
 
 import { LimitationError } from '../../ir/errors.ts';
-import { type Func, makeFunc, type Node, type Parameter, Value } from '../../ir/graph.ts';
+import { type Func, makeFunc, type Node, nestedFuncs, type Parameter, Value, withNestedFuncs } from '../../ir/graph.ts';
 import type { OpName } from '../../ir/opattrs.ts';
 import { builder } from '../../ir/ops/index.ts';
 import { type DType, formatType, sizeOf } from '../../ir/types.ts';
@@ -38,6 +38,9 @@ export function narrowIntegers(func: Func): Func {
   for (const { value } of folded.parameters)
     bounds.set(value, boundsOfType[value.type.dtype] ?? (value.type.dtype === 'i64' ? i32 : unknown));
   for (const node of folded.nodes) {
+    // What goes around in a loop has no bounds that one walk could find.
+    const nested = nestedFuncs(node).some((inner) => has(inner, 'i64'));
+    if (nested) refuse(node, node.results[0]!);
     for (const value of node.results) {
       const found = boundsOfResult(node, value, (operand) => bounds.get(operand) ?? unknown);
       bounds.set(value, found);
@@ -57,7 +60,10 @@ export function narrowDoubles(func: Func): Func {
 
 function has({ parameters, nodes }: Func, dtype: DType): boolean {
   const isMeant = ({ type }: Value): boolean => type.dtype === dtype;
-  return parameters.some(({ value }) => isMeant(value)) || nodes.some(({ results }) => results.some(isMeant));
+  return (
+    parameters.some(({ value }) => isMeant(value)) ||
+    nodes.some((node) => node.results.some(isMeant) || nestedFuncs(node).some((nested) => has(nested, dtype)))
+  );
 }
 
 /** The same operations on another dtype, wherever one stands. */
@@ -77,8 +83,10 @@ function retyped({ name, parameters, nodes, results }: Func, from: DType, to: DT
   for (const node of nodes) {
     const operands = node.operands.map((operand) => again.get(operand) ?? operand);
     const isNamed = (node.attrs as { dtype?: DType }).dtype === from;
-    if (!isNamed && operands.every((operand, i) => operand === node.operands[i])) continue;
-    const attrs = isNamed ? { ...node.attrs, dtype: to } : node.attrs;
+    const nested = withNestedFuncs(node.attrs, (inner) => (has(inner, from) ? retyped(inner, from, to) : inner));
+    const isSame = nested === node.attrs && operands.every((operand, i) => operand === node.operands[i]);
+    if (!isNamed && isSame) continue;
+    const attrs = isNamed ? { ...node.attrs, dtype: to } : nested;
     const remade = builder.at(node.source).emit(node.op, operands, attrs as never, node.results[0]!.name);
     node.results.forEach((value, i) => {
       again.set(value, remade.results[i]!);
