@@ -87,4 +87,11 @@ export const galleryRows: readonly GalleryRow[] = [
       'A matrix of normal numbers takes points from 4096 dimensions to few, and keeps their distances as Johnson and Lindenstrauss ' +
       'promise.',
   },
+  {
+    program: 'recurrent',
+    title: 'Recurrent networks',
+    shows:
+      'A basic network, an LSTM by the equations of the lectures and a GRU: two of sixty numbers added, which the basic one does not ' +
+      'learn, and a sonnet learned by heart and said on from its first words, one character at a time.',
+  },
 ];
