@@ -8,6 +8,7 @@ import { parseFunc, printFunc } from '../src/ir/text.ts';
 import { verifyFunc } from '../src/ir/verify.ts';
 import { type AnyTensor, func, grad, hvp, input, scan } from '../src/lang/index.ts';
 import { optimize } from '../src/passes/graph-passes.ts';
+import { hoistLoops } from '../src/passes/nested/hoist.ts';
 import { knownLoops } from '../src/passes/nested/known.ts';
 import { mergeScans } from '../src/passes/nested/merge.ts';
 import { trimLoops } from '../src/passes/nested/trim.ts';
@@ -237,6 +238,87 @@ describe('merge-scans', () => {
   });
 });
 
+describe('hoist-loops', () => {
+  const dot = (a: string, b: string, contract = '[[1],[0]]'): string =>
+    `dot(${a}, ${b}) {contract=${contract}, batch=[[],[]]}`;
+
+  it('makes one product of those of all slices, and computes once what constants alone decide', () => {
+    expectPass(
+      hoistLoops,
+      `func @step(%w: f32[3,4], %k: f32[4], %h: f32[2,4], %x: f32[2,3]) {
+         %0 = neg(%x) %1 = ${dot('%0', '%w')} %2 = exp(%k) %3 = broadcast(%2) {shape=[2,4], axes=[1]}
+         %4 = mul(%h, %3) %5 = add(%4, %1) return h = %5 }
+       func @f(%w: f32[3,4], %k: f32[4], %h: f32[2,4], %x: f32[5,2,3]) {
+         %r = scan(%w, %k, %h, %x) ${attrs(2, 1, 5)} return r = %r }`,
+      `func @step(%captured: f32[4], %w: f32[3,4], %k: f32[4], %h: f32[2,4], %x: f32[2,3], %captured_1: f32[2,4]) {
+         %0 = broadcast(%captured) {shape=[2,4], axes=[1]} %1 = mul(%h, %0) %2 = add(%1, %captured_1) return h = %2 }
+       func @f(%w: f32[3,4], %k: f32[4], %h: f32[2,4], %x: f32[5,2,3]) {
+         %0 = exp(%k) %1 = neg(%x) %2 = ${dot('%1', '%w', '[[2],[0]]')}
+         %3 = scan(%0, %w, %k, %h, %x, %2) ${attrs(3, 1, 5)} return r = %3 }`,
+    );
+  });
+
+  it('contracts steps and batch at once where products of every step are summed up, with what their operands give besides', () => {
+    expectPass(
+      hoistLoops,
+      `func @step(%h: f32[2,4], %w: f32[3,4], %bias: f32[4], %x: f32[2,3], %d: f32[2,4]) {
+         %0 = mul(%h, %d) %1 = ${dot('%x', '%0', '[[0],[0]]')} %2 = add(%w, %1)
+         %3 = reduce(%0) {kind=sum, axes=[0]} %4 = add(%bias, %3) return h = %0, w = %2, bias = %4 }
+       func @f(%h: f32[2,4], %w: f32[3,4], %bias: f32[4], %x: f32[5,2,3], %d: f32[5,2,4]) {
+         %a, %b, %c = scan(%h, %w, %bias, %x, %d) ${attrs(0, 3, 5)} return a = %a, b = %b, c = %c }`,
+      `func @step(%h: f32[2,4], %x: f32[2,3], %d: f32[2,4]) { %0 = mul(%h, %d) return result = %0, result_1 = %0 }
+       func @f(%h: f32[2,4], %w: f32[3,4], %bias: f32[4], %x: f32[5,2,3], %d: f32[5,2,4]) {
+         %0, %1 = scan(%h, %x, %d) ${attrs(0, 1, 5)}
+         %2 = ${dot('%x', '%1', '[[0,1],[0,1]]')} %3 = add(%w, %2)
+         %4 = reduce(%1) {kind=sum, axes=[0,1]} %5 = add(%bias, %4) return a = %0, b = %3, c = %5 }`,
+    );
+  });
+
+  it('computes an output that is a product for all steps behind the loop, with what follows it', () => {
+    expectPass(
+      hoistLoops,
+      `func @step(%v: f32[4,9], %h: f32[2,4], %x: f32[2,4]) {
+         %0 = mul(%h, %x) %1 = ${dot('%0', '%v')} %2 = exp(%1) return h = %0, y = %2 }
+       func @f(%v: f32[4,9], %h: f32[2,4], %x: f32[5,2,4]) {
+         %a, %b = scan(%v, %h, %x) ${attrs(1, 1, 5)} return a = %a, b = %b }`,
+      `func @step(%v: f32[4,9], %h: f32[2,4], %x: f32[2,4]) { %0 = mul(%h, %x) return result = %0, result_1 = %0 }
+       func @f(%v: f32[4,9], %h: f32[2,4], %x: f32[5,2,4]) {
+         %0, %1 = scan(%v, %h, %x) ${attrs(1, 1, 5)} %2 = ${dot('%1', '%v', '[[2],[0]]')} %3 = exp(%2)
+         return a = %0, b = %3 }`,
+    );
+  });
+
+  it('leaves in the loop what a carry waits for, and what would need a weight of its own in every step', () => {
+    const text = `func @step(%u: f32[4,4], %w: f32[16], %h: f32[4,4], %x: f32[4,4]) {
+         %0 = ${dot('%h', '%u')} %1 = add(%0, %x) %2 = mul(%1, %1) %3 = reshape(%2) {shape=[16]} %4 = add(%w, %3)
+         return w = %4, h = %1 }
+       func @f(%u: f32[4,4], %w: f32[16], %h: f32[4,4], %x: f32[5,4,4]) {
+         %a, %b = scan(%u, %w, %h, %x) ${attrs(1, 2, 5)} return a = %a, b = %b }`;
+    expect(printFunc(hoistLoops.run(parseFunc(text)))).toBe(normal(text));
+  });
+
+  it('stacks nothing of a scan that recomputes to save memory', () => {
+    const text = `func @step(%w: f32[3,4], %h: f32[2,4], %x: f32[2,3]) { %0 = ${dot('%x', '%w')} %1 = add(%h, %0) return h = %1 }
+       func @f(%w: f32[3,4], %h: f32[2,4], %x: f32[5,2,3]) { %r = scan(%w, %h, %x) ${attrs(1, 1, 5).replace('keep', 'recompute')} return r = %r }`;
+    expect(printFunc(hoistLoops.run(parseFunc(text)))).toBe(normal(text));
+  });
+
+  it('computes what a while needs in every step ahead of it', () => {
+    expectPass(
+      hoistLoops,
+      `func @below(%k: f32[], %x: f32[]) { %0 = exp(%k) %1 = lt(%x, %0) return go = %1 }
+       func @step(%k: f32[], %x: f32[]) { %0 = sin(%k) %1 = abs(%0) %2 = constant() {dtype=f32, shape=[], data=[1]}
+         %3 = add(%1, %2) %4 = add(%x, %3) return x = %4 }
+       func @f(%k: f32[], %x: f32[]) { %y = while(%k, %x) {condition=@below, body=@step, consts=1, limit=9} return y = %y }`,
+      `func @below(%ahead_0: f32[], %ahead_1: f32[], %k: f32[], %x: f32[]) { %0 = lt(%x, %ahead_0) return go = %0 }
+       func @step(%ahead_0: f32[], %ahead_1: f32[], %k: f32[], %x: f32[]) {
+         %0 = abs(%ahead_1) %1 = constant() {dtype=f32, shape=[], data=[1]} %2 = add(%0, %1) %3 = add(%x, %2) return x = %3 }
+       func @f(%k: f32[], %x: f32[]) { %0 = exp(%k) %1 = sin(%k)
+         %2 = while(%0, %1, %k, %x) {condition=@below, body=@step, consts=3, limit=9} return y = %2 }`,
+    );
+  });
+});
+
 describe('a recurrence with its gradient', () => {
   const x = input('x', [6, 2, 3]);
   const h = input('h', [2, 4]);
@@ -258,6 +340,10 @@ describe('a recurrence with its gradient', () => {
     expect(scans(after).map(({ attrs: { reverse } }) => reverse)).toEqual([false, true]);
     // The carry before each step, which u's gradient reads, and the carry after it: nothing else is stacked.
     expect(scans(after)[0]!.results.length).toBe(3);
+    // Each step has the one product that the next one waits for; x W and both gradients are one for all steps.
+    const products = (of: Func): number => of.nodes.filter(({ op }) => op === 'dot').length;
+    expect(scans(after).map(({ attrs: { body } }) => products(body))).toEqual([1, 1]);
+    expect(products(after)).toBe(3);
   });
 
   it('keeps its values with second derivatives', () => {

@@ -5,6 +5,7 @@ import { commonSubexpressions } from './cse.ts';
 import { foldConstants } from './fold.ts';
 import { widenHalves } from './halves.ts';
 import { inlineCalls } from './inline.ts';
+import { hoistLoops } from './nested/hoist.ts';
 import { knownLoops } from './nested/known.ts';
 import { mergeScans } from './nested/merge.ts';
 import { trimLoops } from './nested/trim.ts';
@@ -30,6 +31,10 @@ export const graphPasses: readonly Pass[] = [
   simplify,
   commonSubexpressions,
   knownLoops,
+  trimLoops,
+  hoistLoops,
+  simplify,
+  commonSubexpressions,
   trimLoops,
 ];
 
