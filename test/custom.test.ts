@@ -6,6 +6,7 @@ import {
   checkpoint,
   customJvp,
   customVjp,
+  format,
   func,
   grad,
   hvp,
@@ -14,11 +15,13 @@ import {
   jvp,
   narrow,
   nn,
+  scan,
   squeeze,
   stopGradient,
   type Tensor,
   variable,
   vmap,
+  zeros,
 } from 'ashlar';
 import { compile } from 'ashlar/node';
 import { beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
@@ -252,12 +255,63 @@ describe('a rule that does not fit is refused, with its line', () => {
     expect(() => f(x)).toThrow(expect.objectContaining({ source: expect.objectContaining({ line }) }));
   });
 
+  it('stands in formulas by its name, and checkpoints not at all', () => {
+    expect(format(byVjp(x))).toBe('customVjp(x)');
+    expect(format(grad(checkpoint((v: Vector) => v.exp())(x).sum(), x))).toBe('exp(x)');
+  });
+
   it('what has no gradient may be read', () => {
     const f = customVjp(
       (v: Vector) => v.mul(stopGradient(w)),
       ({ cotangents }) => [cotangents],
     );
     expect(f(x).shape).toEqual([4]);
+  });
+});
+
+describe('in loops', () => {
+  type Steps = (sequence: AnyTensor) => AnyTensor;
+  const w = variable('w', [3, 3], { initial: [0.1, -0.4, 0.3, 0.5, 0.2, -0.1, 0.7, 0.3, -0.6] });
+  const recurrence =
+    (step: (h: AnyTensor, xt: AnyTensor) => AnyTensor): Steps =>
+    (sequence) =>
+      scan(zeros([3]), sequence, (h: AnyTensor, xt: AnyTensor) => {
+        const next = step(h, xt);
+        return [next, next];
+      })[1] as AnyTensor;
+  const tanh = customVjp(
+    (v: AnyTensor) => v.tanh() as AnyTensor,
+    ({ outputs: y, cotangents: c }) => [c.mul(y.square().neg().add(1)) as AnyTensor],
+  );
+  const plainStep = (h: AnyTensor, xt: AnyTensor): AnyTensor => xt.add(h.matmul(w)).tanh() as AnyTensor;
+  const sequence = input('sequence', [5, 3]);
+  const batch = input('batch', [2, 5, 3]);
+  const given = { sequence: numbers(15), batch: numbers(30) };
+  const derivatives = (f: Steps) => {
+    const total = f(sequence).square().sum() as AnyTensor;
+    const [byWeight, bySequence] = grad(total, [w as AnyTensor, sequence as AnyTensor]) as [AnyTensor, AnyTensor];
+    return {
+      byWeight,
+      bySequence,
+      second: grad(bySequence.square().sum() as AnyTensor, w as AnyTensor) as AnyTensor,
+      each: vmap((one: AnyTensor) => grad(f(one).square().sum() as AnyTensor, w as AnyTensor) as AnyTensor)(
+        batch as AnyTensor,
+      ) as AnyTensor,
+    };
+  };
+  const expected = interpret(derivatives(recurrence(plainStep)), given);
+
+  it.each<[string, Steps]>([
+    [
+      'a function with a derivative of its own in every step',
+      recurrence((h, xt) => tanh(xt.add(h.matmul(w)) as AnyTensor)),
+    ],
+    ['a checkpoint in every step', recurrence(checkpoint(plainStep))],
+    ['a checkpoint around all steps', checkpoint(recurrence(plainStep))],
+  ])('%s has the derivatives of the loop', (_what, f) => {
+    const found = interpret(derivatives(f), given);
+    for (const key of Object.keys(expected) as (keyof typeof expected)[])
+      expectClose(found[key].data, expected[key].data, 1e-9);
   });
 });
 

@@ -32,6 +32,7 @@ import {
   takeAlong,
   topk,
   variable,
+  vmap,
   where,
   zeros,
 } from '../src/lang/index.ts';
@@ -62,6 +63,21 @@ describe('the static shape is the shape', () => {
     expectTypeOf(shapeOf(constant([1, 2, 3, 4], { shape: [2, 2] }))).toEqualTypeOf<[2, 2]>();
     expectTypeOf(a.dtype).toEqualTypeOf<'f32'>();
     expectTypeOf(index.dtype).toEqualTypeOf<'i32'>();
+  });
+
+  it('of functions along a new axis', () => {
+    const scaled = vmap((x: Tensor<[3], 'f32'>, y: Tensor<[], 'f32'>) => ({ all: x.mul(y), sum: x.sum() }), {
+      axes: [-1, null],
+    });
+    expectTypeOf(shapeOf(scaled(b, scalar).all)).toEqualTypeOf<[4, 3]>();
+    expectTypeOf(shapeOf(scaled(b, scalar).sum)).toEqualTypeOf<[4]>();
+    expectTypeOf(shapeOf(scaled(input('c', [3, size]), scalar).sum)).toEqualTypeOf<[number]>();
+    const pairs = vmap((x: Tensor<[3], 'f32'>) => vmap((y: Tensor<[3], 'f32'>) => x.mul(y).sum())(a));
+    expectTypeOf(shapeOf(pairs(a))).toEqualTypeOf<[2, 2]>();
+    const slopes = vmap((x: Tensor<[3], 'f32'>) => grad(x.square().sum(), [x]))(a);
+    expectTypeOf(shapeOf(slopes[0])).toEqualTypeOf<[2, 3]>();
+    expect(shapeOf(scaled(b, scalar).all)).toEqual([4, 3]);
+    expect(shapeOf(pairs(a))).toEqual([2, 2]);
   });
 
   it('of broadcasts', () => {
@@ -247,6 +263,9 @@ const refusals: readonly Refusal[] = [
   ['cube.transpose([0, 1])', 'the permutation [0,1] of [2,3,4] must name every axis once'],
   ['cube.transpose([0, 1, 3])', 'axis 3 of [2,3,4] does not exist'],
   ['cube.transpose([0, 1, 1])', 'the permutation [0,1,1] of [2,3,4] names an axis twice'],
+  ['each(b.transpose([1, 0]), row4)', 'a slice [4] of [4,3] is not what the function takes'],
+  ['each(b, row5)', '5 elements along axis 0 of [5], another argument has 4'],
+  ['vmap((x) => x, { axes: [2] })(a)', 'axis 2 of [2,3] does not exist'],
   ['a.sum(2)', 'axis 2 of [2,3] does not exist'],
   ['a.mean(-3)', 'axis -3 of [2,3] does not exist'],
   ['cube.max([0, 3], { keepDims: true })', 'axis 3 of [2,3,4] does not exist'],
@@ -282,13 +301,14 @@ const accepted: readonly string[] = [
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const snippetFile = join(root, 'test', 'snippets-in-memory.ts');
 const preamble = [
-  "import { arange, concat, constant, conv, expandDims, func, gather, input, narrow, norm, split, squeeze, where } from '../src/lang/index.ts';",
+  "import { arange, concat, constant, conv, expandDims, func, gather, input, narrow, norm, split, squeeze, type Tensor, vmap, where } from '../src/lang/index.ts';",
   "const a = input('a', [2, 3]); const b = input('b', [3, 4]); const row = input('row', [3]); const row4 = input('row4', [4]);",
   "const row5 = input('row5', [5]); const batch = input('batch', [5, 2, 3]); const other = input('other', [4, 3, 2]);",
   "const cube = input('cube', [2, 3, 4]); const image = input('image', [8, 3, 28, 28]); const index = input('i', [6], 'i32');",
   "const size: number = 7; const open = input('open', [size, 3]); const open4 = input('open4', [size, 3, size, size]);",
   'const anyRank = constant([[1, 2, 3]]);',
   'void [arange, concat, constant, conv, expandDims, func, gather, narrow, norm, split, squeeze, where, anyRank, open4];',
+  "const each = vmap((x: Tensor<[3], 'f32'>, y: Tensor<[], 'f32'>) => x.mul(y), { axes: [-1, 0] });",
   'void [a, b, row, row4, row5, batch, other, cube, image, index, size, open];',
 ];
 

@@ -10,6 +10,7 @@ import {
   grad,
   input,
   interpret,
+  iota,
   nn,
   scan,
   softmax,
@@ -21,7 +22,9 @@ import {
   whileLoop,
 } from 'ashlar';
 import { beforeEach, describe, expect, expectTypeOf, it } from 'vitest';
-import { compileToProgram } from '../src/passes/pipeline.ts';
+import { gpuMachine } from '../src/passes/gpu/machine.ts';
+import { defaultGpu } from '../src/passes/gpu/schedule.ts';
+import { type CompileOptions, compileToProgram } from '../src/passes/pipeline.ts';
 import { expectClose } from './helpers/close.ts';
 import { everywhere } from './helpers/everywhere.ts';
 import { seeded } from './helpers/samples.ts';
@@ -279,14 +282,31 @@ describe('gradients of every example', () => {
       }
   });
 
-  it('take as many kernels for 65 examples as for 64', () => {
-    const kernels = (examples: number): number => {
-      nn.resetNames();
-      const { x, y, each } = perExample(examples);
-      return compileToProgram(func({ inputs: [x, y], outputs: each }).func).steps.length;
+  it('take no more kernels than the gradient of the sum, on a CPU or a GPU', () => {
+    const { x, y, each, sums } = perExample(64);
+    const counts = (outputs: typeof each, options: CompileOptions): number =>
+      compileToProgram(func({ inputs: [x, y], outputs }).func, options).steps.length;
+    for (const options of [{}, { machine: gpuMachine(defaultGpu) }])
+      expect(counts(each, options)).toBeLessThanOrEqual(counts(sums, options));
+  });
+});
+
+describe('attention written for one head', () => {
+  it('is one kernel under two vmaps, as it is by hand', () => {
+    const [places, heads, size] = [64, 4, 16];
+    const [q, k, v] = ['q', 'k', 'v'].map((name) => input(name, [8, places, heads, size]));
+    const seen: AnyTensor = iota([places, places], 1).le(iota([places, places], 0));
+    const head = (a: AnyTensor, b: AnyTensor, c: AnyTensor): AnyTensor => {
+      const likeness: AnyTensor = a.matmul(b.transpose([1, 0])).mul(size ** -0.5);
+      return (softmax(where(seen, likeness, -1e9) as AnyTensor) as AnyTensor).matmul(c);
     };
-    expect(kernels(64)).toBe(kernels(65));
-    expect(kernels(64)).toBeLessThan(26);
+    const heads4 = (a: AnyTensor, b: AnyTensor, c: AnyTensor): AnyTensor =>
+      (vmap(head, { axes: [1, 1, 1] }) as typeof head)(a, b, c);
+    const y = (vmap(heads4) as typeof head)(q!, k!, v!);
+    const definition = func({ inputs: [q!, k!, v!], outputs: { y } });
+    expect(y.shape).toEqual([8, heads, places, size]);
+    for (const options of [{}, { machine: gpuMachine(defaultGpu) }])
+      expect(compileToProgram(definition.func, options).steps).toHaveLength(1);
   });
 });
 

@@ -28,7 +28,7 @@ const infix: Readonly<Partial<Record<OpName, Infix>>> = {
   or: ['|', 0, 1, 1],
   xor: ['^', 0, 1, 1],
 };
-const silent: ReadonlySet<OpName> = new Set<OpName>(['broadcast', 'reshape', 'cast']);
+const silent: ReadonlySet<OpName> = new Set<OpName>(['broadcast', 'reshape', 'cast', 'after']);
 
 const atom = (text: string): Text => ({ text, strength: 5 });
 const wrap = (part: Text, strength: number): string => (part.strength < strength ? `(${part.text})` : part.text);
@@ -64,6 +64,7 @@ function formatNode(node: Node, value: Value, known: Map<Value, Text>): Text {
 }
 
 function callName(node: Node): string {
+  if (node.op === 'custom') return (node as Node<'custom'>).attrs.callee.name;
   return node.op === 'reduce' || node.op === 'cumulative' ? (node as Node<'reduce'>).attrs.kind : node.op;
 }
 
