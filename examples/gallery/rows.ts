@@ -46,6 +46,20 @@ export const galleryRows: readonly GalleryRow[] = [
       'sparse one with more units than pixels; zeros told by the error of their reconstruction, by one that never saw a zero.',
   },
   {
+    program: 'variational-autoencoder',
+    title: 'A variational autoencoder',
+    shows:
+      'The evidence lower bound against the evidence as importance sampling estimates it; a walk over two latent numbers, and digits ' +
+      'drawn from eight. Its noise comes from a key and the number of the step, so that a run is the same on every target.',
+  },
+  {
+    program: 'latent-arithmetic',
+    title: 'Latent interpolation and vector arithmetic',
+    shows:
+      'Lines between the codes of two digits, beside lines between their pixels; and a digit less the mean code of its kind plus that ' +
+      'of another, which is a digit of the other kind in the same hand.',
+  },
+  {
     program: 'regularization',
     title: 'Dropout, batch norm, weight decay, early stopping',
     shows:
