@@ -234,6 +234,16 @@ describe('plans of loops', () => {
     expect(plan([body!, text])).toEqual(['loop step < 9', '  add(readwrite state s, read input x; step)']);
   });
 
+  it('on a GPU a carry that is read as a whole has two places, which take turns', () => {
+    const text = printProgramText(
+      compileToProgram(parseFunc(memoryCell(32).join('\n')), { machine: gpuMachine(defaultGpu) }),
+    );
+    const [before, inside] = text.split('loop step < 6');
+    expect(inside!.split('\n').filter((line) => line.startsWith('      '))).toHaveLength(1);
+    expect(inside!.match(/copy\(/g)).toHaveLength(1);
+    expect(before).toContain('copy(read output h, write arena');
+  });
+
   it('what a loop reads again in its next iteration keeps its place', () => {
     const body = `func @step(%c: f32[64], %h: f32[64]) {
   %0 = add(%h, %c)

@@ -28,6 +28,8 @@ export function cpuMachine(target: ScheduleTarget, choose: Choose = untuned): Ma
     operandPays: () => false,
     lowerGroup: (context) => lowerGroup({ ...context, target, choose }),
     elementLoops,
+    // Of a product of 256 × 256 the copy is 1/128 of the loads; halves of one buffer would hide from a compiler that they differ.
+    swapsCarries: false,
     memory: { alignment, bytesPerElement },
     finish: shareAmongThreads,
   };

@@ -22,6 +22,8 @@ export interface Machine {
   /** Runs a body for every element of some axes; `work` is the cost of one element in additions. */
   elementLoops(axes: readonly Axis[], body: readonly Stmt[], work: number): Stmt[];
   readonly memory: MemoryRules;
+  /** True where copies of carries at the end of iterations are worth avoiding (swap-carries.ts). */
+  readonly swapsCarries: boolean;
   /** The last pass over a planned program. */
   finish(program: Program): Program;
 }

@@ -15,6 +15,7 @@ import { constantBuffers } from './lower.ts';
 import { copyStep, type KernelStep, type Lowered, type LoweredStep } from './lowered.ts';
 import type { Machine, MemoryRules } from './machine.ts';
 import { type Aliases, mergeCopies } from './merge-copies.ts';
+import { swapCarries } from './swap-carries.ts';
 
 export interface PlanOptions {
   /** Constants of more elements than this are external. Default: none are. */
@@ -37,7 +38,8 @@ export function planProgram(
   const isOwn = (buffer: Buffer): boolean => !storage.has(buffer) && !preparation.buffers.has(buffer);
   const aliases = mergeCopies(steps, isOwn);
   reuseDying(steps, isOwn, aliases);
-  const planned = { steps: aliased(steps, aliases), preparation };
+  const merged = aliased(steps, aliases);
+  const planned = { steps: machine.swapsCarries ? swapCarries(merged, isOwn, machine) : merged, preparation };
   return assemble(func, lowered, planned, { storage, memory: machine.memory }, checks);
 }
 
@@ -50,7 +52,8 @@ function aliased(steps: readonly LoweredStep[], { root }: Aliases): LoweredStep[
         if (isLoop(step) || isBranch(step)) return [inner(step)];
         const { kernel, copy } = step;
         if (copy !== null && root(copy.from) === root(copy.to)) return [];
-        return [{ ...step, kernel: aliasBuffers(kernel, root) }];
+        const copied = copy === null ? null : { from: root(copy.from), to: root(copy.to) };
+        return [{ kind: 'kernel', kernel: aliasBuffers(kernel, root), copy: copied }];
       }),
     root,
   );

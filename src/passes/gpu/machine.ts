@@ -30,6 +30,8 @@ export function gpuMachine(target: GpuTarget): Machine {
     ...(target.barriers ? { rowsPay, attentionPays, windowPays, operandPays } : withoutBarriers),
     lowerGroup: (context) => lowerGroup(context, target),
     elementLoops: (axes, body) => elementGrid(axes, body),
+    // A copy is a dispatch, which costs as much as a small cell.
+    swapsCarries: true,
     memory: { alignment: bindingAlignment, bytesPerElement: gpuBytes },
     finish: (program) => program,
   };
