@@ -108,4 +108,11 @@ export const galleryRows: readonly GalleryRow[] = [
       'A basic network, an LSTM by the equations of the lectures and a GRU: two of sixty numbers added, which the basic one does not ' +
       'learn, and a sonnet learned by heart and said on from its first words, one character at a time.',
   },
+  {
+    program: 'seeing',
+    title: 'What a convolutional network sees',
+    shows:
+      'Filters of the first layer, what they make of a digit, the pixels on which the answer depends, and images whose features in ' +
+      'each layer are those of the digits: the deeper the layer, the less is left of them.',
+  },
 ];
