@@ -115,4 +115,11 @@ export const galleryRows: readonly GalleryRow[] = [
       'Filters of the first layer, what they make of a digit, the pixels on which the answer depends, and images whose features in ' +
       'each layer are those of the digits: the deeper the layer, the less is left of them.',
   },
+  {
+    program: 'neural-turing-machine',
+    title: 'A neural Turing machine',
+    shows:
+      'The copy task: what a network with a memory learned on sequences of up to eight rows it does for twenty. The picture has where ' +
+      'its heads were: it writes one place after another, and reads them in that order.',
+  },
 ];
