@@ -4,9 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { evaluateFunc } from '../src/ir/evaluate.ts';
 import type { Func, Node } from '../src/ir/graph.ts';
 import { opTable } from '../src/ir/ops/index.ts';
+import type { OpTable } from '../src/ir/optable.ts';
 import { parseFunc, printFunc } from '../src/ir/text.ts';
 import { verifyFunc } from '../src/ir/verify.ts';
-import { type AnyTensor, func, grad, hvp, input, scan } from '../src/lang/index.ts';
+import { type AnyTensor, func, grad, hvp, input, scan, whileLoop } from '../src/lang/index.ts';
 import { optimize } from '../src/passes/graph-passes.ts';
 import { hoistLoops } from '../src/passes/nested/hoist.ts';
 import { knownLoops } from '../src/passes/nested/known.ts';
@@ -352,6 +353,40 @@ describe('a recurrence with its gradient', () => {
     expectSameValues(before, after);
     expect(scans(after).length).toBeLessThan(scans(before).length);
   });
+});
+
+it('a bounded while whose gradient is taken runs its steps once forward', () => {
+  const x = input('x', [2]);
+  const y = whileLoop(
+    x,
+    (s) => s.sum().lt(100),
+    // The exponential is next to nothing, and counted.
+    (s) => s.mul(x).add(s.mul(-50).exp()),
+    { limit: 50 },
+  );
+  const loss = y.sum() as AnyTensor;
+  const before = func({ inputs: [x], outputs: { loss, g: grad(loss, x) as AnyTensor } }).func;
+  const after = optimize(before, { verify: true });
+  let runs = 0;
+  const counting: OpTable = {
+    ...opTable,
+    exp: {
+      ...opTable.exp,
+      evaluate: (...given) => {
+        runs++;
+        return opTable.exp.evaluate(...given);
+      },
+    },
+  };
+  const [found, gradient] = evaluateFunc(
+    after,
+    [{ type: { dtype: 'f32', shape: [2] }, data: Float64Array.of(2, 3) }],
+    counting,
+  );
+  expectClose(found!.data, [275], 1e-9);
+  expectClose(gradient!.data, [5 * 2 ** 4, 5 * 3 ** 4], 1e-9);
+  // Four steps are taken, and computed again in the gradient of their branch.
+  expect(runs).toBe(8);
 });
 
 it('examples of every loop keep their values', () => {

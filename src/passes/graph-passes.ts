@@ -25,16 +25,14 @@ export const graphPasses: readonly Pass[] = [
   simplify,
   foldConstants,
   stabilize,
+  trimLoops,
+  hoistLoops,
   simplify,
   foldConstants,
   convolutionPhases,
   simplify,
   commonSubexpressions,
   knownLoops,
-  trimLoops,
-  hoistLoops,
-  simplify,
-  commonSubexpressions,
   trimLoops,
 ];
 

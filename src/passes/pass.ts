@@ -1,10 +1,10 @@
 // A pass is a record: its name, one line for what it guarantees and one for what it needs, and Func → Func. A pipeline is
 // a list of passes. A pass that changes nothing returns the function it was given.
 
-import { type Func, nestedFuncs } from '../ir/graph.ts';
+import type { Func } from '../ir/graph.ts';
 import { printFunc } from '../ir/text.ts';
 import { verifyFunc } from '../ir/verify.ts';
-import { mapNested } from './rewrite.ts';
+import { mapNested, nests } from './rewrite.ts';
 
 export interface Pass {
   readonly name: string;
@@ -36,8 +36,7 @@ export function runPasses(func: Func, passes: readonly Pass[], { verify = false,
 function runNested(pass: Pass, func: Func, done: Map<Func, Func>): Func {
   const known = done.get(func);
   if (known !== undefined) return known;
-  const nests = func.nodes.some((node) => nestedFuncs(node).length > 0);
-  const result = pass.run(nests ? mapNested(func, (nested) => runNested(pass, nested, done)) : func);
+  const result = pass.run(nests(func) ? mapNested(func, (nested) => runNested(pass, nested, done)) : func);
   done.set(func, result);
   return result;
 }

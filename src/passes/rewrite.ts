@@ -3,7 +3,7 @@
 
 import type { Builder } from '../ir/builder.ts';
 import { InternalError } from '../ir/errors.ts';
-import { type Func, makeFunc, type Node, type Value, withNestedFuncs } from '../ir/graph.ts';
+import { type Func, makeFunc, type Node, nestedFuncs, type Value, withNestedFuncs } from '../ir/graph.ts';
 import { withOperands } from '../ir/inline.ts';
 import type { OpName } from '../ir/opattrs.ts';
 import { builder } from '../ir/ops/index.ts';
@@ -82,4 +82,9 @@ export function mapNested(func: Func, replace: (nested: Func) => Func): Func {
     const attrs = withNestedFuncs(node.attrs, replace);
     return attrs === node.attrs ? node.results : withOperands({ ...node, attrs }, node.operands).results;
   });
+}
+
+/** True where some operation has functions nested in it. */
+export function nests({ nodes }: Func): boolean {
+  return nodes.some((node) => nestedFuncs(node).length > 0);
 }

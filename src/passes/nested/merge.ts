@@ -6,14 +6,18 @@ import { type Func, makeFunc, type Node, type Value } from '../../ir/graph.ts';
 import { inlineFunc, withOperands } from '../../ir/inline.ts';
 import { builder } from '../../ir/ops/index.ts';
 import { fresh, nestedFunc } from '../../ir/ops/loops/nested.ts';
+import { boundedScan } from '../../ir/ops/loops/reverse.ts';
 import { equalValues } from '../cse.ts';
 import type { Pass } from '../pass.ts';
+import { mapNodes, nests } from '../rewrite.ts';
 
 export const mergeScans: Pass = {
   name: 'merge-scans',
   guarantees: 'scans over the same sequence or from the same carries, of which none reads another, are one',
   needs: 'calls inlined',
-  run: (func) => {
+  run: (given) => {
+    if (!nests(given)) return given;
+    const func = boundedAsScans(given);
     const levels = levelsOf(func);
     const groups = groupsOf(func, levels);
     if (groups.size === 0) return func;
@@ -38,6 +42,24 @@ export const mergeScans: Pass = {
     return makeFunc(func.name, func.parameters, results);
   },
 };
+
+/** A bounded while beside a scan that its derivative made of it becomes that scan too: its steps are then taken once. */
+function boundedAsScans(func: Func): Func {
+  const scans = func.nodes.filter(({ op }) => op === 'scan') as Node<'scan'>[];
+  const isOf = (loop: Node<'while'>, { operands, attrs }: Node<'scan'>): boolean =>
+    attrs.length === loop.attrs.limit &&
+    attrs.consts === loop.attrs.consts &&
+    operands.length === loop.operands.length &&
+    operands.every((operand, i) => operand === loop.operands[i]) &&
+    attrs.body.results[0]!.value.producer?.op === 'cond';
+  return mapNodes(func, (node) => {
+    if (node.op !== 'while') return node.results;
+    const loop = node as Node<'while'>;
+    const { limit } = loop.attrs;
+    if (limit === null || !scans.some((scan) => isOf(loop, scan))) return node.results;
+    return boundedScan(builder.at(node.source), loop, limit);
+  });
+}
 
 /** How many scans lie on the longest way to each node: scans of one level do not read each other. */
 function levelsOf(func: Func): Map<Node, number> {

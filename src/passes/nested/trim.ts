@@ -9,7 +9,7 @@ import { builder } from '../../ir/ops/index.ts';
 import { fresh, nestedFunc, open } from '../../ir/ops/loops/nested.ts';
 import type { Pass } from '../pass.ts';
 import { isSplat, madeBy, splatOf } from '../patterns.ts';
-import { mapNodes } from '../rewrite.ts';
+import { mapNodes, nests } from '../rewrite.ts';
 import { leavesOf, liveCarries } from './reads.ts';
 
 /** Constants of up to this many elements move into nested functions: those that folding looks into. */
@@ -20,6 +20,7 @@ export const trimLoops: Pass = {
   guarantees: 'loops and branches take, carry and give only what is used, and nothing twice',
   needs: 'calls inlined',
   run: (func) => {
+    if (!nests(func)) return func;
     for (let current = func; ; ) {
       const next = trimOnce(current);
       if (next === current) return current;

@@ -181,24 +181,14 @@ function keepResiduals(b: Builder, node: Node<'scan'>, step: Opened, kept: reado
  * A loop of at most `limit` steps as a scan of so many: a step is taken where the condition holds. Once it does not the carries
  * stay, so it does not hold again, and what is left of the steps computes nothing but the condition.
  */
-export function whileVjp(
-  b: Builder,
-  node: Node<'while'>,
-  cotangents: readonly (Value | null)[],
-  rules: ReverseRules,
-): readonly (Value | null)[] {
-  const { condition, body, consts, limit } = node.attrs;
-  if (limit === null)
-    throw new UserError(
-      'a loop without a limit of steps has no reverse derivative: give whileLoop a limit, for example { limit: 100 }',
-      node.source,
-    );
+export function boundedScan(b: Builder, { operands, attrs }: Node<'while'>, limit: number): readonly Value[] {
+  const { condition, body, consts } = attrs;
   const { parameters } = open(body);
   const [goesOn] = inlineFunc(condition, parameters);
   const unchanged = open(body).parameters;
   const stay = nestedFunc('stay', unchanged, unchanged.slice(consts));
   const next = b.cond(goesOn!, ...parameters, { then: body, otherwise: stay });
-  const steps = b.scan(...node.operands, {
+  return b.scan(...operands, {
     body: nestedFunc(body.name, parameters, next),
     length: limit,
     reverse: false,
@@ -206,7 +196,22 @@ export function whileVjp(
     carries: next.length,
     residuals: 'keep',
   });
-  return scanVjp(b, steps[0]!.producer as Node<'scan'>, cotangents, rules);
+}
+
+export function whileVjp(
+  b: Builder,
+  node: Node<'while'>,
+  cotangents: readonly (Value | null)[],
+  rules: ReverseRules,
+): readonly (Value | null)[] {
+  const { limit } = node.attrs;
+  if (limit === null)
+    throw new UserError(
+      'a loop without a limit of steps has no reverse derivative: give whileLoop a limit, for example { limit: 100 }',
+      node.source,
+    );
+  const [first] = boundedScan(b, node, limit);
+  return scanVjp(b, first!.producer as Node<'scan'>, cotangents, rules);
 }
 
 /** The derivative of the function that was chosen, which is computed again in it. */
