@@ -121,6 +121,28 @@ describe.skipIf(typeof card === 'string')(titleOf('WGSL for adapters on the proc
     await expectAgreement(together(possible));
   });
 
+  it('a process that waits for it leaves a core to the driver', async () => {
+    const func = parseFunc(product('700,700', '700,700', '[[1],[0]], batch=[[],[]]'));
+    const run = await compileForWebGpu<Record<string, TypedArray>, Record<string, TypedArray>>(
+      { func, variables: [] },
+      { device: device! },
+    );
+    const x = new Float32Array(700 * 700);
+    let turns = 0;
+    let isWaiting = true;
+    const count = (): void => {
+      turns++;
+      if (isWaiting) setImmediate(count);
+    };
+    count();
+    const began = performance.now();
+    await run({ x, y: x });
+    isWaiting = false;
+    // A rest takes half a millisecond; without rests there are dozens of turns in a millisecond.
+    expect(turns).toBeLessThan(1000 + (performance.now() - began) / 0.5);
+    run.destroy();
+  });
+
   it('is what a device takes that computes on the processor, unless kernels for cards are asked for', async () => {
     const adapter = await (await nodeGpu()).requestAdapter();
     const own = await openDevice(await nodeGpu());

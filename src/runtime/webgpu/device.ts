@@ -6,6 +6,7 @@
 import type { WgslLimits, WgslModule } from '../../codegen/wgsl/program.ts';
 import { InternalError, LimitationError, UserError } from '../../ir/errors.ts';
 import type { GpuKind } from '../../passes/gpu/schedule.ts';
+import { type Wait, waitOf } from './waiting.ts';
 
 /**
  * Declarations of this package name these. TypeScript's own types of pages have them, or @webgpu/types, which do not go
@@ -68,8 +69,11 @@ export class WebGpuDevice {
   #turn: Promise<void> = Promise.resolve();
   #turns = 0;
 
-  constructor(device: GPUDevice, description: string, features: GpuFeatures) {
+  readonly #wait: Wait;
+
+  constructor(device: GPUDevice, description: string, features: GpuFeatures, wait: Wait) {
     this.device = device;
+    this.#wait = wait;
     this.features = features;
     this.description = description;
     this.limits = limitsOf(device.limits);
@@ -144,7 +148,7 @@ export class WebGpuDevice {
   /** What a readback buffer holds when all that was sent before is done. */
   async mapped(readback: GPUBuffer, what: string): Promise<ArrayBuffer> {
     try {
-      await readback.mapAsync(1);
+      await this.#wait(readback.mapAsync(1));
     } catch (error) {
       readback.destroy();
       await this.#expectAliveSoon();
@@ -175,7 +179,7 @@ export class WebGpuDevice {
     } finally {
       answers = Promise.all([device.popErrorScope(), device.popErrorScope()]);
     }
-    const [memory, validation] = await answers;
+    const [memory, validation] = await this.#wait(answers);
     this.expectAlive();
     if (memory) throw new LimitationError(`${what}: the device is out of memory (${memory.message.split('\n')[0]})`);
     if (validation) throw new InternalError(`${what}: ${validation.message}`);
@@ -208,11 +212,8 @@ export class WebGpuDevice {
       device.createPipelineLayout({ bindGroupLayouts: [device.createBindGroupLayout({ entries })] }),
     ]);
     try {
-      return await device.createComputePipelineAsync({
-        label: name,
-        layout,
-        compute: { module: shader, entryPoint: 'main' },
-      });
+      const compute = { module: shader, entryPoint: 'main' };
+      return await this.#wait(device.createComputePipelineAsync({ label: name, layout, compute }));
     } catch (error) {
       this.expectAlive();
       throw new InternalError(`kernel ${name}: ${(error as Error).message}`);
@@ -240,8 +241,7 @@ export async function openDevice(
   // A shader has to know which subgroup it is in, which came to the language after the feature.
   const subgroups = device.features.has('subgroups') && gpu.wgslLanguageFeatures.has('subgroup_id');
   const { vendor, architecture, description, isFallbackAdapter } = adapter.info;
-  return new WebGpuDevice(device, [vendor, architecture, description].filter((part) => part !== '').join(' '), {
-    subgroups,
-    kernels: kernels ?? (isFallbackAdapter ? 'software' : 'card'),
-  });
+  const name = [vendor, architecture, description].filter((part) => part !== '').join(' ');
+  const kind = kernels ?? (isFallbackAdapter ? 'software' : 'card');
+  return new WebGpuDevice(device, name, { subgroups, kernels: kind }, waitOf(gpu));
 }

@@ -5,6 +5,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { UserError } from '../../ir/errors.ts';
+import { type Wait, waitBy } from './waiting.ts';
 
 /** Where Linux distributions and Google put chromium with SwiftShader. */
 const softwareDrivers = [
@@ -32,7 +33,7 @@ const loaderVariables = ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES'];
 export async function nodeGpu(): Promise<GPU> {
   const { create: make } = await dawn();
   const create = (): GPU => {
-    const gpu = make([]);
+    const gpu = waitBy(make([]), withRests);
     kept.push(gpu);
     return gpu;
   };
@@ -59,6 +60,36 @@ export async function nodeGpu(): Promise<GPU> {
       ? 'there is no Vulkan driver'
       : `the driver of $${chosen} offers none, or there is no Vulkan loader`,
   );
+}
+
+/** Milliseconds in which Dawn may ask as often as it can, and of each rest after them. */
+const eager = 2;
+const rest = 0.5;
+
+const nobody = new Int32Array(new SharedArrayBuffer(4));
+let answersDue = 0;
+let waitingSince = 0;
+let isTurning = false;
+
+/**
+ * While an answer is due Dawn asks its device in every turn of the event loop, which keeps a core busy that a driver without a
+ * card computes on. After a moment each turn has a rest.
+ */
+const withRests: Wait = async (answer) => {
+  if (answersDue++ === 0) waitingSince = performance.now();
+  if (!isTurning) turn();
+  try {
+    return await answer;
+  } finally {
+    answersDue--;
+  }
+};
+
+function turn(): void {
+  isTurning = answersDue > 0;
+  if (!isTurning) return;
+  if (performance.now() - waitingSince > eager) Atomics.wait(nobody, 0, 0, rest);
+  setImmediate(turn);
 }
 
 /** False where the loader would look for drivers in vain, and say so on stderr. */
