@@ -201,6 +201,20 @@ describe('artifacts with loops', () => {
   });
 });
 
+it('indices that a loop reads slice by slice are checked as inputs are', async () => {
+  const { func } = caseOf(
+    'func @row(%table: f32[5,2], %at: i32[3]) { %0 = gather(%table, %at) {axis=0, batch=0}\n return y = %0 }',
+    `func @f(%table: f32[5,2], %at: i32[4,3]) {
+  %y = ${scan('%table, %at', 'body=@row, length=4, reverse=false, consts=1, carries=0')}
+  return y = %y
+}`,
+  );
+  const run = await compile<Arrays, Arrays>({ func, variables: [] }, { target: 'js' });
+  const table = Float32Array.from({ length: 10 }, (_, i) => i);
+  expect(() => run({ table, at: new Int32Array(12).fill(5) })).toThrow(/at.*0.*4.*5/s);
+  expect([...run({ table, at: new Int32Array(12).fill(4) }).y!.slice(0, 2)]).toEqual([8, 9]);
+});
+
 describe('plans of loops', () => {
   const plan = (functions: readonly string[]): string[] => {
     const lines = printProgramText(compileToProgram(parseFunc(functions.join('\n')))).split('\n');

@@ -8,3 +8,13 @@ export const fewestSwapped = 4;
 
 /** How many iterations an endless loop is taken for where work is estimated. */
 export const assumedIterations = 16;
+
+/**
+ * On a device, a loop whose end values decide is sent in pieces of so many iterations, the first and at most; each has twice as many as
+ * the one before. Reading whether it goes on takes as long as some hundred dispatches that do nothing.
+ */
+export const firstPiece = 16;
+export const mostInPiece = 256;
+
+/** Numbered loops around a kernel on a device: WebGPU's default limit of uniforms with dynamic offsets. */
+export const mostNumbers = 8;

@@ -1,6 +1,7 @@
 // The part of a web module that is the same in all of them, as text: it loads weights, makes pipelines and runs functions.
 // It stands beside the data that web-module.ts prints, and knows nothing but WebGPU.
 
+import { firstPiece, mostInPiece } from '../../passes/schedule-loops.ts';
 import { arraysText, expectationsText, fetchText } from './runner-text.ts';
 
 export const webRunner = `${arraysText}
@@ -89,10 +90,10 @@ export async function load(device, { weights: source = beside(), onProgress } = 
       for (const step of steps) {
         if (!step.steps) yield { ...step, offsets: step.numbers.map((loop) => 256 * numbers[loop]) };
         else
-          for (let done = 0, piece = 16, end = 16; done < (step.count ?? Infinity); done++) {
+          for (let done = 0, piece = ${firstPiece}, end = ${firstPiece}; done < (step.count ?? Infinity); done++) {
             if (step.test && done === end) {
               if (!(yield step.test.gate)) break;
-              piece = Math.min(2 * piece, 256);
+              piece = Math.min(2 * piece, ${mostInPiece});
               end += piece;
             }
             const inside = step.numbered ? [...numbers, done] : numbers;
@@ -160,7 +161,7 @@ export async function load(device, { weights: source = beside(), onProgress } = 
     /* Calls that read on their way are not mixed with others. */
     let turn = Promise.resolve();
     let turns = 0;
-    const readsOnTheWay = (steps) => steps.some((step) => step.steps && ((step.test && (step.count ?? Infinity) > 16) || readsOnTheWay(step.steps)));
+    const readsOnTheWay = (steps) => steps.some((step) => step.steps && ((step.test && (step.count ?? Infinity) > ${firstPiece}) || readsOnTheWay(step.steps)));
     const inTurn = async (waits, action) => {
       if (!waits && turns === 0) return action();
       turns++;

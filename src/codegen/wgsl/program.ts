@@ -8,6 +8,7 @@ import { leavesOf } from '../../ir/steps.ts';
 import { bytesPerElement, sizeOf, type TensorType } from '../../ir/types.ts';
 import { isNarrow, legalize } from '../../passes/gpu/legalize.ts';
 import { bindingAlignment, gpuBytes } from '../../passes/gpu/schedule.ts';
+import { mostNumbers } from '../../passes/schedule-loops.ts';
 import { toComment } from '../names.ts';
 import { bindLaunch, type Place } from './bindings.ts';
 import { dispatchOf, type Grid, gridOf, printShader, type ShaderBinding } from './statements.ts';
@@ -233,6 +234,10 @@ function dispatchFor(
 ): ReturnType<StepWriter['dispatch']> {
   // A kernel over no elements has nothing to do.
   if (gridOf(kernel).group.extent === 0) return null;
+  if (kernel.iterations.length > mostNumbers)
+    throw new LimitationError(
+      `kernel ${kernel.name} stands in ${kernel.iterations.length} loops, and a device numbers ${mostNumbers}: join some of them`,
+    );
   const packed = new Set<Buffer>();
   kernel.parameters.forEach(({ buffer }, i) => {
     if (isPacked(args[i]!)) packed.add(buffer);

@@ -8,6 +8,7 @@ import type { WgslStep } from '../../codegen/wgsl/steps.ts';
 import { InternalError } from '../../ir/errors.ts';
 import { isBranch, isLoop, mapSteps, type Step } from '../../ir/steps.ts';
 import { bindingAlignment } from '../../passes/gpu/schedule.ts';
+import { firstPiece, mostInPiece } from '../../passes/schedule-loops.ts';
 
 /** A dispatch with everything that encoding it needs. */
 export interface Ready {
@@ -21,10 +22,6 @@ export type ReadyStep = Step<Ready, Place>;
 
 export const readySteps = (steps: readonly WgslStep[], ready: (dispatch: Dispatch) => Ready): ReadyStep[] =>
   mapSteps(steps, ready, (place) => place);
-
-/** Iterations in the first piece of a loop whose end is not known; each further one has twice as many, up to the most. */
-const firstPiece = 16;
-const mostInPiece = 256;
 
 /** True where a call has to read from the device before it can go on. */
 export function readsOnTheWay(steps: readonly ReadyStep[]): boolean {
