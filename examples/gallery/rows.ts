@@ -60,6 +60,13 @@ export const galleryRows: readonly GalleryRow[] = [
       'of another, which is a digit of the other kind in the same hand.',
   },
   {
+    program: 'generative-adversarial',
+    title: 'Generative adversarial networks',
+    shows:
+      'Points of a ring of eight bells, drawn with the non-saturating loss and with Wasserstein’s and a penalty on the critic’s ' +
+      'gradient, a derivative within a training step. Real points, noise and both optimizers are one program without inputs.',
+  },
+  {
     program: 'regularization',
     title: 'Dropout, batch norm, weight decay, early stopping',
     shows:
