@@ -129,4 +129,11 @@ export const galleryRows: readonly GalleryRow[] = [
       'The copy task: what a network with a memory learned on sequences of up to eight rows it does for twenty. The picture has where ' +
       'its heads were: it writes one place after another, and reads them in that order.',
   },
+  {
+    program: 'adaptive-computation',
+    title: 'Adaptive computation time',
+    shows:
+      'A network that decides itself how many steps to think, at a price for each: it adds the numbers of a list, of which it sees one ' +
+      'in a step, and its steps grow with the length of the list.',
+  },
 ];
