@@ -390,7 +390,7 @@ describe('a checkpoint', () => {
   const programOf = (step: Step) => compileToProgram(definition(step).func);
 
   it.each([
-    ['a deep perceptron', perceptron, 5, 2.5],
+    ['a deep perceptron', perceptron, 5, 2],
     ['a transformer', transformer, 1, 2],
   ])('lets the memory of %s fall, and is not merged with what it computes again', (_what, model, each, times) => {
     const [all, some] = [programOf(model(null)), programOf(model(each))];

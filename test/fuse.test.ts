@@ -148,6 +148,27 @@ describe('fusion', () => {
     ).toEqual(['add relu -> 1', '[reduce] exp mul -> 1', 'gt exp select -> 1']);
   });
 
+  it('computes a chain of cheap operations again where it reads no more than storing its result would touch', () => {
+    // tanh's gradient: 1 − y² is not stored beside y. Of three values in memory the result is.
+    const gradient = (factor: string) =>
+      kernels(`func @f(%x: f32[8,4], %p: f32[8,4], %q: f32[8,4], %c: f32[8]) {
+        %y = tanh(%x)
+        %s = reduce(%y) {kind=max, axes=[1]}
+        %0 = mul(%y, ${factor})
+        %one = constant() {dtype=f32, shape=[8,4], data=[1]}
+        %1 = sub(%one, %0)
+        %e = exp(%s)
+        %2 = mul(%e, %c)
+        %3 = broadcast(%2) {shape=[8,4], axes=[0]}
+        %4 = exp(%3)
+        %5 = add(%1, ${factor === '%y' ? '%one' : '%q'})
+        %g = mul(%5, %4)
+        return y = %y, g = %g
+      }`);
+    expect(gradient('%y')[0]).toBe('tanh -> 1');
+    expect(gradient('%p')[0]).toBe('tanh mul sub add -> 2');
+  });
+
   it('computes it at once where its reader joins the same kernel', () => {
     expect(
       kernels(`func @f(%x: f32[8,4], %b: f32[8,4]) {

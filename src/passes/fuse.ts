@@ -130,7 +130,7 @@ function chooseGroups(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
     const isElement = table[node.op].lowering.class === 'element';
     const found = joinable(node, isElement, state);
     const waits = isElement && waitsForReader(node, table, inlined, uses);
-    if (found !== null && !(waits && isRecomputed(node, table, isStored))) {
+    if (found !== null && !(waits && isRecomputed(node, state, isStored))) {
       found.group.byRows ||= found.byRows;
       join(found.group, node);
       continue;
@@ -214,10 +214,22 @@ function storedAnyway(func: Func, table: OpTable, inlined: ReadonlySet<Node>, us
   return isStored;
 }
 
-/** True where storing the result for its one reader would cost more than computing it there. */
-function isRecomputed(node: Node, table: OpTable, isStored: (value: Value) => boolean): boolean {
+/**
+ * Most values in memory from which a chain of cheap operations is computed again: storing its result and loading it touches
+ * as many.
+ */
+const mostRecomputedReads = 2;
+
+/**
+ * True where storing the result for its one reader would cost more than computing it there: a cheap operation on what is in
+ * memory anyway, or the end of a chain of such, as 1 − y² is for tanh's gradient.
+ */
+function isRecomputed(node: Node, { table, inlined, waiting }: Grouping, isStored: (value: Value) => boolean): boolean {
   const { lowering } = table[node.op];
-  return lowering.class === 'element' && lowering.cost === 'cheap' && node.operands.every(isStored);
+  if (lowering.class !== 'element' || lowering.cost !== 'cheap') return false;
+  if (node.operands.every(isStored)) return true;
+  const reads = new Set(readsOf(node, (producer) => inlined.has(producer) || waiting.has(producer)));
+  return reads.size <= mostRecomputedReads && [...reads].every(isStored);
 }
 
 /**
