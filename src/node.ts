@@ -14,6 +14,8 @@ export type { AnyExecutable, CallOptions, Definition, Executable } from './runti
 export { type ExportedC, type ExportOptions, exportC } from './runtime/export-c.ts';
 export { type ExportedJs, type ExportJsOptions, exportJs } from './runtime/export-js.ts';
 export { type ExportedWeb, type ExportWebOptions, exportWeb } from './runtime/export-web.ts';
+export { type HalfWeights, halfWeights, type StoredWeight } from './runtime/half-weights.ts';
+export { type Quantized, type QuantizeOptions, quantize, quantizeWeights } from './runtime/quantize.ts';
 export { type AnyStateStore, StateStore } from './runtime/state.ts';
 export { type TunedProblem, type TuneOptions, type TuneResult, tune } from './runtime/tune/tune.ts';
 export { nodeGpu } from './runtime/webgpu/node-gpu.ts';

@@ -30,12 +30,12 @@ export function readInputs(inputs: readonly Boundary[], given: readonly string[]
 }
 
 /** The input that a `NAME=FILE` names: names and files may hold `=`, so the longest name that fits is meant. */
-function inputGiven(inputs: readonly Boundary[], text: string): Boundary {
+export function inputGiven(inputs: readonly Boundary[], text: string): Boundary {
   const fitting = inputs
     .filter(({ name }) => text.startsWith(`${name}=`))
     .sort((a, b) => b.name.length - a.name.length);
   if (fitting[0] !== undefined) return fitting[0];
-  throw new Misuse(`there is no input ${JSON.stringify(text.slice(0, text.indexOf('=')))}; ${listed(inputs)}`);
+  throw new Misuse(`there is no input ${JSON.stringify(text.replace(/=.*$/s, ''))}; ${listed(inputs)}`);
 }
 
 /** Throws Misuse where an input is missing. */
@@ -89,7 +89,7 @@ function wayOut(array: FileArray, dtype: FileDType, type: TensorType): string {
 }
 
 /** Elements as the runtime takes them. A file may call any byte a truth value; kernels know 0 and 1. */
-function elementsFor({ dtype }: TensorType, array: FileArray): TypedArray {
+export function elementsFor({ dtype }: TensorType, array: FileArray): TypedArray {
   const elements = toCarrier(array, dtype);
   return dtype === 'bool' ? (elements as Uint8Array).map((value) => (value === 0 ? 0 : 1)) : elements;
 }

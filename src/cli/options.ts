@@ -38,6 +38,9 @@ export const assignment =
     return [...before, text];
   };
 
+/** Added to those given before. */
+export const repeated = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
+
 /** `NAME=VALUE`, added to those given before; the last `=` divides. */
 export const named =
   <T>(what: string, parse: (value: string) => T) =>

@@ -3,7 +3,7 @@
 import { Command, Option } from 'commander';
 import { cases, processors, stages, targets } from './choices.ts';
 import type { OwnModules } from './model/module.ts';
-import { assignment, count, existing, listOf, named, seconds, shape } from './options.ts';
+import { assignment, count, existing, listOf, named, repeated, seconds, shape } from './options.ts';
 import { hasColours } from './terminal.ts';
 import { version } from './version.ts';
 
@@ -83,12 +83,20 @@ function compileCommand(program: Command, context: Context): void {
     .option('--cpu <names>', `processors that C is for: ${processors.join(', ')} (default: all)`, listOf(processors))
     .addOption(new Option('--weights <where>', 'weights of C in its text or in a file').choices(['embed', 'file']))
     .addOption(new Option('--dtype <dtype>', 'how weights are stored').choices(['f32', 'f16', 'i8']).default('f32'))
+    .option(
+      '--calibration <name=file>',
+      'f16, i8: .npy file with samples of an input; for a single input the file alone',
+      repeated,
+    )
+    .option('--weights-only', 'i8: weights in bytes, computed with in f32; needs no calibration')
+    .option('--labels <file>', 'f16, i8: .npy file with the class of each sample, to print the accuracy')
     .option('--tuning <file>', 'what "ashlar tune" found')
     .option('--json', json)
     .addHelpText(
       'after',
       examples(
         'compile digits.ts --target c --out dist/digits',
+        'compile digits.ts --target c --dtype i8 --calibration images.npy --labels labels.npy --out dist/digits',
         'compile digits.ts --export read --target wgsl --name digits --out public',
         'compile resnet50.onnx --target c --weights file --cpu x86-64-v3,plain --out dist/resnet',
       ),

@@ -118,7 +118,7 @@ export async function compiled(
   };
 }
 
-function boundariesOf({ func, fileDTypes }: ModelDefinition): Pick<Runnable, 'inputs' | 'outputs' | 'checks'> {
+export function boundariesOf({ func, fileDTypes }: ModelDefinition): Pick<Runnable, 'inputs' | 'outputs' | 'checks'> {
   const boundary = (name: string, type: TensorType, file: FileDType | undefined): Boundary =>
     file === undefined ? { name, type } : { name, type, file };
   return {

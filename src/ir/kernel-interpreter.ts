@@ -7,6 +7,7 @@ import type { Axis, IndexExpr } from './index-expr.ts';
 import {
   type Buffer,
   type Expr,
+  isWord,
   type Kernel,
   type Local,
   lanesOf,
@@ -273,6 +274,7 @@ function valuesOf(expr: Expr, lanes: number, frame: Frame): number[] {
       return new Array<number>(lanes).fill(valuesOf(expr.value, lanesOf(expr.value), frame)[expr.lane]!);
     case 'load': {
       const start = indexOf(expr.offset, frame);
+      if (isWord(expr)) return new Array<number>(lanes).fill(wordAt(expr.buffer, start, frame));
       return Array.from({ length: lanes }, (_, lane) =>
         read(expr.buffer, start + (expr.lanes === 1 ? 0 : lane), frame),
       );
@@ -300,6 +302,11 @@ function valuesOf(expr: Expr, lanes: number, frame: Frame): number[] {
       );
     }
   }
+}
+
+/** Four bytes as a word. */
+function wordAt(buffer: Buffer, at: number, frame: Frame): number {
+  return [3, 2, 1, 0].reduce((word, byte) => (word << 8) | read(buffer, at + byte, frame), 0);
 }
 
 function combine(monoid: Monoid, a: number, b: number, dtype: Expr['dtype']): number {

@@ -31,7 +31,10 @@ export const slowOps = [
   'philox',
 ] as const;
 
-/** Scalar functions that every printer spells. Graph operations are written in terms of these. */
+/**
+ * Scalar functions that every printer spells. Graph operations are written in terms of these. `dot4` is none of them: the sum of
+ * four products of the bytes of an i32 without sign by those of another with sign, which only kernels in C have.
+ */
 export const scalarOps = [
   'neg',
   'abs',
@@ -58,6 +61,7 @@ export const scalarOps = [
   'le',
   'gt',
   'ge',
+  'dot4',
   ...slowOps,
 ] as const;
 export type ScalarOp = (typeof scalarOps)[number];
@@ -110,6 +114,14 @@ export type Expr =
   | { readonly kind: 'vector'; readonly dtype: DType; readonly elements: readonly Expr[] }
   /** One lane of a vector. */
   | { readonly kind: 'component'; readonly dtype: DType; readonly value: Expr; readonly lane: number };
+
+/** Four bytes that lie together, the first the lowest of an i32. */
+export function loadWord(buffer: Buffer, offset: IndexExpr): LoadExpr {
+  return { kind: 'load', dtype: 'i32', buffer, offset, lanes: 1 };
+}
+
+/** True where a load takes four bytes as a word. */
+export const isWord = ({ dtype, buffer }: LoadExpr): boolean => dtype === 'i32' && buffer.dtype === 'u8';
 
 /** A scalar or vector read from memory. */
 export type LoadExpr = Extract<Expr, { kind: 'load' }>;

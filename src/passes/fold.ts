@@ -6,7 +6,7 @@ import { type Node, nestedFuncs, type Value } from '../ir/graph.ts';
 import { type NdArray, ndarray } from '../ir/ndarray.ts';
 import type { OpName } from '../ir/opattrs.ts';
 import { builder } from '../ir/ops/index.ts';
-import { sizeOf } from '../ir/types.ts';
+import { bytesPerElement, sizeOf } from '../ir/types.ts';
 import type { Pass } from './pass.ts';
 import { madeBy, splatOf } from './patterns.ts';
 import { mapNodes } from './rewrite.ts';
@@ -38,7 +38,7 @@ function fold(node: Node): readonly Value[] {
     return node.results.map(({ type }) => builder.fill(type, 0));
   const foldable = node.op !== 'constant' && nestedFuncs(node).length === 0 && node.operands.length > 0;
   if (!foldable || (summing.has(node.op) && node.results[0]!.type.dtype === 'i64')) return node.results;
-  if (!node.operands.every((operand) => madeBy(operand, 'constant') !== null)) return node.results;
+  if (!node.operands.every((operand) => madeBy(operand, 'constant') !== null) || widens(node)) return node.results;
   const b = builder.at(node.source);
   const splats = node.operands.map(splatOf);
   if (elementwise(node) && splats.every((value) => value !== null)) {
@@ -69,6 +69,13 @@ function fold(node: Node): readonly Value[] {
 /** A value without elements depends on nothing, and index arithmetic cannot divide by its dimensions. */
 function isEmpty({ type }: Value): boolean {
   return sizeOf(type.shape) === 0;
+}
+
+/** A cast of a constant that someone chose to store in fewer bytes, or a broadcast, which costs a reader nothing. */
+function widens({ op, operands, results }: Node): boolean {
+  if ((op !== 'cast' && op !== 'broadcast') || madeBy(operands[0], 'constant')!.attrs.data.length === 1) return false;
+  const [from, to] = [operands[0]!, results[0]!].map(({ type }) => sizeOf(type.shape) * bytesPerElement[type.dtype]);
+  return from! < to!;
 }
 
 /** The reference computes in float64, which rounds integers beyond 2^53. */

@@ -4,7 +4,8 @@
 import type { Func, Node, Value } from '../ir/graph.ts';
 import { literal } from '../ir/kernel.ts';
 import type { ContractionForm, OpTable } from '../ir/optable.ts';
-import { sameShape, sizeOf } from '../ir/types.ts';
+import { bytesPerElement, sameShape, sizeOf } from '../ir/types.ts';
+import { splatOf } from './patterns.ts';
 
 /** Longest chain of inlined operations, so that expressions stay readable and recursion bounded. */
 export const longestInlinedChain = 48;
@@ -49,6 +50,7 @@ export function chooseInlined(func: Func, table: OpTable, uses: Uses): Set<Node>
   const inlined = new Set<Node>();
   const readings = new Map<Node, Reading | null>();
   const ofIndices = madeOfIndices(func, table);
+  const widenings = new Set([...wideningsOfWeights(func, table), ...centredBytes(func, table, uses)]);
   for (let i = func.nodes.length - 1; i >= 0; i--) {
     const node = func.nodes[i]!;
     const { lowering } = table[node.op];
@@ -56,7 +58,7 @@ export function chooseInlined(func: Func, table: OpTable, uses: Uses): Set<Node>
     if (lowering.class !== 'element' || uses.results.has(value) || isConstantBuffer(node)) continue;
     const reading = readingOf(node, table, uses, inlined, readings);
     if (
-      lowering.cost === 'free' || ofIndices.has(node)
+      lowering.cost === 'free' || ofIndices.has(node) || widenings.has(node)
         ? (reading?.chain ?? 0) < longestInlinedChain
         : worthInlining(node, table, reading, uses, inlined)
     ) {
@@ -80,6 +82,42 @@ function madeOfIndices(func: Func, table: OpTable): Set<Node> {
     if (count <= mostIndexOperations) operations.set(node, count);
   }
   return new Set(operations.keys());
+}
+
+/** Casts of weights that are stored in fewer bytes: whoever reads them widens them, and they are never wide in memory. */
+function wideningsOfWeights(func: Func, table: OpTable): Set<Node> {
+  const stored = new Set<Value>(func.parameters.filter(({ role }) => role === 'weight').map(({ value }) => value));
+  const casts = new Set<Node>();
+  for (const node of func.nodes) {
+    const [operand] = node.operands;
+    const isView = isFree(table, node) && node.operands.length === 1 && stored.has(operand!);
+    if (isConstantBuffer(node) || isView) stored.add(node.results[0]!);
+    else if (node.op === 'cast' && stored.has(operand!) && isNarrower(operand!, node.results[0]!)) casts.add(node);
+  }
+  return casts;
+}
+
+/**
+ * Bytes as i32, less a zero point, that contractions alone read: they read the bytes. In memory they would take four times the room,
+ * and contractions of bytes (lower-bytes.ts) would not know them.
+ */
+function centredBytes(func: Func, table: OpTable, uses: Uses): Set<Node> {
+  const isWidened = ({ op, operands, results }: Node): boolean =>
+    op === 'cast' && results[0]!.type.dtype === 'i32' && ['i8', 'u8'].includes(operands[0]!.type.dtype);
+  const isCentred = ({ op, operands: [x, zero] }: Node): boolean =>
+    op === 'sub' && splatOf(zero) !== null && x!.producer !== null && isWidened(x!.producer);
+  const found = new Set<Node>();
+  for (let i = func.nodes.length - 1; i >= 0; i--) {
+    const node = func.nodes[i]!;
+    const readers = uses.readers.get(node.results[0]!) ?? [];
+    const isRead = (reader: Node): boolean => found.has(reader) || table[reader.op].lowering.class === 'contraction';
+    if ((isWidened(node) || isCentred(node)) && readers.every(isRead)) found.add(node);
+  }
+  return found;
+}
+
+function isNarrower({ type: { dtype: from } }: Value, { type: { dtype: to } }: Value): boolean {
+  return (from === 'f16' || from === 'i8' || from === 'u8') && bytesPerElement[from] < bytesPerElement[to];
 }
 
 function readingOf(

@@ -12,6 +12,7 @@ import { bytesPerElement, isFloat } from '../ir/types.ts';
 import { substituteAxes } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, type LoweringContext, memberStmts } from './group.ts';
 import { extentOf } from './loops.ts';
+import { isOfBytes, lowerBytes } from './lower-bytes.ts';
 import { asDepthwise, lowerDepthwise } from './lower-depthwise.ts';
 import { type DirectProblem, lowerDirect } from './lower-direct.ts';
 import {
@@ -27,6 +28,7 @@ import {
 import { type Reduction, reductionKernels } from './lower-reduction.ts';
 import { isStreamed, lowerStreamed } from './lower-streamed.ts';
 import { asWinograd, lowerWinograd, type Square, tilesOf, winogradGain } from './lower-winograd.ts';
+import { isNarrow } from './narrow-weights.ts';
 import { problemKey } from './problem-key.ts';
 import {
   alwaysDirect,
@@ -73,10 +75,12 @@ function lowerAs(context: GroupContext, anchor: Node, problem: Problem, choice: 
       return lowerDepthwise(context, anchor, asDirect(problem), choice);
     case 'direct':
       return lowerDirect(context, anchor, asDirect(problem), choice);
+    case 'bytes':
+      return lowerBytes(context, anchor, asDirect(problem), choice);
     case 'streamed':
       return lowerStreamed(context, anchor, asDirect(problem), choice);
     case 'winograd':
-      return lowerWinograd(context, anchor, squareOf(problem, context.target)!, choice);
+      return lowerWinograd(context, anchor, squareOf(context, problem)!, choice);
     case 'packed':
       return packed(context, anchor, oriented(problem, choice.swapped), choice);
   }
@@ -89,6 +93,8 @@ function untunedChoice(context: GroupContext, problem: Problem): ContractionChoi
   const columns = extentOf(problem.columns);
   const work = rows * columns * extentOf(problem.inner);
   const thin = Math.min(rows, columns) < fewestPackedRows;
+  if (work >= packingThreshold && bytesFill(context, problem))
+    return { form: 'bytes', ...directScheduleFor(problem, target) };
   if (thin && work >= packingThreshold && paysStreaming(context, problem)) {
     const { features, image } = asDirect(problem);
     return {
@@ -97,11 +103,18 @@ function untunedChoice(context: GroupContext, problem: Problem): ContractionChoi
     };
   }
   if (isReadInPlace(problem, thin, context)) return { form: 'direct', ...directScheduleFor(problem, target) };
-  const convolution = work * extentOf(problem.batch) >= packingThreshold ? convolutionChoice(problem, target) : null;
+  const convolution = work * extentOf(problem.batch) >= packingThreshold ? convolutionChoice(context, problem) : null;
   if (convolution !== null) return convolution;
   if (thin || work < packingThreshold) return { form: 'reduction' };
   const isSwapped = isBetterSwapped(problem, target);
   return { form: 'packed', ...packedSchedule(oriented(problem, isSwapped), isSwapped, target) };
+}
+
+/** Integers of bytes by constant weights, features enough for half a vector, and products enough for words of four. */
+function bytesFill(context: GroupContext, problem: Problem): boolean {
+  const direct = asDirect(problem);
+  const lanes = lanesOf(formTarget(context.target), bytesPerElement[direct.image.dtype]);
+  return extentOf(direct.features) * 2 >= lanes && isOfBytes(context, direct);
 }
 
 /** Weights that may change, too large for a cache or not in whole panels of the direct form, which would pack them at every call. */
@@ -154,12 +167,16 @@ function directScheduleFor(problem: Problem, target: ScheduleTarget): DirectSche
   return directSchedule(extentOf(features), extentOf(pixels), bytesPerElement[image.dtype], target);
 }
 
-function squareOf(problem: Problem, target: ScheduleTarget): ReturnType<typeof asWinograd> {
-  return problem.window === undefined ? null : asWinograd(asDirect(problem), formTarget(target));
+/** The transforms of narrow weights would be wide, and several times as many. */
+function squareOf(context: GroupContext, problem: Problem): ReturnType<typeof asWinograd> {
+  if (problem.window === undefined) return null;
+  const direct = asDirect(problem);
+  return isNarrow(context, direct.weights) ? null : asWinograd(direct, formTarget(context.target));
 }
 
 /** Depthwise with channels in lanes, or direct with features in lanes; null where neither fills them. */
-function convolutionChoice(problem: Problem, target: ScheduleTarget): ContractionChoice | null {
+function convolutionChoice(context: GroupContext, problem: Problem): ContractionChoice | null {
+  const { target } = context;
   if (problem.window === undefined) return null;
   const direct = asDirect(problem);
   const { features, pixels, inner, batch } = direct;
@@ -172,7 +189,7 @@ function convolutionChoice(problem: Problem, target: ScheduleTarget): Contractio
   const work = extentOf(features) * extentOf(pixels) * extentOf(inner);
   const filled = extentOf(features) * 2 >= lanes || (extentOf(features) > 1 && work >= alwaysDirect);
   if (!filled) return null;
-  const square = squareOf(problem, target);
+  const square = squareOf(context, problem);
   if (square !== null && winogradGain(square, formTarget(target)) > leastWinogradGain)
     return { form: 'winograd', ...directSchedule(extentOf(features), tilesOf(square), bytes, target) };
   return { form: 'direct', ...directScheduleFor(problem, target) };
@@ -203,7 +220,7 @@ function candidatesOf(context: GroupContext, problem: Problem): Candidate[] {
   if (!isPackable(problem, context)) return [reduction];
   const direct = asDirect(problem);
   const [features, pixels] = [extentOf(direct.features), extentOf(direct.pixels)];
-  const square = squareOf(problem, target);
+  const square = squareOf(context, problem);
   const depthwise = asDepthwise(direct);
   const panels = [false, true].flatMap((isSwapped) => {
     const turned = oriented(problem, isSwapped);
@@ -213,6 +230,9 @@ function candidatesOf(context: GroupContext, problem: Problem): Candidate[] {
   return ranked(untunedChoice(context, problem), [
     reduction,
     ...directCandidates('direct', features, pixels, batch * inner, bytes, target),
+    ...(isOfBytes(context, direct)
+      ? directCandidates('bytes', features, pixels, (batch * inner) / 4, bytes, target)
+      : []),
     ...(square === null ? [] : winogradCandidates(square, features, bytes, target)),
     ...(depthwise === null
       ? []

@@ -6,12 +6,23 @@ import { InternalError } from '../ir/errors.ts';
 import type { Node } from '../ir/graph.ts';
 import { type Axis, add, axis, coefficientOf, fixed, flatten, type IndexExpr, multiply, of } from '../ir/index-expr.ts';
 import type { LoadExpr } from '../ir/kernel.ts';
-import { apply, type Buffer, type Expr, indexValue, type Local, literal, load, type Stmt } from '../ir/kernel.ts';
+import {
+  apply,
+  type Buffer,
+  castTo,
+  type Expr,
+  indexValue,
+  type Local,
+  literal,
+  load,
+  type Stmt,
+} from '../ir/kernel.ts';
 import { both } from '../ir/ops/shape.ts';
 import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { axisMap, extentOf, loop, nest } from './loops.ts';
 import { type DirectProblem, stageImage } from './lower-direct.ts';
+import { storedWeights } from './narrow-weights.ts';
 import { type DepthwiseSchedule, mostDepthwiseTaps, parallelThreshold } from './schedule.ts';
 
 /** The image at one tap: a load, and when it is inside (null: always). */
@@ -42,8 +53,9 @@ export function lowerDepthwise(
   const tap = readable ?? tapOf(staged!.image, channel);
   if (tap === null) throw new InternalError('the copy of an image has its channels side by side');
   const taps = extentOf(problem.inner);
-  const packedWeights = context.scratch('packed_weights', problem.image.dtype, taps * channel.extent);
-  const plan: Plan = { ...problem, ...schedule, channel, row, tap, taps, packedWeights };
+  const weights = storedWeights(context, problem.weights);
+  const packedWeights = context.scratch('packed_weights', weights.dtype, taps * channel.extent);
+  const plan: Plan = { ...problem, ...schedule, weights, channel, row, tap, taps, packedWeights };
   const flops = 2 * channel.extent * extentOf(problem.pixels) * taps;
   return [
     ...(staged === null ? [] : [{ suffix: '_pad', body: staged.body, flops: 0 }]),
@@ -152,13 +164,13 @@ function tileSums(
         (local, vector): Stmt => ({
           kind: 'let',
           local,
-          value: {
+          value: castTo(dtype, {
             kind: 'load',
-            dtype,
+            dtype: plan.packedWeights.dtype,
             buffer: plan.packedWeights,
             offset: flatten([fixed(which), first(vector)], [plan.taps, channel.extent]),
             lanes,
-          },
+          }),
         }),
       ),
       ...range(tile).flatMap((pixel): Stmt[] => {

@@ -18,13 +18,14 @@ import {
   multiply,
   of,
 } from '../ir/index-expr.ts';
-import type { LoadExpr } from '../ir/kernel.ts';
 import {
   apply,
   type Buffer,
+  castTo,
   choose,
   type Expr,
   indexValue,
+  type LoadExpr,
   type Local,
   literal,
   load,
@@ -35,6 +36,7 @@ import { bytesPerElement } from '../ir/types.ts';
 import { indicesOf, substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { axisMap, elementLoops, extentOf, loop, mergeAxes, nest, substituteStmts } from './loops.ts';
+import { storedWeights } from './narrow-weights.ts';
 import { type DirectSchedule, parallelThreshold } from './schedule.ts';
 
 /** A contraction whose rhs is read where it lies. */
@@ -52,10 +54,16 @@ export interface DirectProblem {
   readonly packed?: Buffer;
   /** What becomes of a sum, features in lanes. Default: the group's members. */
   finish?(index: ReadonlyMap<Axis, IndexExpr>, sum: Expr): Stmt[];
+  /** What a summed index adds: the product, or, of words of four bytes, the sum of four. Default: the product. */
+  readonly product?: 'mul' | 'dot4';
+  /** A sum as the group's members have it. Default: as it is. */
+  corrected?(index: ReadonlyMap<Axis, IndexExpr>, sum: Expr): Expr;
 }
 
 /** Everything the statements of one direct contraction share. */
 interface Plan extends DirectProblem {
+  /** The weights as panels have them. */
+  readonly stored: Expr;
   readonly schedule: DirectSchedule;
   readonly featureCount: number;
   readonly pixelCount: number;
@@ -84,10 +92,24 @@ export function lowerDirect(
 ): KernelBody[] {
   const staged = isReadable(problem) ? null : stageImage(context, problem);
   const image = (staged?.image ?? problem.image) as LoadExpr;
-  const plan = planOf(context, problem, schedule, image);
-  const flops = 2 * extentOf(problem.batch) * plan.featureCount * plan.pixelCount * plan.innerCount;
   return [
     ...(staged === null ? [] : [{ suffix: '_pad', body: staged.body, flops: 0 }]),
+    ...lowerReadable(context, anchor, problem, image, schedule),
+  ];
+}
+
+/** The same where the image is read as it lies: its offset is a sum of what the summed axes add and of the rest. */
+export function lowerReadable(
+  context: GroupContext,
+  anchor: Node,
+  problem: DirectProblem,
+  image: LoadExpr,
+  schedule: DirectSchedule,
+): KernelBody[] {
+  const plan = planOf(context, problem, schedule, image);
+  const products = plan.innerCount * (problem.product === 'dot4' ? 4 : 1);
+  const flops = 2 * extentOf(problem.batch) * plan.featureCount * plan.pixelCount * products;
+  return [
     ...(plan.packedWeights === null || problem.packed !== undefined
       ? []
       : [{ suffix: '_pack', body: packWeights(plan, plan.packedWeights), flops: 0 }]),
@@ -202,8 +224,10 @@ function planOf(context: GroupContext, problem: DirectProblem, schedule: DirectS
   const packedPanels = Math.ceil(featureCount / schedule.packedWidth);
   const packedSize = extentOf(problem.batch) * packedPanels * innerCount * schedule.packedWidth;
   const blocked = blockedAxes(merged, schedule.mostInner);
+  const stored = storedWeights(context, problem.weights);
   return {
     ...problem,
+    stored,
     inner: sorted,
     schedule,
     featureCount,
@@ -219,7 +243,7 @@ function planOf(context: GroupContext, problem: DirectProblem, schedule: DirectS
     inside: merged.slice(blocked),
     packedWeights: isInLanes(context, problem, panelWidth)
       ? null
-      : (problem.packed ?? context.scratch('packed_weights', image.dtype, packedSize)),
+      : (problem.packed ?? context.scratch('packed_weights', stored.dtype, packedSize)),
   };
 }
 
@@ -260,7 +284,7 @@ function packWeights(plan: Plan, packedWeights: Buffer): Stmt[] {
     ...axisMap(plan.features, feature),
     ...axisMap(plan.inner, of(k)),
   ]);
-  const weight = substituteAxes(plan.weights, map);
+  const weight = substituteAxes(plan.stored, map);
   const beyond = plan.packedPanels * packedWidth > plan.featureCount;
   const value = beyond
     ? choose(apply('lt', indexValue(feature), literal('i32', plan.featureCount)), weight, literal(weight.dtype, 0))
@@ -358,9 +382,10 @@ function registerTile(plan: Plan, task: Task): Stmt[] {
     value: weightVector(plan, task, k, vector * lanes),
   }));
   const multiplyAdds = cells.map(({ local, row, vector }): Stmt => {
-    const value: Expr = { kind: 'splat', dtype, lanes, value: load(plan.buffer, add(bases[row]!.index, plan.step)) };
+    const read = { ...load(plan.buffer, add(bases[row]!.index, plan.step)), dtype } as Expr;
+    const value: Expr = { kind: 'splat', dtype, lanes, value: read };
     const weight: Expr = { kind: 'local', dtype, local: weights[vector]!.local };
-    return { kind: 'accumulate', local, monoid: 'sum', value: apply('mul', value, weight) };
+    return { kind: 'accumulate', local, monoid: 'sum', value: apply(plan.product ?? 'mul', value, weight) };
   });
   const initial = (offset: IndexExpr): Expr =>
     plan.blocks.length === 0
@@ -392,7 +417,8 @@ function weightVector(plan: Plan, { batch, panel }: Task, k: IndexExpr, at: numb
     const part = modulo(of(panel), parts);
     const first = add(multiply(part, plan.panelWidth), fixed(at));
     const offset = weightOffset(plan, of(batch), floorDiv(of(panel), parts), k, first);
-    return { kind: 'load', dtype, buffer: plan.packedWeights, offset, lanes };
+    const { packedWeights } = plan;
+    return castTo(dtype, { kind: 'load', dtype: packedWeights.dtype, buffer: packedWeights, offset, lanes });
   }
   const feature = add(multiply(of(panel), plan.panelWidth), fixed(at));
   const map = new Map([
@@ -438,7 +464,8 @@ function finish(context: GroupContext, anchor: Node, plan: Plan, task: Task): St
     ...axisMap(plan.features, feature),
     ...axisMap(plan.pixels, pixel),
   ]);
-  const sum = load(task.sums, sumOffset(plan, task, of(row), of(column)));
+  const plain = load(task.sums, sumOffset(plan, task, of(row), of(column)));
+  const sum = plan.corrected?.(map, plain) ?? plain;
   const members = plan.finish?.(map, sum) ?? membersOn(context, anchor, plan, map, sum);
   const fastest = plan.result[context.order.at(-1)!];
   const featuresInLanes =

@@ -32,6 +32,7 @@ export type ContractionChoice =
   | { readonly form: 'reduction' }
   | ({ readonly form: 'depthwise' } & DepthwiseSchedule)
   | ({ readonly form: 'direct' } & DirectSchedule)
+  | ({ readonly form: 'bytes' } & DirectSchedule)
   | ({ readonly form: 'streamed' } & StreamedSchedule)
   | ({ readonly form: 'winograd' } & DirectSchedule)
   | ({ readonly form: 'packed' } & PackedSchedule);
@@ -67,7 +68,7 @@ const taskTiles = [16, 8, 32];
 
 /** Direct schedules of `inner` summed elements, times `batch`. */
 export function directCandidates(
-  form: 'direct' | 'winograd',
+  form: 'direct' | 'bytes' | 'winograd',
   features: number,
   pixels: number,
   summed: number,

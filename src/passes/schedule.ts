@@ -15,11 +15,10 @@ export interface ScheduleTarget {
   /** Multiply-adds that could begin in the time of a vector's load, and of a scalar's load into all lanes. */
   readonly loadCost: number;
   readonly broadcastCost: number;
-  /**
-   * Where programs for several processors share their constants: the widest of these. The forms of contractions and the panels of
-   * packed weights are chosen for it, and this target's tiles cover a part of a panel.
-   */
+  /** Where programs for several processors share constants: the widest, for which forms and panels are chosen; tiles cover a part. */
   readonly widest?: ScheduleTarget;
+  /** True: panels of narrow weights are as wide as what is computed. JavaScript prepares them where it runs. */
+  readonly widensPanels?: boolean;
 }
 
 /** Names of processors. */
@@ -80,7 +79,7 @@ export const targets: Readonly<Record<CpuName, ScheduleTarget>> = {
 };
 
 /** JavaScript: scalars in 16 registers, some of which hold indices; what is loaded is converted, so reuse pays. */
-export const scriptTarget: ScheduleTarget = targets.scalar;
+export const scriptTarget: ScheduleTarget = { ...targets.scalar, widensPanels: true };
 
 export const defaultTarget: ScheduleTarget = targets['x86-64-v4'];
 

@@ -55,6 +55,7 @@ const fieldsOf: { readonly [F in Form]: Readonly<Record<FieldsOf<F>, 'count' | '
   reduction: {},
   depthwise: { lanes: 'count', vectors: 'count', tile: 'count' },
   direct: directFields,
+  bytes: directFields,
   streamed: { columns: 'count', rows: 'count' },
   winograd: directFields,
   packed: {

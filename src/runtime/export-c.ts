@@ -17,7 +17,7 @@ import { printNodeModule, printNodeTypings } from '../codegen/bindings/node-wrap
 import { arraysOf, printArtifact } from '../codegen/c/artifact.ts';
 import { type ArtifactInterface, type Member, workspaceAlignment } from '../codegen/c/artifact-header.ts';
 import { artifactName } from '../codegen/c/names.ts';
-import type { Variant } from '../codegen/c/variants.ts';
+import { type Variant, withByteProducts } from '../codegen/c/variants.ts';
 import { type Elements, WeightsLayout, weightAlignment } from '../codegen/c/weights.ts';
 import type { FileContent } from '../io/write-aside.ts';
 import { LimitationError, UserError } from '../ir/errors.ts';
@@ -30,7 +30,7 @@ import { cpuMachine } from '../passes/cpu.ts';
 import { compileForMachines } from '../passes/pipeline.ts';
 import { type CpuName, targets } from '../passes/schedule.ts';
 import { arrayConstructor, arrayFrom, type TypedArray } from './arrays.ts';
-import { describeFile, describeTensor, hashOfFiles } from './artifact/describe.ts';
+import { describeFile, describeTensor, hashOfFiles, weightsByType } from './artifact/describe.ts';
 import { writeArtifact } from './artifact/write.ts';
 import { type Cpu, findCompiler } from './c/compiler.ts';
 import { type Tuning, tunedChoices } from './c/processor.ts';
@@ -93,7 +93,7 @@ export async function exportC(definition: Definition, options: ExportOptions): P
   const hashes = await hashesOf(layout);
   const weights = inFile ? { layout, hash: hashes.xxh64 } : null;
   const { code, header, parts } = printArtifact({ name, title, variants, weights, initial });
-  const manifest = manifestOf(parts, variants, { code, header, weights: hashes.sha256 });
+  const manifest = manifestOf(definition, parts, variants, { code, header, weights: hashes.sha256 });
   const files: [string, FileContent][] = [
     ...(weights === null ? [] : [[`${name}.weights`, bytesOf(layout)] as [string, FileContent]]),
     [`${name}.h`, header],
@@ -148,7 +148,8 @@ function compileVariants(
   const machines = cpus.map((name) => cpuMachine({ ...targets[name], widest: targets[widest] }, choose));
   const baked = new Baked(scriptBaker);
   const programs = compileForMachines(bound, machines).map((program) => bakePreparation(program, baked));
-  return cpus.map((name, i): Variant => ({ cpu: name, program: programs[i]! })) as [Variant, ...Variant[]];
+  const variants = cpus.map((name, i): Variant => ({ cpu: name, program: programs[i]! }));
+  return withByteProducts(variants as [Variant, ...Variant[]]);
 }
 
 function cpusOf(cpu: ExportOptions['cpu']): readonly [CpuName, ...CpuName[]] {
@@ -218,6 +219,7 @@ async function hashesOf(layout: WeightsLayout): Promise<{ readonly xxh64: bigint
 }
 
 function manifestOf(
+  definition: Definition,
   parts: ArtifactInterface,
   variants: readonly Variant[],
   { code, header, weights }: { readonly code: string; readonly header: string; readonly weights: string },
@@ -237,6 +239,7 @@ function manifestOf(
     name,
     functions: [{ name: title, inputs: tensors(inputs), outputs: tensors(outputs) }],
     states: tensors(states),
+    ...weightsByType([definition]),
     workspace: { bytes: workspaceBytes, alignment: workspaceAlignment },
     processors: variants.map(({ cpu }) => cpu),
     files:

@@ -70,7 +70,8 @@ export function exportJs(
   const weights = file.content();
   const code = printJsModule({ ...parts, weightBytes: weights.length, weightHash: wordHash(weights) });
   const checks = Object.fromEntries(Object.entries(programs).map(([key, program]) => [key, program.checks]));
-  return writeModule(directory, { ...facade, weightBytes: weights.length }, { code, weights, alignment, checks });
+  const contents = { code, weights, alignment, checks, definitions: Object.values(functions) };
+  return writeModule(directory, { ...facade, weightBytes: weights.length }, contents);
 }
 
 /** Elements of states by name: as the store has them, else their first ones. Throws UserError where two functions disagree. */

@@ -44,5 +44,5 @@ export async function exportWeb(
     state?.has(wanted) === true ? state.get(wanted) : undefined;
   const { code, facade, weights, programs } = await webModule(name, functions, known, kernels);
   const checks = Object.fromEntries(Object.entries(programs).map(([key, program]) => [key, program.checks]));
-  return writeModule(directory, facade, { code, weights, alignment, checks });
+  return writeModule(directory, facade, { code, weights, alignment, checks, definitions: Object.values(functions) });
 }

@@ -1,7 +1,6 @@
 // `ashlar compile`: writes the artifact of a model for a target.
 
 import { statSync } from 'node:fs';
-import { LimitationError } from '../../ir/errors.ts';
 import type { CpuName } from '../../passes/schedule.ts';
 import type { Cpu } from '../../runtime/c/compiler.ts';
 import type { Definition } from '../../runtime/definition.ts';
@@ -13,34 +12,37 @@ import { loadDefinition, type ModelOptions } from '../model/load.ts';
 import type { Context } from '../program.ts';
 import type { Target } from '../stages.ts';
 import { formatBytes, print, printJson, table } from '../terminal.ts';
+import { type Narrowed, type NarrowOptions, narrowed, printNarrowed } from '../weights/narrowed.ts';
 
-interface CompileOptions extends ModelOptions {
+interface CompileOptions extends ModelOptions, NarrowOptions {
   readonly target: Target;
   readonly out: string;
   readonly cpu?: readonly Cpu[];
   readonly weights?: 'embed' | 'file';
-  readonly dtype: 'f32' | 'f16' | 'i8';
   readonly tuning?: string;
   readonly json?: boolean;
 }
 
 export async function compileModel(path: string, options: CompileOptions, { own }: Context): Promise<void> {
-  const { target, dtype, json = false } = options;
+  const { target, json = false } = options;
   for (const option of ['cpu', 'weights', 'tuning'] as const)
     if (target !== 'c' && options[option] !== undefined)
       throw new Misuse(`--${option} is for target c; leave it out for ${target}`);
-  if (dtype !== 'f32')
-    throw new LimitationError(`--dtype ${dtype}: weights are stored as f32 only so far; leave --dtype out`);
-  const definition = await loadDefinition(path, options, own);
+  const loaded = await loadDefinition(path, options, own);
+  const narrow: Narrowed | null = await narrowed(loaded, options);
+  const definition = narrow?.definition ?? loaded;
   const files = (await written(definition, options)).map((file) => ({ path: file, bytes: statSync(file).size }));
-  if (json) printJson({ target, name: definition.func.name, files });
-  else
-    print(
-      table(
-        [{ title: 'file' }, { title: 'size', align: 'right' }],
-        files.map((file) => [file.path, formatBytes(file.bytes)]),
-      ),
-    );
+  if (json) {
+    printJson({ target, name: definition.func.name, files, ...narrow?.report });
+    return;
+  }
+  if (narrow !== null) printNarrowed(narrow.report);
+  print(
+    table(
+      [{ title: 'file' }, { title: 'size', align: 'right' }],
+      files.map((file) => [file.path, formatBytes(file.bytes)]),
+    ),
+  );
 }
 
 /** Writes the artifact and returns the paths of its files. */

@@ -11,7 +11,22 @@ export function inspectArtifact(path: string, json: boolean): void {
   else for (const line of describe(manifest)) print(line);
 }
 
-function describe({ name, target, functions, states, workspace, processors, files, hash }: Manifest): string[] {
+const spellWeights = (weights: NonNullable<Manifest['weights']>): string =>
+  Object.entries(weights)
+    .map(([dtype, bytes]) => `${formatBytes(bytes)} of ${dtype}`)
+    .join(', ');
+
+function describe({
+  name,
+  target,
+  functions,
+  states,
+  weights,
+  workspace,
+  processors,
+  files,
+  hash,
+}: Manifest): string[] {
   const spell = (tensors: readonly ManifestTensor[]): string =>
     tensors.map((tensor) => `${tensor.name}: ${tensor.dtype}[${tensor.shape}]`).join(', ') || 'none';
   const rows = (Object.values(files) as ManifestFile[]).map((file) => [
@@ -23,6 +38,7 @@ function describe({ name, target, functions, states, workspace, processors, file
     `${name}, an artifact of target ${target}${processors === undefined ? '' : ` for ${processors.join(', ')}`}`,
     ...functions.map((each) => `  ${each.name}  (${spell(each.inputs)}) → ${spell(each.outputs)}`),
     ...(states.length === 0 ? [] : [`  states  ${spell(states)}`]),
+    ...(weights === undefined ? [] : [`  weights  ${spellWeights(weights)}`]),
     ...(workspace === undefined ? [] : [`  workspace  ${formatBytes(workspace.bytes)}`]),
     '',
   ];

@@ -44,6 +44,8 @@ export interface Manifest {
   readonly functions: readonly ManifestFunction[];
   /** What functions keep from call to call. */
   readonly states: readonly ManifestTensor[];
+  /** Bytes of the weights by the dtype that they are stored in, before kernels have them packed; absent where there are none. */
+  readonly weights?: Readonly<Partial<Record<DType, number>>>;
   /** C only: the memory that a run needs. */
   readonly workspace?: { readonly bytes: number; readonly alignment: number };
   /** C only: processors that the code has kernels for, of which it chooses where it runs. */

@@ -14,14 +14,22 @@ export interface CpuInC {
   readonly flags: readonly string[];
 }
 
-const avx2 = ['avx2', 'fma', 'bmi', 'bmi2'];
+/** A processor that code is made for: one that is scheduled for, or one of these with an instruction that only some of them have. */
+export type CpuInCode = CpuName | 'x86-64-v4-vnni';
 
-export const cpusInC: Readonly<Record<CpuName, CpuInC>> = {
-  'x86-64-v4': {
+const avx2 = ['avx2', 'fma', 'f16c', 'bmi', 'bmi2'];
+
+const avx512 = [...avx2, 'avx512f', 'avx512cd', 'avx512bw', 'avx512dq', 'avx512vl'];
+/** Sums of four products of bytes in one instruction. */
+export const vnni = 'avx512vnni';
+
+export const cpusInC: Readonly<Record<CpuInCode, CpuInC>> = {
+  'x86-64-v4-vnni': {
     macros: ['__GNUC__', '__x86_64__'],
-    features: [...avx2, 'avx512f', 'avx512cd', 'avx512bw', 'avx512dq', 'avx512vl'],
-    flags: ['-march=x86-64-v4'],
+    features: [...avx512, vnni],
+    flags: ['-march=x86-64-v4', '-mavx512vnni'],
   },
+  'x86-64-v4': { macros: ['__GNUC__', '__x86_64__'], features: avx512, flags: ['-march=x86-64-v4'] },
   'x86-64-v3': { macros: ['__GNUC__', '__x86_64__'], features: avx2, flags: ['-march=x86-64-v3'] },
   armv8: { macros: ['__GNUC__', '__aarch64__'], features: [], flags: ['-march=armv8-a'] },
   plain: { macros: ['__GNUC__'], features: [], flags: [] },
@@ -29,7 +37,7 @@ export const cpusInC: Readonly<Record<CpuName, CpuInC>> = {
 };
 
 /** The macros that say that all code may be that of a processor. */
-export function macrosOf(cpu: CpuName): string[] {
+export function macrosOf(cpu: CpuInCode): string[] {
   const { macros, features } = cpusInC[cpu];
   return [...macros, ...features.map((name) => `__${name.toUpperCase()}__`)];
 }

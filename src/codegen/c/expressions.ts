@@ -3,7 +3,7 @@
 import { InternalError } from '../../ir/errors.ts';
 import { toHalfBits } from '../../ir/half.ts';
 import { type Atom, boundsOf, type IndexExpr } from '../../ir/index-expr.ts';
-import { type Buffer, type Expr, lanesOf, type ScalarOp } from '../../ir/kernel.ts';
+import { type Buffer, type Expr, isWord, lanesOf, type ScalarOp } from '../../ir/kernel.ts';
 import { type DType, isFloat } from '../../ir/types.ts';
 import { asOperand, constantText, floatText, indexText, infixOperators, shortestFloat } from '../text.ts';
 import { mathHelpers } from './math/index.ts';
@@ -133,6 +133,7 @@ export function printLiteral(dtype: DType, value: number): string {
 
 export function printLoad(expr: Extract<Expr, { kind: 'load' }>, scope: Scope): string {
   const name = bufferName(expr.buffer, scope);
+  if (isWord(expr)) return `${helper('ASH_WORD', scope)}(${name}[${printIndex(expr.offset, scope)}])`;
   if (expr.lanes === 1) return `${name}[${printIndex(expr.offset, scope)}]`;
   const load = loadOf(typeOf(expr.dtype, expr.lanes, scope));
   return `${load}(${name}[${printIndex(expr.offset, scope)}])`;
@@ -170,6 +171,8 @@ export function printExpr(expr: Expr, scope: Scope): string {
 
 function printCast(value: Expr, to: DType, scope: Scope): string {
   const from = value.dtype;
+  const lanes = lanesOf(value);
+  if (lanes > 1) return `${vectorConversion(from, to, lanes, scope)}(${printExpr(value, scope)})`;
   if (from === 'f16' || to === 'f16') return `${helper(`ash_${from}_to_${to}`, scope)}(${printExpr(value, scope)})`;
   if (to === 'bool') return `${operand(value, scope)} != 0`;
   if (isFloat(from) && !isFloat(to)) return `${helper(`ash_${from}_to_${to}`, scope)}(${printExpr(value, scope)})`;
@@ -177,6 +180,12 @@ function printCast(value: Expr, to: DType, scope: Scope): string {
   if (from === 'bool' && isFloat(to))
     return `${operand(value, scope)} ? ${printLiteral(to, 1)} : ${printLiteral(to, 0)}`;
   return `(${scalarType(to)})${operand(value, scope)}`;
+}
+
+/** The macro or function that converts all lanes; its types are declared before it. */
+function vectorConversion(from: DType, to: DType, lanes: number, scope: Scope): string {
+  for (const dtype of [from, to, 'i32'] as const) typeOf(dtype, lanes, scope);
+  return helper(`ash_${from}x${lanes}_to_${to}`, scope);
 }
 
 /** On bools, which clang would rather not see as bits. */
@@ -232,9 +241,18 @@ const floatFunctions: Readonly<Record<ScalarOp, string | null>> = {
   le: null,
   gt: null,
   ge: null,
+  dot4: null,
 };
 /** Functions that are ours, and run in lanes; the others are libm's. */
 const isOwnFunction = (op: ScalarOp, dtype: DType): boolean => `ash_${op}_${dtype}` in mathHelpers;
+
+/** `sum + dot4(a, b)` in one: processors have an instruction for it. */
+export function printDot4(sum: string, { args, dtype }: Extract<Expr, { kind: 'apply' }>, scope: Scope): string {
+  const lanes = Math.max(...args.map(lanesOf));
+  typeOf(dtype, lanes, scope);
+  const name = helper(`ash_dot4_i32x${lanes}`, scope);
+  return `${name}(${[sum, ...args.map((arg) => printExpr(arg, scope))].join(', ')})`;
+}
 
 function printApply({ op, args, dtype }: Extract<Expr, { kind: 'apply' }>, scope: Scope): string {
   const type = args[0]!.dtype;

@@ -3,6 +3,7 @@
 
 import { type HelperText, helperTexts } from '../helper-text.ts';
 import { mathHelpers } from './math/index.ts';
+import { vectorHelper } from './vector-helpers.ts';
 
 const fixedHelpers: Readonly<Record<string, HelperText>> = {
   ...mathHelpers,
@@ -79,10 +80,11 @@ const unsignedOf = (type: string): string => (type.startsWith('u') ? type : `u${
 /** Narrow types multiply as unsigned int: their own products promote to int, where uint16 could overflow. */
 const wide = (type: string): string => (type.includes('8') ? 'uint32_t' : unsignedOf(type));
 
-/** The text of a helper by name: a fixed one, `ash_<family>_<dtype>`, or `ash_<float>_to_<integer>`. */
+/** The text of a helper by name: a fixed one, one on vectors, `ash_<family>_<dtype>`, or `ash_<float>_to_<integer>`. */
 export function helperText(name: string): HelperText {
   const fixed = fixedHelpers[name];
-  if (fixed !== undefined) return fixed;
+  const found = fixed ?? vectorHelper(name);
+  if (found !== null) return found;
   const conversion = /^ash_(f32|f64)_to_(\w+)$/.exec(name);
   if (conversion !== null) {
     const [, from, to] = conversion as unknown as [string, string, string];

@@ -8,6 +8,7 @@ import { basesOf } from './bases.ts';
 import {
   bufferName,
   placeOf,
+  printDot4,
   printExpr,
   printIndex,
   type Scope,
@@ -151,6 +152,8 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
     case 'assign':
       return line(`${local(stmt.local)} = ${printExpr(stmt.value, scope)};`);
     case 'accumulate':
+      if (stmt.value.kind === 'apply' && stmt.value.op === 'dot4')
+        return line(`${local(stmt.local)} = ${printDot4(local(stmt.local), stmt.value, scope)};`);
       return line(combine(local(stmt.local), stmt.local, stmt.monoid, printExpr(stmt.value, scope), scope));
     case 'store':
       return line(`${printTarget(stmt, scope)} = ${printExpr(stmt.value, scope)};`);

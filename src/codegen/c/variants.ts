@@ -8,11 +8,11 @@ import { InternalError } from '../../ir/errors.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
 import { leavesOf } from '../../ir/steps.ts';
-import type { CpuName } from '../../passes/schedule.ts';
+import { walkStmts } from '../../passes/expr-rewrite.ts';
 import { isShared } from '../../passes/team.ts';
 import { describeKernel } from '../names.ts';
 import { stepParameters } from './artifact-entry.ts';
-import { cpusInC, macrosOf } from './cpus.ts';
+import { type CpuInCode, cpusInC, macrosOf, vnni } from './cpus.ts';
 import type { Scope } from './expressions.ts';
 import type { Namer } from './names.ts';
 import { argument } from './program.ts';
@@ -21,15 +21,32 @@ import { printTeamSteps, type StepTexts } from './steps.ts';
 
 /** A program and the processor that it was scheduled for. */
 export interface Variant {
-  readonly cpu: CpuName;
+  readonly cpu: CpuInCode;
   readonly program: Program;
 }
 
-const suffixOf = (cpu: CpuName): string => cpu.replaceAll('-', '_');
+/** The variants, and before the one for AVX-512 another where the processor's instruction for products of bytes has a use. */
+export function withByteProducts(variants: readonly [Variant, ...Variant[]]): readonly [Variant, ...Variant[]] {
+  return variants.flatMap((variant): Variant[] => {
+    const isUseful =
+      variant.cpu === 'x86-64-v4' && leavesOf(variant.program.steps).some(({ kernel }) => multipliesBytes(kernel));
+    return isUseful ? [{ ...variant, cpu: 'x86-64-v4-vnni' }, variant] : [variant];
+  }) as [Variant, ...Variant[]];
+}
+
+function multipliesBytes({ body }: Kernel): boolean {
+  let found = false;
+  walkStmts(body, (stmt) => {
+    found ||= stmt.kind === 'accumulate' && stmt.value.kind === 'apply' && stmt.value.op === 'dot4';
+  });
+  return found;
+}
+
+const suffixOf = (cpu: CpuInCode): string => cpu.replaceAll('-', '_');
 /** In names that stand in most lines. */
-const shortOf = (cpu: CpuName): string => suffixOf(cpu).replace('x86_64_', '');
+const shortOf = (cpu: CpuInCode): string => suffixOf(cpu).replace('x86_64_', '');
 /** Defined where a variant is compiled; by a caller's flags, where it is to be the only one. */
-const macroOf = (cpu: CpuName): string => `ASH_CPU_${suffixOf(cpu).toUpperCase()}`;
+const macroOf = (cpu: CpuInCode): string => `ASH_CPU_${suffixOf(cpu).toUpperCase()}`;
 
 /** What the variants of a program come to in C. */
 export interface VariantTexts {
@@ -108,7 +125,7 @@ class VariantKernels {
   }
 
   /** Kernels that name vectors have a family in each variant: gcc takes vectors apart before it inlines. */
-  #familyOf(kernel: Kernel, cpu: CpuName): { family: Family; sizes: readonly number[]; isCommon: boolean } {
+  #familyOf(kernel: Kernel, cpu: CpuInCode): { family: Family; sizes: readonly number[]; isCommon: boolean } {
     const vectors: Scope['vectors'] = new Map();
     const { key, sizes } = kernelShape(kernel, { ...this.scope, vectors });
     const isCommon = vectors.size === 0;
@@ -119,7 +136,7 @@ class VariantKernels {
   }
 
   /** The functions of a variant that its launches call, as they come to be called without repetition, and the calls. */
-  launches(cpu: CpuName, given: (launch: Launch) => string[]): { texts: string[]; call: StepTexts['call'] } {
+  launches(cpu: CpuInCode, given: (launch: Launch) => string[]): { texts: string[]; call: StepTexts['call'] } {
     const functions = new Map<string, string>();
     const texts: string[] = [];
     const call: StepTexts['call'] = (launch, numbers) => {
@@ -136,7 +153,7 @@ class VariantKernels {
   }
 
   /** Adds a kernel to the texts of its variant; returns its name. */
-  #define(kernel: Kernel, cpu: CpuName, texts: string[]): string {
+  #define(kernel: Kernel, cpu: CpuInCode, texts: string[]): string {
     const { family, sizes, isCommon } = this.#familyOf(kernel, cpu);
     const name = this.#names.fresh(`kernel_${kernel.name}_${shortOf(cpu)}`);
     if (family.members.length === 1) {
@@ -149,7 +166,7 @@ class VariantKernels {
     return name;
   }
 
-  #defineBody(kernel: Kernel, family: Family, cpu: CpuName | null, texts: string[]): Family['body'] & object {
+  #defineBody(kernel: Kernel, family: Family, cpu: CpuInCode | null, texts: string[]): Family['body'] & object {
     const name = this.#names.fresh(`body_${kernel.name}${cpu === null ? '' : `_${shortOf(cpu)}`}`);
     const sizes = Array.from({ length: countOf(family) }, (_, i) => `n${i}`);
     const nameOf = (place: number): string | null => sizes[family.places[place]!] ?? null;
@@ -175,9 +192,9 @@ function differingPlaces(members: readonly (readonly number[])[]): number[] {
 }
 
 /** Which variants are compiled: one that flags name, else those that could be the best on some machine that runs the code. */
-function selection(cpus: readonly CpuName[]): string {
+function selection(cpus: readonly CpuInCode[]): string {
   const defined = (macro: string): string => `defined(${macro})`;
-  const always = (cpu: CpuName): string => `(${macrosOf(cpu).map(defined).join(' && ') || '1'})`;
+  const always = (cpu: CpuInCode): string => `(${macrosOf(cpu).map(defined).join(' && ') || '1'})`;
   const conditions = cpus.map((cpu, i) => {
     const better = cpus.slice(0, i).map((other) => `!${always(other)}`);
     const parts = [...cpusInC[cpu].macros.map(defined), ...better];
@@ -197,7 +214,7 @@ ${conditions.join('\n')}
 #endif`;
 }
 
-const pragmas = ({ features }: (typeof cpusInC)[CpuName]): { begin: string; end: string } => {
+const pragmas = ({ features }: (typeof cpusInC)[CpuInCode]): { begin: string; end: string } => {
   if (features.length === 0) return { begin: '', end: '' };
   const list = features.join(',');
   return {
@@ -219,6 +236,10 @@ const pragmas = ({ features }: (typeof cpusInC)[CpuName]): { begin: string; end:
   };
 };
 
+/** Which form of a helper a section has: that of the instruction, where its processors have one. */
+const withInstruction = (chosen: 'vnni' | 'pairs'): string =>
+  `#undef ash_dot4_i32x16\n#define ash_dot4_i32x16 ash_dot4_i32x16_${chosen}\n\n`;
+
 /** A variant's kernels and its steps. */
 function printSection(
   { cpu, program }: Variant,
@@ -230,14 +251,16 @@ function printSection(
   const { texts, call } = kernels.launches(cpu, ({ args }) => args.map(address));
   const walk = printTeamSteps(program.steps, { call, address });
   const { begin, end } = pragmas(cpusInC[cpu]);
+  const isChosen = cpusInC[cpu].features.includes(vnni);
   const steps = `static void ${name}(ash_worker *worker, ${stepParameters}) {
 ${['worker', 'weight_bytes', 'workspace', 'states', 'inputs', 'outputs'].map((given) => `  (void)${given};`).join('\n')}
 ${walk.join('\n')}
 }`;
-  return `#ifdef ${macroOf(cpu)}\n${begin}${[...texts, steps].join('\n\n')}${end}\n#endif`;
+  const [before, after] = isChosen ? [withInstruction('vnni'), `\n\n${withInstruction('pairs').trimEnd()}`] : ['', ''];
+  return `#ifdef ${macroOf(cpu)}\n${before}${begin}${[...texts, steps].join('\n\n')}${end}${after}\n#endif`;
 }
 
-function printChoice(cpus: readonly CpuName[], steps: readonly string[], name: string): string {
+function printChoice(cpus: readonly CpuInCode[], steps: readonly string[], name: string): string {
   const choices = cpus.map((cpu, i) => {
     const supported = cpusInC[cpu].features.map((feature) => `__builtin_cpu_supports("${feature}")`);
     const found = `return ${steps[i]!};`;
@@ -254,7 +277,7 @@ ${choices.join('\n')}
 }
 
 /** What the header says about processors. */
-export function describeProcessors(cpus: readonly CpuName[]): string {
+export function describeProcessors(cpus: readonly CpuInCode[]): string {
   return `Made for ${cpus.join(', ')}: the best for the processor is chosen in every call, and the file needs no flags for it. Flags such as
  * -march=native leave out what they make needless; -D and one of ${cpus.map(macroOf).join(', ')} keeps that one alone.`;
 }

@@ -216,6 +216,7 @@ const onFloats: Readonly<Record<ScalarOp, Spelling>> = {
   le: infix('<='),
   gt: infix('>'),
   ge: infix('>='),
+  dot4: 'helper',
   exp: 'helper',
   expm1: 'helper',
   log: 'helper',

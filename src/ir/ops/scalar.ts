@@ -14,6 +14,12 @@ export function evaluateScalar(op: ScalarOp, args: readonly number[], dtype: DTy
     const [c0, c1, c2, c3, key0, key1, word] = args as [number, number, number, number, number, number, number];
     return philox4x32([c0, c1, c2, c3], [key0, key1])[word]!;
   }
+  if (op === 'dot4') return dotOfBytes(args[0]!, args[1]!);
   if (args.length === 1) return unaryRecords[op as UnaryOp].evaluate(args[0]!, dtype);
   return binaryRecords[op as BinaryOp].evaluate(args[0]!, args[1]!, dtype);
+}
+
+/** Σ of four products, a's bytes without sign by b's with one. */
+function dotOfBytes(a: number, b: number): number {
+  return [0, 8, 16, 24].reduce((sum, shift) => sum + ((a >>> shift) & 255) * (((b >> shift) << 24) >> 24), 0);
 }

@@ -1,9 +1,13 @@
 // What manifests say of tensors and files, for artifacts of all targets.
 
 import { createHash } from 'node:crypto';
-import type { ManifestFile, ManifestTensor } from '../../codegen/bindings/manifest.ts';
+import type { Manifest, ManifestFile, ManifestTensor } from '../../codegen/bindings/manifest.ts';
 import type { RangeCheck } from '../../ir/program.ts';
-import { bytesPerElement, sizeOf, type TensorType } from '../../ir/types.ts';
+import { bytesPerElement, type DType, sizeOf, type TensorType } from '../../ir/types.ts';
+import { updatedStates } from '../../passes/bind-states.ts';
+import { inlineCalls } from '../../passes/inline.ts';
+import { isConstantBuffer } from '../../passes/inlining.ts';
+import type { Definition } from '../definition.ts';
 
 /** An input, output or state; `identifier` where code calls it otherwise. */
 export function describeTensor(
@@ -20,6 +24,21 @@ export function describeTensor(
     bytes: sizeOf(type.shape) * bytesPerElement[type.dtype],
     ...(check === undefined ? {} : { range: [check.lower, check.upper] as const }),
   };
+}
+
+/** A manifest's field: bytes of what functions never change, by dtype: weights, constants and states that none of them updates. */
+export function weightsByType(definitions: readonly Definition[]): Pick<Manifest, 'weights'> {
+  const kept = new Set(definitions.flatMap(({ func }) => updatedStates(func)));
+  const weights = new Map<unknown, TensorType>();
+  for (const func of definitions.map((definition) => inlineCalls.run(definition.func))) {
+    for (const { role, name, value } of func.parameters)
+      if (role === 'weight' || (role === 'state' && !kept.has(name))) weights.set(name, value.type);
+    for (const node of func.nodes) if (isConstantBuffer(node)) weights.set(node, node.results[0]!.type);
+  }
+  const bytes: Partial<Record<DType, number>> = {};
+  for (const { dtype, shape } of weights.values())
+    bytes[dtype] = (bytes[dtype] ?? 0) + sizeOf(shape) * bytesPerElement[dtype];
+  return weights.size === 0 ? {} : { weights: bytes };
 }
 
 export const sha256Of = (content: string | Uint8Array): string => createHash('sha256').update(content).digest('hex');

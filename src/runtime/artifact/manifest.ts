@@ -108,6 +108,7 @@ class Reader {
       name,
       functions,
       states,
+      ...(fields.weights === undefined ? {} : { weights: this.weightTypes(fields.weights) }),
       ...(fields.workspace === undefined ? {} : { workspace: this.workspace(fields.workspace) }),
       files: {
         code: this.file('files.code', files.code),
@@ -152,6 +153,15 @@ class Reader {
       bytes: expected,
       ...(limits === null ? {} : { range: [limits[0]!, limits[1]!] as const }),
     };
+  }
+
+  weightTypes(json: unknown): NonNullable<Manifest['weights']> {
+    const fields = this.object('weights', json);
+    for (const [dtype, bytes] of Object.entries(fields)) {
+      this.oneOf<DType>('weights', dtypes, dtype);
+      this.count(`weights.${dtype}`, bytes, mostBytes);
+    }
+    return fields as NonNullable<Manifest['weights']>;
   }
 
   workspace(json: unknown): NonNullable<Manifest['workspace']> {

@@ -5,7 +5,8 @@ import { type ModuleInterface, moduleFiles } from '../../codegen/bindings/module
 import { moduleReadme } from '../../codegen/bindings/module-readme.ts';
 import { printModuleTypings } from '../../codegen/bindings/module-typings.ts';
 import type { RangeCheck } from '../../ir/program.ts';
-import { describeFile, describeTensor, hashOfFiles } from './describe.ts';
+import type { Definition } from '../definition.ts';
+import { describeFile, describeTensor, hashOfFiles, weightsByType } from './describe.ts';
 import { writeArtifact } from './write.ts';
 
 /** The paths of an exported module's files. */
@@ -24,6 +25,7 @@ export interface ModuleContents {
   readonly alignment: number;
   /** Inputs of each function that hold indices. */
   readonly checks: Readonly<Record<string, readonly RangeCheck[]>>;
+  readonly definitions: readonly Definition[];
 }
 
 /** Throws UserError when a file cannot be written; then none is. */
@@ -41,7 +43,7 @@ export function writeModule(directory: string, facade: ModuleInterface, contents
 
 function manifestOf(
   { name, target, functions, states }: ModuleInterface,
-  { code, weights, alignment, checks }: ModuleContents,
+  { code, weights, alignment, checks, definitions }: ModuleContents,
 ): Manifest {
   const names = moduleFiles(name, target);
   const files = { code: describeFile(names.module, code), weights: describeFile(names.weights, weights) };
@@ -56,6 +58,7 @@ function manifestOf(
       outputs: outputs.map((value) => describeTensor(value)),
     })),
     states: states.map((value) => describeTensor(value)),
+    ...weightsByType(definitions),
     files: { ...files, weights: { ...files.weights, alignment } },
     hash: hashOfFiles([files.code, files.weights]),
   };
