@@ -99,7 +99,9 @@ it('has these public names and no others', () => {
       ...['accuracy', 'topKAccuracy', 'confusionMatrix'],
       ...['dense', 'conv1d', 'conv2d', 'conv3d', 'convTranspose1d', 'convTranspose2d', 'convTranspose3d'],
       ...['maxPool', 'avgPool', 'globalMaxPool', 'globalAvgPool', 'flatten', 'batchNorm', 'layerNorm', 'embedding'],
-      ...['sequential', 'resetNames', 'setSeed'],
+      ...['localResponseNorm', 'dropout', 'gaussianNoise', 'sequential', 'ensemble', 'resetNames', 'setSeed'],
+      ...['rnn', 'lstm', 'gru', 'rnnCell', 'lstmCell', 'gruCell', 'recurrent'],
+      ...['layerTable', 'gradientCheck', 'deadUnits', 'statistics', 'readStatistics'],
       ...['sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw', 'globalNorm'],
     ].sort(),
   );

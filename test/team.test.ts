@@ -26,9 +26,6 @@ import { together } from './helpers/differential.ts';
 import { decidedRounds, memoryCell } from './helpers/loop-texts.ts';
 import { trainingStep } from './helpers/models.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'ashlar-team-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
 const program = (text: string): Program => compileToProgram(parseFunc(text));
 /** One word a launch: whether it waits, and whether a team shares it. */
 const outline = ({ steps }: Program): string[] =>
@@ -271,6 +268,8 @@ describe.each([
   ['a training step', () => compileToProgram(trainingStep(64).func)],
   ['loops', loops],
 ])('a team in C: %s', (_title, make) => {
+  const folder = mkdtempSync(join(tmpdir(), 'ashlar-team-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const step = make();
   const { name, code, header } = printProgram(step);
   writeFileSync(join(folder, `${name}.h`), header);

@@ -10,6 +10,7 @@ import { bytesPerElement, sizeOf } from '../ir/types.ts';
 import type { Pass } from './pass.ts';
 import { madeBy, splatOf } from './patterns.ts';
 import { mapNodes } from './rewrite.ts';
+import { fewestNarrowed } from './weight-operands.ts';
 
 /** Results of up to this many elements are folded: larger ones cost more in the artifact than they save. */
 const mostFolded = 4096;
@@ -36,7 +37,8 @@ export const foldConstants: Pass = {
 function fold(node: Node): readonly Value[] {
   if (node.op !== 'constant' && node.results.every(isEmpty))
     return node.results.map(({ type }) => builder.fill(type, 0));
-  const foldable = node.op !== 'constant' && nestedFuncs(node).length === 0 && node.operands.length > 0;
+  if (node.op === 'constant') return [asSplat(node as Node<'constant'>)];
+  const foldable = nestedFuncs(node).length === 0 && node.operands.length > 0;
   if (!foldable || (summing.has(node.op) && node.results[0]!.type.dtype === 'i64')) return node.results;
   if (!node.operands.every((operand) => madeBy(operand, 'constant') !== null) || widens(node)) return node.results;
   const b = builder.at(node.source);
@@ -71,9 +73,17 @@ function isEmpty({ type }: Value): boolean {
   return sizeOf(type.shape) === 0;
 }
 
+/** A constant of many equal elements as one element that fills its shape. */
+function asSplat({ attrs, results, source }: Node<'constant'>): Value {
+  const first = attrs.data[0];
+  const same = attrs.data.length > 1 && Array.prototype.every.call(attrs.data, (value) => Object.is(value, first));
+  return same ? builder.at(source).fill(results[0]!.type, Number(first)) : results[0]!;
+}
+
 /** A cast of a constant that someone chose to store in fewer bytes, or a broadcast, which costs a reader nothing. */
 function widens({ op, operands, results }: Node): boolean {
-  if ((op !== 'cast' && op !== 'broadcast') || madeBy(operands[0], 'constant')!.attrs.data.length === 1) return false;
+  if (splatOf(operands[0]) !== null) return false;
+  if (op !== 'broadcast' && (op !== 'cast' || sizeOf(operands[0]!.type.shape) < fewestNarrowed)) return false;
   const [from, to] = [operands[0]!, results[0]!].map(({ type }) => sizeOf(type.shape) * bytesPerElement[type.dtype]);
   return from! < to!;
 }

@@ -9,6 +9,9 @@ import { isConstantBuffer, isFree } from './inlining.ts';
 
 const reading: ReadonlySet<OpName> = new Set<OpName>(['dot', 'conv', 'gather']);
 
+/** Of weights that are stored in fewer bytes: fewer elements save less than a cache line for each operation that they cost. */
+export const fewestNarrowed = 256;
+
 /** Constants and unchanging parameters, the calls of a function inlined. */
 export function unchangingValues(func: Func): Set<Value> {
   const updated = new Set(updatedStates(func));

@@ -7,12 +7,9 @@ import { builder } from '../ir/ops/index.ts';
 import { sizeOf } from '../ir/types.ts';
 import { inlineCalls } from '../passes/inline.ts';
 import { mapNodes } from '../passes/rewrite.ts';
-import { weightsOf } from '../passes/weight-operands.ts';
+import { fewestNarrowed, weightsOf } from '../passes/weight-operands.ts';
 import type { Definition } from './definition.ts';
 import type { StateStore } from './state.ts';
-
-/** Fewer elements save less than a cache line for each operation that they cost. */
-export const fewestNarrowed = 256;
 
 /** A weight and how it is stored now. */
 export interface StoredWeight {

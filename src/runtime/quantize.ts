@@ -15,11 +15,12 @@ import {
   rangesOf,
   valuesOf,
 } from '../passes/quantize.ts';
+import { fewestNarrowed } from '../passes/weight-operands.ts';
 import type { TypedArray } from './arrays.ts';
 import { hasCompiler } from './c/compiler.ts';
 import { compile } from './compile.ts';
 import type { AnyExecutable, Arrays, Definition } from './definition.ts';
-import { fewestNarrowed, type StoredWeight } from './half-weights.ts';
+import type { StoredWeight } from './half-weights.ts';
 import { StateStore } from './state.ts';
 
 /** Sums of fewer products cost more to make integers of than they save: depthwise convolutions, and first layers of few channels. */
