@@ -68,6 +68,7 @@ const cases: readonly Case[] = [
   scalars('not-not', ['not(%p)', 'not(%0)'], ['%p']),
   scalars('pow-one', [constant(1), 'pow(%x, %0)'], ['%x']),
   scalars('pow-two', [constant(2), 'pow(%x, %0)'], ['mul(%x, %x)']),
+  scalars('pow-three', [constant(3), 'pow(%x, %0)'], ['mul(%x, %x)', 'mul(%0, %x)']),
   scalars('same-operands', ['max(%x, %x)'], ['%x']),
   scalars('select-same', ['select(%p, %x, %x)'], ['%x']),
   scalars('select-constant', [constant('true', '3', 'bool'), 'select(%0, %x, %y)'], ['%x']),

@@ -3,8 +3,9 @@
 //   negation is neg(x), never mul(x, −1) or sub(0, x); subtraction of a constant is addition of its negative;
 //   division by a power of two is multiplication by its exact reciprocal;
 //   views are merged: no reshape of reshape, transpose of transpose, broadcast of broadcast, cast to the same dtype;
-//   a moved constant is a constant.
-// Nothing here changes a float result by more than the sign of a zero, nor hides a NaN: x·0 stays for floats.
+//   a moved constant is a constant;
+//   squares and cubes are products: what pow would round once is rounded twice in a cube.
+// Nothing else here changes a float result by more than the sign of a zero, nor hides a NaN: x·0 stays for floats.
 
 import type { Builder } from '../ir/builder.ts';
 import type { Node, Value } from '../ir/graph.ts';
@@ -68,6 +69,7 @@ const arithmetic: readonly Rule[] = [
   rule('not-not', 'not', ({ operands: [x] }) => madeBy(x, 'not')?.operands[0] ?? null),
   rule('pow-one', 'pow', ({ operands: [x, y] }) => (isSplat(y, 1) ? x! : null)),
   rule('pow-two', 'pow', ({ operands: [x, y] }, b) => (isSplat(y, 2) ? b.mul(x!, x!) : null)),
+  rule('pow-three', 'pow', ({ operands: [x, y] }, b) => (isSplat(y, 3) ? b.mul(b.mul(x!, x!), x!) : null)),
   { name: 'same-operands', ops: ['max', 'min', 'and', 'or'], apply: ({ operands: [x, y] }) => (x === y ? x! : null) },
   rule('select-same', 'select', ({ operands: [, x, y] }) => (x === y ? x! : null)),
   rule('select-constant', 'select', ({ operands: [condition, x, y] }) => {
