@@ -41,6 +41,32 @@ describe('narrowIntegers', () => {
     expect(() => narrowed(`  ${body}`)).toThrow(message);
   });
 
+  const step = (body: string, parameters: string): string => `func @step(${parameters}) {\n${body}\n}\n`;
+  const scan = '{body=@step, length=4, reverse=false, consts=1, carries=1, residuals=keep}';
+
+  it('looks into loops and branches', () => {
+    const text = printFunc(
+      narrowIntegers(
+        parseFunc(
+          step(
+            '  %i = cast(%n) {dtype=i64}\n  %j = add(%i, %i)\n  %k = min(%j, %m)\n  %f = cast(%k) {dtype=f32}\n  %t = add(%s, %f)\n  return s = %t, k = %k',
+            '%m: i64[], %s: f32[], %n: i8[]',
+          ) +
+            `func @f(%m: i64[], %s: f32[], %n: i8[4]) {\n  %t, %k = scan(%m, %s, %n) ${scan}\n  %0 = sign(%k)\n` +
+            '  %y = cast(%0) {dtype=f32}\n  return y = %y, t = %t\n}',
+        ),
+      ),
+    );
+    expect(text).not.toContain('i64');
+  });
+
+  it('refuses what goes around in a loop as i64', () => {
+    const text =
+      step('  %t = add(%s, %m)\n  return s = %t', '%m: i64[], %s: i64[], %n: i32[]') +
+      `func @f(%m: i64[], %s: i64[], %n: i32[4]) {\n  %t = scan(%m, %s, %n) ${scan}\n  return t = %t\n}`;
+    expect(() => narrowIntegers(parseFunc(text))).toThrow(/no i64, and add gives i64\[\]/);
+  });
+
   it('returns a function without i64 as it is', () => {
     const func = parseFunc('func @f(%x: f32[2]) {\n  %0 = neg(%x)\n  return y = %0\n}');
     expect(narrowIntegers(func)).toBe(func);

@@ -236,6 +236,19 @@ export class GraphReader {
     return this.unsupported.length > before ? null : (results as OnnxValue[]);
   }
 
+  #attempt<T>(make: () => T): T | null {
+    const noted = this.unsupported.length;
+    const wanted = new Set(this.wantedInputs);
+    try {
+      return make();
+    } catch (error) {
+      if (!(error instanceof Unsupported)) throw error;
+      this.unsupported.length = noted;
+      for (const input of this.wantedInputs) if (!wanted.has(input)) this.wantedInputs.delete(input);
+      return null;
+    }
+  }
+
   #services(name: string, around: Surroundings): ImportServices {
     const { known, inputNames, readTensor } = this.#importer;
     return {
@@ -253,6 +266,7 @@ export class GraphReader {
         if (results.includes(undefined)) throw new Unsupported('its subgraph has nodes that are not supported');
         return results as OnnxValue[];
       },
+      attempt: (make) => this.#attempt(make),
     };
   }
 }

@@ -3,9 +3,10 @@
 //
 // The reference computes in float64. For int64 it is exact where every element is below 2^53; beyond, elements are BigInts, and only
 // operations that move them are evaluated, by moving their positions. Anything else counts as unknown, so nothing is ever rounded.
+// What loops and branches of the graph make counts as unknown too.
 
 import { evaluateNode } from '../ir/evaluate.ts';
-import type { Node, Value } from '../ir/graph.ts';
+import { type Node, nestedFuncs, type Value } from '../ir/graph.ts';
 import { type NdArray, ndarray } from '../ir/ndarray.ts';
 import type { OpName } from '../ir/opattrs.ts';
 import { sizeOf } from '../ir/types.ts';
@@ -77,8 +78,10 @@ export class KnownValues {
   }
 
   #evaluate(node: Node, operands: readonly Known[]): void {
+    // How long a loop runs has no bound that its results would show.
+    const isLoop = nestedFuncs(node).length > 0;
     const size = node.results.reduce((sum, { type }) => sum + sizeOf(type.shape), 0);
-    const results = size <= this.#budget ? evaluateExactly(node, operands) : null;
+    const results = !isLoop && size <= this.#budget ? evaluateExactly(node, operands) : null;
     if (results !== null) this.#budget -= size;
     node.results.forEach((value, i) => {
       this.#known.set(value, results?.[i] ?? null);

@@ -1,10 +1,11 @@
 // What an operator sees of its node: inputs as typed tensors, attributes, and what is known of values at import.
 
 import { UserError } from '../ir/errors.ts';
-import { nodesOf, type Value } from '../ir/graph.ts';
+import { nestedFuncs, nodesOf, type Value } from '../ir/graph.ts';
 import { builder } from '../ir/ops/index.ts';
 import type { Shape } from '../ir/types.ts';
 import { type AnyTensor, Tensor } from '../lang/tensor.ts';
+import { tracedIn } from '../lang/trace.ts';
 import { constantOf } from './constants.ts';
 import { carrierOf, type ElementType, elementTypeOf } from './element-types.ts';
 import type { KnownValues } from './known.ts';
@@ -30,6 +31,8 @@ export interface ImportServices {
   readTensor(proto: TensorProto): KnownTensor;
   /** Adds the nodes of a subgraph, which sees the values around its node. Values of its inputs → of its outputs. */
   addSubgraph(graph: GraphProto, inputs: readonly OnnxValue[]): readonly OnnxValue[];
+  /** What `make` makes, or null where something in it is not supported, which is forgotten. */
+  attempt<T>(make: () => T): T | null;
 }
 
 export class NodeContext {
@@ -142,20 +145,23 @@ export class NodeContext {
   expectKnown(value: OnnxValue, what: string): number[] {
     const elements = this.known(value);
     if (elements !== null) return Array.from(elements);
-    const names = this.#inputsOf(value.tensor.value);
-    const reason = names.length === 0 ? 'is too large to evaluate' : `depends on input ${names.map(shown).join(', ')}`;
+    const nodes = nodesOf([value.tensor.value]);
+    const leaves = [value.tensor.value, ...nodes.flatMap(({ operands }) => operands)];
+    const names = [...new Set(leaves.flatMap((leaf) => this.services.inputNames.get(leaf) ?? []))];
+    const isOfLoop = nodes.some((node) => nestedFuncs(node).length > 0) || leaves.some((leaf) => tracedIn(leaf));
+    const otherwise = isOfLoop ? 'is what a loop or branch computes' : 'is too large to evaluate';
+    const reason = names.length === 0 ? otherwise : `depends on input ${names.map(shown).join(', ')}`;
     throw new Unsupported(`${what} must be known at import, it ${reason}`, names);
-  }
-
-  #inputsOf(value: Value): string[] {
-    const { inputNames } = this.services;
-    const leaves = [value, ...nodesOf([value]).flatMap(({ operands }) => operands)];
-    return [...new Set(leaves.flatMap((leaf) => inputNames.get(leaf) ?? []))];
   }
 
   /** Results of a subgraph attribute, whose nodes are added here. */
   subgraph(name: string, inputs: readonly OnnxValue[] = []): readonly OnnxValue[] {
     return this.services.addSubgraph(this.graph(name), inputs);
+  }
+
+  /** What `make` makes, or null where something in it is not supported: another form may be. */
+  attempt<T>(make: () => T): T | null {
+    return this.services.attempt(make);
   }
 
   /** The node is right, but Ashlar cannot express it. */

@@ -1,31 +1,135 @@
-// If, Loop and Scan, written out: what a condition or a number of iterations is must be known at import, or must not matter for shapes.
+// If and Loop. A Loop is a scan where its number of iterations is known, a while loop where a value ends it, and written out where
+// shapes in its body depend on the iteration or others on what it computes.
 
-import { concat, narrow, reverse, stack } from '../../lang/functions.ts';
+import { isInteger } from '../../ir/types.ts';
+import { stack } from '../../lang/functions.ts';
+import { cond, whileLoop } from '../../lang/loops.ts';
 import type { AnyTensor } from '../../lang/tensor.ts';
-import { like, type NodeContext, type OnnxValue, type Operator, shapeOf } from '../node-context.ts';
+import { arange } from '../../lang/variable.ts';
+import { like, type NodeContext, type OnnxValue, type Operator, shapeOf, typed } from '../node-context.ts';
 import { axisOf, wholeRange } from './axes.ts';
-import { mostSteps } from './recurrent.ts';
+import { nextOf, sameType, scanned, tensorsOf, typedAs } from './scan.ts';
 import { choose } from './values.ts';
 
-/** Elements of `then` where the condition holds, else of `otherwise`: values of one type and shape. */
-function chosen(node: NodeContext, condition: AnyTensor, then: OnnxValue, otherwise: OnnxValue): OnnxValue {
-  if (then.type !== otherwise.type || shapeOf(then).join() !== shapeOf(otherwise).join())
+/** Iterations that are written out at most: beyond, a program would be mostly copies of one kernel. */
+const mostWrittenOut = 1024;
+
+/** Iterations that a loop of the graph can count. */
+const mostIterations = 2 ** 31 - 1;
+
+/** Refuses values of which a condition chooses one, but whose types differ. */
+function expectSameType(node: NodeContext, then: OnnxValue, otherwise: OnnxValue): void {
+  if (!sameType(then, otherwise))
     node.unsupported(
       `${then.type}[${shapeOf(then)}] or ${otherwise.type}[${shapeOf(otherwise)}], as a value decides that is not known at import`,
     );
-  return like(then, choose(condition, then.tensor, otherwise.tensor));
 }
 
-/** The branch that is known to be taken; else both, whose effect is the same, for there are no others than results. */
+/** The branch that is known to be taken; else both, of which the program runs one. */
 const branch: Operator = (node) => {
   const condition = node.input(0);
   const known = node.known(condition);
   if (known !== null) return node.subgraph(known[0] !== 0 ? 'then_branch' : 'else_branch');
-  const [then, otherwise] = [node.subgraph('then_branch'), node.subgraph('else_branch')];
-  if (then.length !== otherwise.length) return node.invalid('branches with as many outputs expected');
-  const scalar: AnyTensor = condition.tensor.reshape([]);
-  return then.map((value, i) => chosen(node, scalar, value, otherwise[i]!));
+  let made: readonly OnnxValue[] = [];
+  const results = cond(
+    condition.tensor.reshape([]),
+    () => {
+      made = node.subgraph('then_branch');
+      return tensorsOf(made);
+    },
+    () => {
+      const others = node.subgraph('else_branch');
+      if (others.length !== made.length) node.invalid('branches with as many outputs expected');
+      others.forEach((other, i) => {
+        expectSameType(node, made[i]!, other);
+      });
+      return tensorsOf(others);
+    },
+  );
+  return typedAs(made, results);
 };
+
+const carriedOf = (node: NodeContext): OnnxValue[] => node.inputs.slice(2).map((_, i) => node.input(i + 2));
+
+const countsScans = (node: NodeContext): number => node.graph('body').outputs.length - 1 - carriedOf(node).length;
+
+/** The first form that can express the loop. */
+const loop: Operator = (node) => {
+  for (const form of [evaluated, counted, repeated, writtenOut]) {
+    const made = node.attempt(() => form(node));
+    if (made !== null) return made;
+  }
+  // None can: the reason is that of the form which is meant for such loops.
+  return countsScans(node) > 0 ? counted(node) : repeated(node);
+};
+
+/** The body's condition, then what it carries on and its scan outputs. */
+function bodyOf(node: NodeContext, iteration: OnnxValue, carried: readonly OnnxValue[]): readonly OnnxValue[] {
+  const results = node.subgraph('body', [iteration, node.numbers('bool', [], [1]), ...carried]);
+  if (results.length < 1 + carried.length)
+    return node.invalid(`a body with a condition and ${carried.length} values expected`);
+  return results;
+}
+
+/** A loop over known integers, as shapes are computed by: written out, so that its results stay known. */
+function evaluated(node: NodeContext): OnnxValue[] {
+  const initial = carriedOf(node);
+  const areKnown = (values: readonly OnnxValue[]): boolean => values.every((value) => node.known(value) !== null);
+  const areIntegers = initial.every(({ tensor }) => isInteger(tensor.value.type.dtype));
+  if (initial.length === 0 || countsScans(node) > 0 || !areIntegers || !areKnown(initial))
+    return node.unsupported('carried values that are no known integers');
+  const first = node.numbers('int64', [], [0]);
+  if (!areKnown(bodyOf(node, first, initial))) return node.unsupported('a body that reads values that are not known');
+  return writtenOut(node);
+}
+
+/** A loop whose number of iterations is known: a scan that counts. */
+function counted(node: NodeContext): OnnxValue[] {
+  const [trips, start] = [node.optional(0), node.optional(1)];
+  const isNeverRun = start !== null && node.expectKnown(start, 'the condition')[0] === 0;
+  if (trips === null && !isNeverRun) return node.unsupported(endlessReason);
+  const length = isNeverRun ? 0 : Math.max(0, node.expectKnown(trips!, 'the trip count')[0]!);
+  if (length > mostIterations) return node.unsupported(`${length} iterations: at most ${mostIterations} are counted`);
+  const initial = carriedOf(node);
+  return scanned(node, initial, [countsUpTo(length)], (carried, [iteration]) => {
+    const [condition, ...results] = bodyOf(node, typed(iteration!.tensor.cast('i64')), carried);
+    // The body's condition counts only where the loop has one.
+    if (start !== null && length > 0 && node.expectKnown(condition!, 'the condition')[0] === 0)
+      node.unsupported('a condition that ends the loop');
+    return results;
+  });
+}
+
+/** Iterations as i32, which goes around in loops on every target. */
+const countsUpTo = (length: number): OnnxValue => typed(arange(length) as AnyTensor);
+
+const endlessReason = 'a loop whose end depends on values that are not known at import';
+
+/** A loop that a value ends: repeated while its condition holds, at most as often as its trip count says. */
+function repeated(node: NodeContext): OnnxValue[] {
+  if (countsScans(node) > 0) return node.unsupported(endlessReason);
+  const [trips, start] = [node.optional(0), node.optional(1)];
+  if (trips === null && start === null) return node.unsupported('a loop without an end');
+  const most = trips === null ? null : node.known(trips);
+  const limit = most === null ? null : Math.max(0, most[0]!);
+  const bound: AnyTensor | null =
+    trips === null || most !== null ? null : trips.tensor.reshape([]).minimum(mostIterations).cast('i32');
+  const initial = carriedOf(node);
+  const goes: AnyTensor = (start ?? node.numbers('bool', [], [1])).tensor.reshape([]);
+  const zero = node.numbers('int32', [], [0]).tensor;
+  const [, , ...last] = whileLoop(
+    [goes, zero, ...tensorsOf(initial)] as AnyTensor[],
+    ([condition, iteration]) => (bound === null ? condition! : condition!.and(iteration!.lt(bound))),
+    ([before, iteration, ...tensors]) => {
+      const carried = typedAs(initial, tensors);
+      const [condition, ...next] = bodyOf(node, typed(iteration!.cast('i64')), carried);
+      const goesOn = start === null ? before! : condition!.tensor.reshape([]);
+      return [goesOn, iteration!.add(1), ...nextOf(node, initial, next)];
+    },
+    limit === null || limit > mostIterations ? {} : { limit },
+  );
+  return typedAs(initial, last);
+}
 
 /** What a loop has after some iterations. */
 interface LoopState {
@@ -37,26 +141,24 @@ interface LoopState {
 }
 
 /**
- * Iterations up to the trip count or to a condition that is known to be false. A condition that is not known masks what later iterations
- * change, up to a trip count that is known.
+ * Iterations up to the trip count or to a condition that is known to be false, one after the other. A condition that is not known masks
+ * what later iterations change, up to a trip count that is known.
  */
-const loop: Operator = (node) => {
+function writtenOut(node: NodeContext): OnnxValue[] {
   const trips = node.optional(0);
   const most = trips === null ? Number.POSITIVE_INFINITY : node.expectKnown(trips, 'the trip count')[0]!;
   const start = node.optional(1);
-  const initial = node.inputs.slice(2).map((_, i) => node.input(i + 2));
-  let state: LoopState = { carried: initial, scanned: [], isActive: null };
+  let state: LoopState = { carried: carriedOf(node), scanned: [], isActive: null };
   // A number of scan outputs is a shape, which no value may decide that is not known.
-  const hasScans = node.graph('body').outputs.length - 1 > initial.length;
+  const hasScans = countsScans(node) > 0;
   const conditionOf = (value: OnnxValue): boolean | AnyTensor => {
     const known = hasScans ? node.expectKnown(value, 'the condition') : node.known(value);
     return known === null ? value.tensor.reshape([]) : known[0] !== 0;
   };
   let goes = start === null || conditionOf(start);
   for (let iteration = 0; iteration < most && goes !== false; iteration++) {
-    if (iteration === mostSteps) return node.unsupported(`more than ${mostSteps} iterations, as many are written out`);
-    if (goes !== true && most === Number.POSITIVE_INFINITY)
-      return node.unsupported('a loop whose end depends on values that are not known at import');
+    if (iteration === mostWrittenOut) return node.unsupported(`more than ${mostWrittenOut} iterations to write out`);
+    if (goes !== true && most === Number.POSITIVE_INFINITY) return node.unsupported(endlessReason);
     if (goes !== true) state = { ...state, isActive: state.isActive === null ? goes : state.isActive.and(goes) };
     const condition = iterated(node, iteration, state);
     state = condition.state;
@@ -64,25 +166,28 @@ const loop: Operator = (node) => {
     goes = start === null || conditionOf(condition.value);
   }
   return [...state.carried, ...scanOutputs(node, state)];
-};
+}
 
 function iterated(node: NodeContext, iteration: number, state: LoopState): { state: LoopState; value: OnnxValue } {
   const count = state.carried.length;
-  const inputs = [node.numbers('int64', [], [iteration]), node.numbers('bool', [], [1]), ...state.carried];
-  const [value, ...results] = node.subgraph('body', inputs);
-  if (value === undefined || results.length < count)
-    return node.invalid(`a body with a condition and ${count} values expected`);
+  const [value, ...results] = bodyOf(node, node.numbers('int64', [], [iteration]), state.carried);
   const { isActive } = state;
-  const scanned = results.slice(count);
+  const outputs = results.slice(count);
   const carried = results
     .slice(0, count)
-    .map((next, i) => (isActive === null ? next : chosen(node, isActive, next, state.carried[i]!)));
-  return { state: { carried, scanned: [...state.scanned, scanned], isActive }, value };
+    .map((next, i) => (isActive === null ? next : held(node, isActive, next, state.carried[i]!)));
+  return { state: { carried, scanned: [...state.scanned, outputs], isActive }, value: value! };
+}
+
+/** What an iteration carries on: nothing new where it does not run any more. */
+function held(node: NodeContext, isActive: AnyTensor, next: OnnxValue, before: OnnxValue): OnnxValue {
+  expectSameType(node, next, before);
+  return like(next, choose(isActive, next.tensor, before.tensor));
 }
 
 /** Each scan output of all iterations along a new first axis; where there was no iteration, of the shape that one would have had. */
 function scanOutputs(node: NodeContext, { carried, scanned }: LoopState): OnnxValue[] {
-  const count = node.graph('body').outputs.length - 1 - carried.length;
+  const count = countsScans(node);
   if (count <= 0) return [];
   if (scanned.length === 0) {
     const sample = iterated(node, 0, { carried, scanned: [], isActive: null }).state.scanned[0]!;
@@ -113,96 +218,4 @@ function stacked(node: NodeContext, values: readonly OnnxValue[], axis: number):
   );
 }
 
-/** How the slices of one scan input or output lie. */
-interface Track {
-  readonly axis: number;
-  readonly isReverse: boolean;
-}
-
-function tracksOf(node: NodeContext, count: number, axes: string, directions: string): Track[] {
-  const zeros = wholeRange(count).map(() => 0);
-  const [places, turns] = [node.ints(axes, zeros), node.ints(directions, zeros)];
-  if (places.length !== count || turns.length !== count)
-    node.invalid(`${count} ${axes} and ${directions} expected, [${places}] and [${turns}] given`);
-  return places.map((axis, i) => ({ axis, isReverse: turns[i] !== 0 }));
-}
-
-const scan: Operator = (node) => (node.opset < 9 ? batchedScan(node) : plainScan(node, node.allInputs()));
-
-function plainScan(node: NodeContext, inputs: readonly OnnxValue[]): OnnxValue[] {
-  const count = node.int('num_scan_inputs');
-  const states = inputs.slice(0, inputs.length - count);
-  const scanned = inputs.slice(inputs.length - count);
-  if (count < 1 || scanned.length !== count) return node.invalid(`${count} scan inputs expected`);
-  const outputs = node.graph('body').outputs.length - states.length;
-  if (outputs < 0) return node.invalid(`a body with ${states.length} states expected`);
-  const into = tracksOf(node, count, 'scan_input_axes', 'scan_input_directions');
-  return scanOver(node, states, scanned, into, tracksOf(node, outputs, 'scan_output_axes', 'scan_output_directions'));
-}
-
-function scanOver(
-  node: NodeContext,
-  initial: readonly OnnxValue[],
-  scanned: readonly OnnxValue[],
-  into: readonly Track[],
-  out: readonly Track[],
-): OnnxValue[] {
-  const axes = scanned.map((value, i) => axisOf(node, into[i]!.axis, shapeOf(value).length));
-  const lengths = scanned.map((value, i) => shapeOf(value)[axes[i]!]!);
-  const [length] = lengths as [number];
-  if (lengths.some((other) => other !== length)) node.invalid(`scan inputs of one length expected, [${lengths}] given`);
-  if (length > mostSteps) node.unsupported(`${length} iterations: at most ${mostSteps} are written out`);
-  if (length === 0) node.unsupported('a scan over nothing');
-  let states = initial;
-  const steps: OnnxValue[][] = [];
-  for (const time of wholeRange(length)) {
-    const slices = scanned.map((value, i) => {
-      const at = into[i]!.isReverse ? length - 1 - time : time;
-      const shape = shapeOf(value).filter((_, axis) => axis !== axes[i]);
-      return like(value, (narrow(value.tensor, axes[i]!, at, 1) as AnyTensor).reshape(shape));
-    });
-    const results = node.subgraph('body', [...states, ...slices]);
-    if (results.length !== initial.length + out.length)
-      node.invalid(`a body with ${initial.length} states expected, it has ${results.length} outputs`);
-    states = results.slice(0, initial.length);
-    steps.push(results.slice(initial.length));
-  }
-  const outputs = out.map(({ axis, isReverse }, i) => {
-    const whole = stacked(
-      node,
-      steps.map((step) => step[i]!),
-      axis,
-    );
-    const at = axisOf(node, axis, shapeOf(whole).length);
-    return isReverse ? like(whole, reverse(whole.tensor, at) as AnyTensor) : whole;
-  });
-  return [...states, ...outputs];
-}
-
-/** Version 8: a first input of lengths, then a batch of scans, each along its first axis. */
-function batchedScan(node: NodeContext): OnnxValue[] {
-  if (node.optional(0) !== null) return node.unsupported('sequences of different lengths');
-  const inputs = node.inputs.slice(1).map((_, i) => node.input(i + 1));
-  const count = node.int('num_scan_inputs');
-  const zeros = wholeRange(count).map(() => 0);
-  const into = node.ints('directions', zeros).map((turn): Track => ({ axis: 0, isReverse: turn !== 0 }));
-  const states = inputs.length - count;
-  if (count < 1 || states < 0 || into.length !== count)
-    return node.invalid(`${count} scan inputs and directions expected, ${inputs.length} and ${into.length} given`);
-  const batch = shapeOf(inputs[0]!)[0] ?? node.invalid('a first axis of scans expected');
-  if (batch > mostSteps) return node.unsupported(`${batch} scans: at most ${mostSteps} are written out`);
-  const out = wholeRange(node.graph('body').outputs.length - states).map((): Track => ({ axis: 0, isReverse: false }));
-  const runs = wholeRange(batch).map((i) => {
-    const own = inputs.map((value) =>
-      like(value, (narrow(value.tensor, 0, i, 1) as AnyTensor).reshape(shapeOf(value).slice(1))),
-    );
-    return scanOver(node, own.slice(0, states), own.slice(states), into, out);
-  });
-  if (batch === 0) return node.unsupported('a scan over nothing');
-  return runs[0]!.map((first, i) => {
-    const rows = runs.map((run): AnyTensor => run[i]!.tensor.reshape([1, ...shapeOf(run[i]!)]));
-    return like(first, concat(rows as [AnyTensor, ...AnyTensor[]], 0) as AnyTensor);
-  });
-}
-
-export const controlOperators: Readonly<Record<string, Operator>> = { If: branch, Loop: loop, Scan: scan };
+export const controlOperators: Readonly<Record<string, Operator>> = { If: branch, Loop: loop };

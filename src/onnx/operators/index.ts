@@ -31,6 +31,7 @@ import { recurrentOperators } from './recurrent.ts';
 import { reductionOperators } from './reduction.ts';
 import { regionOperators } from './regions.ts';
 import { resizeOperators } from './resize.ts';
+import { scanOperators } from './scan.ts';
 import { scatterOperators } from './scatter.ts';
 import { selectionOperators } from './selection.ts';
 import { shapeOperators } from './shape.ts';
@@ -56,6 +57,7 @@ export const operators: Readonly<Record<string, Operator>> = {
   ...regionOperators,
   ...resizeOperators,
   ...samplingOperators,
+  ...scanOperators,
   ...scatterOperators,
   ...selectionOperators,
   ...signalOperators,

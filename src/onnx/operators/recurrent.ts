@@ -1,15 +1,11 @@
-// RNN, GRU and LSTM, written out step by step. The product of all inputs with their weights is one matrix product before the steps.
-// Sequences shorter than the longest keep their state by a mask, so that the number of steps does not depend on values.
+// RNN, GRU and LSTM as scans, one for each direction. The product of all inputs with their weights is one matrix product before the
+// steps. Sequences shorter than the longest keep their state, so that the number of steps does not depend on values.
 
-import { concat, narrow, stack } from '../../lang/functions.ts';
+import { narrow, stack } from '../../lang/functions.ts';
+import { scan } from '../../lang/loops.ts';
 import type { AnyTensor } from '../../lang/tensor.ts';
-import { like, type NodeContext, type OnnxValue, type Operator, shapeOf } from '../node-context.ts';
-import { wholeRange } from './axes.ts';
+import { like, type NodeContext, type OnnxValue, type Operator } from '../node-context.ts';
 import { type Activation, activationsOf, clipped } from './recurrent-activations.ts';
-import { choose } from './values.ts';
-
-/** Steps, and iterations of loops, that are written out at most: beyond, a program would be mostly copies of one kernel. */
-export const mostSteps = 1024;
 
 /** What a cell reads in one step. `gates` is the input's part [N, gates · H], biases of the input included. */
 interface Step {
@@ -127,10 +123,7 @@ const recurrence =
   (cell: Cell): Operator =>
   (node) => {
     const sequences = sequencesOf(node, cell);
-    const [steps] = sequences.x.value.type.shape as unknown as [number];
     const directions = directionsOf(node);
-    if (steps * directions.length > mostSteps)
-      return node.unsupported(`${steps} steps: at most ${mostSteps} are written out`);
     const activations = activationsOf(
       node,
       directions.flatMap(() => cell.activations),
@@ -170,8 +163,8 @@ function sequencesOf(node: NodeContext, cell: Cell): Sequences {
 }
 
 interface Run {
-  /** What each step gives, in the order of time, [N, H]; 0 beyond a sequence's end. */
-  readonly outputs: readonly AnyTensor[];
+  /** What each step gives, in the order of time, [T, N, H]; 0 beyond a sequence's end. */
+  readonly outputs: AnyTensor;
   readonly last: State;
 }
 
@@ -184,7 +177,7 @@ function runDirection(
 ): Run {
   const own = (tensor: AnyTensor | null): AnyTensor | null =>
     tensor === null ? null : narrow(tensor, 0, direction, 1).reshape(tensor.shape.slice(1));
-  const [steps, batch] = sequences.x.value.type.shape as readonly [number, number, number];
+  const batch = sequences.x.shape[1] as number;
   const hiddenSize = sequences.recurrence.shape[2] as number;
   if (sequences.weights.shape[1] !== cell.gates * hiddenSize)
     node.invalid(`weights of ${cell.gates} gates of ${hiddenSize} expected, [${sequences.weights.shape}] given`);
@@ -200,34 +193,27 @@ function runDirection(
   const product: AnyTensor = sequences.x.matmul(own(sequences.weights)!.transpose([1, 0]));
   const gates: AnyTensor = weights.bias === null ? product : product.add(weights.bias[0]);
   const nothing = node.fill(node.input(0).type, [batch, hiddenSize], 0).tensor;
-  let state: State = {
-    hidden: own(sequences.hidden) ?? nothing,
-    cell: cell.hasCellState ? (own(sequences.cell) ?? nothing) : null,
-  };
-  const outputs = new Array<AnyTensor>(steps);
-  const times = wholeRange(steps);
-  for (const time of isReverse ? times.reverse() : times) {
-    const now: AnyTensor = narrow(gates, 0, time, 1).reshape([batch, split]);
-    const next = cell.step(node, weights, { gates: now, ...state });
-    const isActive: AnyTensor | null = sequences.lengths?.gt(time).reshape([batch, 1]) ?? null;
-    outputs[time] = isActive === null ? next.hidden : choose(isActive, next.hidden, 0);
-    state = isActive === null ? next : held(isActive, next, state);
-  }
-  return { outputs, last: state };
+  const hidden = own(sequences.hidden) ?? nothing;
+  const initial = cell.hasCellState ? [hidden, own(sequences.cell) ?? nothing] : [hidden];
+  const [last, outputs] = scan(
+    initial,
+    gates,
+    (before, now) => {
+      const next = cell.step(node, weights, { gates: now, ...stateOf(before) });
+      return [next.cell === null ? [next.hidden] : [next.hidden, next.cell], next.hidden];
+    },
+    { reverse: isReverse, ...(sequences.lengths === null ? {} : { lengths: sequences.lengths }) },
+  );
+  return { outputs, last: stateOf(last) };
 }
 
-/** A sequence that has ended keeps its state; one that is read backwards has not begun. */
-function held(isActive: AnyTensor, next: State, before: State): State {
-  return {
-    hidden: choose(isActive, next.hidden, before.hidden),
-    cell: next.cell === null ? null : choose(isActive, next.cell, before.cell!),
-  };
+function stateOf([hidden, cell]: readonly AnyTensor[]): State {
+  return { hidden: hidden!, cell: cell ?? null };
 }
 
 /** Y [T, directions, N, H], then the last states [directions, N, H]; with the batch first where the node's layout says so. */
 function resultsOf(node: NodeContext, cell: Cell, runs: readonly Run[]): OnnxValue[] {
   const x = node.input(0);
-  const [first] = runs as [Run];
   const states = (of: (state: State) => AnyTensor): OnnxValue =>
     like(
       x,
@@ -236,15 +222,10 @@ function resultsOf(node: NodeContext, cell: Cell, runs: readonly Run[]): OnnxVal
         isBatchFirst(node) ? 1 : 0,
       ) as AnyTensor,
     );
-  const hiddenShape = shapeOf(like(x, first.last.hidden));
-  const steps = first.outputs.length;
-  const perDirection = runs.map(
-    ({ outputs }): AnyTensor =>
-      steps === 0
-        ? node.fill(x.type, [0, 1, ...hiddenShape], 0).tensor
-        : stack(outputs, 0).reshape([steps, 1, ...hiddenShape]),
-  );
-  const all = concat(perDirection as [AnyTensor, ...AnyTensor[]], 1) as AnyTensor;
+  const all = stack(
+    runs.map(({ outputs }) => outputs),
+    1,
+  ) as AnyTensor;
   const y = like(x, isBatchFirst(node) ? all.transpose([2, 0, 1, 3]) : all);
   return [y, states(({ hidden }) => hidden), ...(cell.hasCellState ? [states((state) => state.cell!)] : [])];
 }

@@ -34,19 +34,10 @@ const boundsOfType: Readonly<Partial<Record<DType, Bounds>>> = {
 export function narrowIntegers(func: Func): Func {
   if (!has(func, 'i64')) return func;
   const folded = simplify.run(foldConstants.run(inlineCalls.run(func)));
-  const bounds = new Map<Value, Bounds>();
-  for (const { value } of folded.parameters)
-    bounds.set(value, boundsOfType[value.type.dtype] ?? (value.type.dtype === 'i64' ? i32 : unknown));
-  for (const node of folded.nodes) {
-    // What goes around in a loop has no bounds that one walk could find.
-    const nested = nestedFuncs(node).some((inner) => has(inner, 'i64'));
-    if (nested) refuse(node, node.results[0]!);
-    for (const value of node.results) {
-      const found = boundsOfResult(node, value, (operand) => bounds.get(operand) ?? unknown);
-      bounds.set(value, found);
-      if (value.type.dtype === 'i64' && !(found.low >= i32.low && found.high <= i32.high)) refuse(node, value);
-    }
-  }
+  boundsOfFunc(
+    folded,
+    folded.parameters.map(({ value }) => (value.type.dtype === 'i64' ? i32 : boundsOfDType(value))),
+  );
   return retyped(folded, 'i64', 'i32');
 }
 
@@ -107,6 +98,42 @@ function refuse(node: Node, value: Value): never {
   );
 }
 
+/** Bounds of a function's results, from those of its parameters. Throws LimitationError for an i64 that may leave 32 bits. */
+function boundsOfFunc({ parameters, nodes, results }: Func, given: readonly Bounds[]): Bounds[] {
+  const bounds = new Map(parameters.map(({ value }, i): [Value, Bounds] => [value, given[i]!]));
+  const of = (value: Value): Bounds => bounds.get(value) ?? unknown;
+  for (const node of nodes) {
+    const nested = boundsOfNested(node, node.operands.map(of));
+    for (const value of node.results) {
+      const found = nested?.[value.index] ?? boundsOfResult(node, value, of);
+      bounds.set(value, found);
+      if (value.type.dtype === 'i64' && !(found.low >= i32.low && found.high <= i32.high)) refuse(node, value);
+    }
+  }
+  return results.map(({ value }) => of(value));
+}
+
+/** Bounds of what nested functions give; null for other nodes. What goes around in a loop has none that one walk could find. */
+function boundsOfNested(node: Node, operands: readonly Bounds[]): Bounds[] | null {
+  if (node.op === 'call' || node.op === 'custom')
+    return boundsOfFunc((node as Node<'call' | 'custom'>).attrs.callee, operands);
+  if (node.op === 'cond') {
+    const { then, otherwise } = (node as Node<'cond'>).attrs;
+    const [first, second] = [then, otherwise].map((func) => boundsOfFunc(func, operands.slice(1)));
+    return first!.map((bounds, i) => joined([bounds, second![i]!]));
+  }
+  if (node.op !== 'scan' && node.op !== 'while') return null;
+  const { consts } = (node as Node<'scan' | 'while'>).attrs;
+  const carries = node.op === 'scan' ? (node as Node<'scan'>).attrs.carries : node.results.length;
+  const given = operands.map((bounds, i) =>
+    i < consts || i >= consts + carries ? bounds : boundsOfDType(node.operands[i]!),
+  );
+  const walked = nestedFuncs(node).map((func) => boundsOfFunc(func, given));
+  return node.results.map((value, i) => (i < carries ? boundsOfDType(value) : walked[0]![i]!));
+}
+
+const boundsOfDType = ({ type }: Value): Bounds => boundsOfType[type.dtype] ?? unknown;
+
 type BoundsOf = (operand: Value) => Bounds;
 
 /** Bounds of a node's result, in as far as its operation has them; they hold for whole numbers. */
@@ -154,7 +181,7 @@ function boundsOfResult(node: Node, value: Value, of: BoundsOf): Bounds {
   const moving = ['reshape', 'broadcast', 'transpose', 'slice', 'reverse', 'gather'];
   if (moving.includes(node.op)) return x!;
   const found = rules[node.op]?.();
-  return found ?? boundsOfType[value.type.dtype] ?? unknown;
+  return found ?? boundsOfDType(value);
 }
 
 /** Positions on an axis. */
