@@ -55,13 +55,17 @@ describe('a network of every form with weights in half precision', () => {
     expectClose(found as Float32Array, expected, 1e-5);
   });
 
-  it.each(compilers)('is an artifact without warnings of %s that gives the same', async (compiler) => {
-    const directory = join(folder, compiler);
-    await exportC(definition, { directory, weights: 'file' });
+  const artifacts = compilers.flatMap((compiler) =>
+    (['file', 'embed'] as const).map((weights) => ({ compiler, weights })),
+  );
+  it.each(artifacts)('is an artifact that gives the same: $compiler, $weights', async ({ compiler, weights }) => {
+    const directory = join(folder, compiler, weights);
+    await exportC(definition, { directory, weights });
     writeFileSync(join(directory, 'x.bin'), new Uint8Array(x.buffer));
     const flags = ['-std=c11', '-O0', '-Wall', '-Wextra', '-Werror', '-fsanitize=address,undefined'];
     execFileSync(compiler, [...flags, '-o', 'run', 'main.c', 'every_form.c', '-lm'], { cwd: directory });
-    const printed = execFileSync('./run', ['every_form.weights', 'x.bin'], {
+    const files = weights === 'file' ? ['every_form.weights', 'x.bin'] : ['x.bin'];
+    const printed = execFileSync('./run', files, {
       cwd: directory,
       encoding: 'utf8',
       // The example leaves its buffers to the system.

@@ -31,6 +31,11 @@ export function toHalfBits(value: number): number {
   return sign | ((exponent + 15) << 10) | ((size / 2 ** exponent - 1) * 1024);
 }
 
+/** The bits of the nearest f16 of each number; an array of bits is what it is. */
+export function halfBits(data: ArrayLike<number>): Uint16Array {
+  return data instanceof Uint16Array ? data : Uint16Array.from(data, toHalfBits);
+}
+
 /** ⌊log₂⌋ of a positive number. */
 function exponentOf(size: number): number {
   const guess = Math.floor(Math.log2(size));

@@ -1,7 +1,7 @@
 // Which typed array holds which dtype.
 
 import { LimitationError } from '../ir/errors.ts';
-import { toHalfBits } from '../ir/half.ts';
+import { halfBits } from '../ir/half.ts';
 import { type DType, formatType, sizeOf, type TensorType } from '../ir/types.ts';
 
 export type TypedArray =
@@ -46,11 +46,7 @@ export function allocate(type: TensorType): TypedArray {
 /** Copies numbers into a new array of a type; numbers become the bits of f16, and such bits are copied. */
 export function arrayFrom(type: TensorType, data: ArrayLike<number>): TypedArray {
   const array = allocate(type);
-  if (type.dtype === 'f16' && !(data instanceof Uint16Array)) {
-    for (let i = 0; i < array.length; i++) array[i] = toHalfBits(data[i] ?? 0);
-    return array;
-  }
   if (array instanceof BigInt64Array) for (let i = 0; i < array.length; i++) array[i] = BigInt(data[i] ?? 0);
-  else array.set(data);
+  else array.set(type.dtype === 'f16' ? halfBits(data) : data);
   return array;
 }

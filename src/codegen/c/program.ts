@@ -2,6 +2,7 @@
 // C library; without OpenMP its pragmas vanish.
 
 import { InternalError } from '../../ir/errors.ts';
+import { halfBits } from '../../ir/half.ts';
 import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
 import { isLoop, leavesOf, listsOf, predicatesOf } from '../../ir/steps.ts';
 import { bytesPerElement, formatType, sizeOf } from '../../ir/types.ts';
@@ -135,11 +136,13 @@ export function vectorTypes(vectors: Scope['vectors']): string[] {
 
 export function printConstant({ type, data }: ProgramBuffer, name: string): string {
   if (data === null) throw new InternalError(`constant ${name} has no data`);
+  // What a preparation computed of f16 are bits already.
+  const [dtype, elements] = type.dtype === 'f16' ? (['i32', halfBits(data)] as const) : [type.dtype, data];
   const rows: string[] = [];
   const width = 12;
-  for (let at = 0; at < data.length; at += width) {
-    const row = Array.from({ length: Math.min(width, data.length - at) }, (_, i) =>
-      printLiteral(type.dtype, Number(data[at + i])),
+  for (let at = 0; at < elements.length; at += width) {
+    const row = Array.from({ length: Math.min(width, elements.length - at) }, (_, i) =>
+      printLiteral(dtype, Number(elements[at + i])),
     );
     rows.push(`  ${row.join(', ')}`);
   }
