@@ -5,6 +5,7 @@
 
 import { type AnyTensor, func, input, nn, scan, where, zeros } from 'ashlar';
 import { compile } from 'ashlar/node';
+import { uniformNumbers } from './data.ts';
 import { beside, linePlot } from './gallery/plots.ts';
 import { type ExampleTarget, figure, galleryProgram, type Shown } from './gallery/program.ts';
 
@@ -85,18 +86,6 @@ function lists(lengthOf: (row: number) => number, next: () => number) {
   return { seen, sum, isLast };
 }
 
-function uniform(seed: number): () => number {
-  let block: Float32Array = new Float32Array();
-  let [used, drawn] = [0, 0];
-  return () => {
-    if (used === block.length) {
-      block = nn.initializers.uniform(0, 1, seed + 1000 * drawn++)([4096], 'f32') as Float32Array;
-      used = 0;
-    }
-    return block[used++]!;
-  };
-}
-
 export interface PonderOptions extends ExampleTarget {
   readonly steps?: number;
 }
@@ -126,7 +115,7 @@ export async function ponder({ target, steps: training = 2500 }: PonderOptions =
   const outputs = { errors, steps };
   const updates = nn.adam(loss, machine.variables, { lr: 4e-3, clipNorm: 1 });
   const step = await compile(func({ name: 'train', inputs: [seen, last, sum], outputs, updates }), given);
-  const next = uniform(3);
+  const next = uniformNumbers(3);
   const run: { errors: number[]; steps: number[] } = { errors: [], steps: [] };
   for (let i = 0; i < training; i++) {
     const found = await step(lists(() => 1 + Math.floor(next() * longestList), next));

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Dataset, UserError } from 'ashlar';
+import { type Dataset, nn, UserError } from 'ashlar';
 import { readCsvFile, readIdxFile } from 'ashlar/node';
 
 /** The 1,797 digits of the UCI repository: x f32 `[1797, 1, 8, 8]` from 0 to 1, y i32 `[1797]`. */
@@ -33,5 +33,18 @@ export function loadMnist(directory: string): Dataset & Readonly<Record<'x' | 'y
   return {
     x: { shape: [count, 1, height, width], data: Float32Array.from(images.data as Uint8Array, (pixel) => pixel / 255) },
     y: { shape: [count], data: Int32Array.from(labels.data as Uint8Array) },
+  };
+}
+
+/** Numbers in [0, 1), one after another, the same for a seed everywhere. */
+export function uniformNumbers(seed: number): () => number {
+  let block: Float32Array = new Float32Array();
+  let [used, drawn] = [0, 0];
+  return () => {
+    if (used === block.length) {
+      block = nn.initializers.uniform(0, 1, seed + 1000 * drawn++)([4096], 'f32') as Float32Array;
+      used = 0;
+    }
+    return block[used++]!;
   };
 }

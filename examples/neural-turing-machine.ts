@@ -5,6 +5,7 @@
 
 import { type AnyTensor, concat, constant, func, input, narrow, nn, scan, softmax, zeros } from 'ashlar';
 import { type AnyExecutable, compile } from 'ashlar/node';
+import { uniformNumbers } from './data.ts';
 import { beside, imageGrid, linePlot } from './gallery/plots.ts';
 import { type ExampleTarget, figure, galleryProgram, type Shown } from './gallery/program.ts';
 
@@ -141,18 +142,6 @@ function copyBatch(steps: number, rows: (i: number) => number, next: () => numbe
   return { x, wanted, counts };
 }
 
-function uniform(seed: number): () => number {
-  let block: Float32Array = new Float32Array();
-  let [used, drawn] = [0, 0];
-  return () => {
-    if (used === block.length) {
-      block = nn.initializers.uniform(0, 1, seed + 1000 * drawn++)([4096], 'f32') as Float32Array;
-      used = 0;
-    }
-    return block[used++]!;
-  };
-}
-
 export interface CopyOptions extends ExampleTarget {
   readonly steps?: number;
 }
@@ -189,7 +178,7 @@ export async function copyTask({ target, steps = 1000 }: CopyOptions = {}, lengt
   const loss: AnyTensor = errors.mul(counts).sum().div(counts.sum());
   const updates = nn.adam(loss, machine.variables, { lr: 4e-3, clipNorm: 1 });
   const step = await compile(func({ name: 'train', inputs: [x, wanted, counts], outputs: { loss }, updates }), given);
-  const next = uniform(5);
+  const next = uniformNumbers(5);
   const losses: number[] = [];
   for (let i = 0; i < steps; i++) {
     const sequences = copyBatch(time, () => 1 + Math.floor(next() * longestTrained), next);

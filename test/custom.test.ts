@@ -167,8 +167,9 @@ describe('a rule of one’s own', () => {
 
 describe('a rule that does not fit is refused, with its line', () => {
   const w = variable('w', [4]);
-  // biome-ignore lint/suspicious/noExplicitAny: what only callers without types can pass
-  const [vjpOf, jvpOf] = [customVjp as any, customJvp as any];
+  /** As callers without types see them. */
+  type Untyped = (...functions: unknown[]) => (...operands: unknown[]) => AnyTensor;
+  const [vjpOf, jvpOf] = [customVjp as unknown as Untyped, customJvp as unknown as Untyped];
 
   it.each([
     [
@@ -325,7 +326,7 @@ describe('a checkpoint', () => {
     readonly variables: readonly AnyTensor[];
   }
 
-  /** Layers one after another, some of them in each checkpoint (null: none has any). */
+  /** Layers one after another, `each` of them in a checkpoint; null: without checkpoints. */
   function chain(layers: readonly nn.Layer[], x0: AnyTensor, each: number | null): AnyTensor {
     if (each === null) return layers.reduce<AnyTensor>((h, layer) => layer(h), x0);
     let h = x0;

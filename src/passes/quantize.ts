@@ -99,7 +99,7 @@ export function quantizeWeight({ weight, channels }: Layer, elements: ArrayLike<
     const channel = channelOf(i);
     most[channel] = Math.max(most[channel]!, Math.abs(elements[i]!));
   }
-  // A channel of zeros has any scale.
+  // A channel of zeros is zeros at every scale; 1 divides nothing by zero.
   const scales = most.map((size) => (size === 0 ? 1 : size / mostOfWeights));
   const integers = new Int8Array(elements.length);
   for (let i = 0; i < elements.length; i++) {
