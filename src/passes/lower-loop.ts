@@ -2,7 +2,7 @@
 // its parameters and results are. A constant of a loop is its operand, at the same index; a slice is the operand with the
 // iteration's number in front of the index, so that nothing is sliced or gathered. A carry lives in the buffer of the loop's
 // result: it is filled before the loop, and the next value takes its place at the end of each iteration, by a copy that the
-// plan leaves out where the new value can be written there at once (copies.ts). Outputs are written where their slice lies.
+// plan leaves out where the new value can be written there at once (merge-copies.ts). Outputs are written where their slice lies.
 
 import { InternalError } from '../ir/errors.ts';
 import type { Func, Node, Value } from '../ir/graph.ts';
