@@ -21,6 +21,7 @@ import {
   type Tensor,
   variable,
   vmap,
+  whileLoop,
   zeros,
 } from 'ashlar';
 import { compile } from 'ashlar/node';
@@ -118,6 +119,40 @@ describe('a rule of one’s own', () => {
     expect(() => jvp([clipped(x)], [x], [x])).toThrow(
       /@customVjp has no forward derivative: its own rule .* is not linear/,
     );
+  });
+
+  it('may iterate until it settles: the derivative of a fixed point is a fixed point too, found without a limit of steps', async () => {
+    type Matrix = Tensor<[4, 4], 'f32'>;
+    const settled = (start: Vector, step: (z: Vector) => Vector): Vector =>
+      whileLoop(
+        [start, start.add(1)],
+        ([z, before]) => z.sub(before).abs().max().gt(1e-6),
+        ([z]) => [step(z), z],
+      )[0];
+    const equilibrium = customVjp(
+      (w: Matrix, v: Vector) => settled(v.mul(0), (z) => w.matmul(z).add(v).tanh()),
+      ({ inputs: [w], outputs: z, cotangents }) => {
+        const slope = z.square().mul(-1).add(1);
+        const u = settled(cotangents, (each) => w.transpose().matmul(each.mul(slope)).add(cotangents)).mul(slope);
+        return [u.reshape([4, 1]).mul(z.reshape([1, 4])), u];
+      },
+    );
+    const w = input('w', [4, 4]);
+    const unrolled = (): Vector => {
+      let z: Vector = x.mul(0);
+      for (let i = 0; i < 60; i++) z = w.matmul(z).add(x).tanh();
+      return z;
+    };
+    const given = { w: numbers(16).map((each) => each * 0.4), x: Float32Array.from(data) };
+    const gradients = (z: Vector) => {
+      const [byW, byX] = grad(z.square().sum(), [w, x]);
+      return { byW, byX };
+    };
+    const outputs = gradients(equilibrium(w, x));
+    const expected = interpret(gradients(unrolled()), given);
+    for (const found of Object.values(await everywhere(func({ inputs: [w, x], outputs }), given)))
+      for (const name of ['byW', 'byX'] as const) expectClose(found[name]!, expected[name].data, 1e-5);
+    expect(() => jvp([equilibrium(w, x)], [x], [x])).toThrow(/@customVjp has no forward derivative/);
   });
 
   it('sees inputs and outputs in the structure of the function; integers and null have no cotangent', () => {

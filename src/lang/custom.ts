@@ -39,7 +39,7 @@ export interface JvpGiven<F extends TensorFunction> {
 /**
  * The function with a reverse derivative of its own: `rule` gives the cotangent of each input, of its type, or null where there
  * is none. A rule is made of expressions, so it can be differentiated again and batched. Where it is linear in the cotangents
- * the forward derivative follows from it; where it is not (it clips them), there is none.
+ * the forward derivative follows from it; where it is not (it clips them, or iterates until they settle), there is none.
  *
  * ```ts
  * const straightThrough = customVjp((x: Tensor<[8], 'f32'>) => x.round(), ({ cotangents }) => [cotangents]);
@@ -68,7 +68,7 @@ export function customVjp<F extends TensorFunction>(f: F, rule: (given: VjpGiven
     }));
     const vjp = makeFunc(own.name, own.parameters, [...none, ...own.results]);
     const fixed = captured.length + given.length + outputs.length;
-    return emit(traced, captured, { vjp, jvp: turnedAround(vjp, fixed) });
+    return emit(traced, captured, { vjp, jvp: turnedAroundOrNull(vjp, fixed) });
   };
   return call as F;
 }
@@ -284,6 +284,16 @@ function turnedAround(rule: Func, fixed: number): Func | null {
   const used = new Set(nodesOf(found).flatMap(({ operands }) => operands));
   if (linear.some((value) => used.has(value) || found.includes(value))) return null;
   return makeFunc(rule.name, [...rule.parameters.slice(0, fixed), ...into], outputsOf(found));
+}
+
+/** Null also where the rule has no derivative itself, as a loop without a limit: then nothing can be turned around. */
+function turnedAroundOrNull(rule: Func, fixed: number): Func | null {
+  try {
+    return turnedAround(rule, fixed);
+  } catch (error) {
+    if (error instanceof UserError) return null;
+    throw error;
+  }
 }
 
 function outputsOf(values: readonly Value[]): Func['results'] {

@@ -38,7 +38,7 @@ function ruleOf(node: Node<'custom'>, mode: 'jvp' | 'vjp'): Func {
   const rule = node.attrs[mode];
   if (rule !== null) return rule;
   throw new UserError(
-    `@${node.attrs.callee.name} has no ${mode === 'jvp' ? 'forward' : 'reverse'} derivative: its own rule for the other direction is not linear, so it cannot be turned around`,
+    `@${node.attrs.callee.name} has no ${mode === 'jvp' ? 'forward' : 'reverse'} derivative: its own rule for the other direction is not linear, or not differentiable, so it cannot be turned around`,
     node.source,
   );
 }
