@@ -209,6 +209,20 @@ describe('layerNorm', () => {
     );
   });
 
+  it('normalises each image over all of its axes', () => {
+    const values = [1, 2, 4, 8, -1000, 0, 1000, 50];
+    const images = nn.layerNorm([1, 2, 2])(constant(values, { shape: [2, 1, 2, 2] }));
+    const flat = nn.layerNorm(4)(constant(values, { shape: [2, 4] }));
+    expectClose(interpret({ images }, {}).images.data, interpret({ flat }, {}).flat.data as never);
+    const layer = nn.layerNorm([3, 4], { name: 'n' });
+    expect(layer.variables.map(({ shape }) => shape)).toEqual([
+      [3, 4],
+      [3, 4],
+    ]);
+    expect(() => layer(input('x', [2, 4, 4]))).toThrow('n(x: f32[2,4,4]): last axes [3,4] expected');
+    expect(() => nn.layerNorm([])).toThrow('the length of at least one last axis expected');
+  });
+
   it('refuses another last axis, of one element too', () => {
     const layer = nn.layerNorm(3);
     for (const wrong of [[2, 4], [3, 1], []])

@@ -2,6 +2,7 @@
 // `<name>.weight`, `<name>.bias`, where the name is given or is the kind numbered in order of creation.
 
 import { UserError } from '../ir/errors.ts';
+import { sameShape } from '../ir/types.ts';
 import { refuse } from '../lang/checks.ts';
 import {
   avgPool as avgPoolOf,
@@ -301,18 +302,29 @@ export function batchNorm(channels: number, options: BatchNormOptions = {}): Lay
   return layer(name, [scale, shift, runningMean, runningVariance], apply, () => pending.entries());
 }
 
-/** Normalises over the last axis, then scales and shifts. J. L. Ba et al. 2016, eq. 4. */
+/**
+ * Normalises over the last axis, or over as many last axes as `features` has lengths, then scales and shifts each element of them.
+ * J. L. Ba et al. 2016, eq. 4.
+ */
 export function layerNorm(
-  features: number,
+  features: number | readonly number[],
   options: { readonly name?: string; readonly epsilon?: number } = {},
 ): Layer {
   const name = nameOf('layerNorm', options.name);
-  const scale = variable(`${name}.scale`, [features], { initial: ones() });
-  const shift = variable(`${name}.shift`, [features], { initial: zeros() });
+  const lengths = typeof features === 'number' ? [features] : [...features];
+  if (lengths.length === 0) throw new UserError(`${name}: the length of at least one last axis expected, [] given`);
+  const scale = variable(`${name}.scale`, lengths, { initial: ones() });
+  const shift = variable(`${name}.shift`, lengths, { initial: zeros() });
+  const axes = lengths.map((_, i) => i - lengths.length);
   return layer(name, [scale, shift], (x) => {
-    if (x.value.type.shape.at(-1) !== features) refuse(name, [x], `a last axis of ${features} expected`);
-    const centred: AnyTensor = (x as AnyTensor).sub(x.mean(-1, { keepDims: true }) as AnyTensor);
-    const variance: AnyTensor = centred.square().mean(-1, { keepDims: true });
+    if (!sameShape(x.value.type.shape.slice(-lengths.length), lengths))
+      refuse(
+        name,
+        [x],
+        lengths.length === 1 ? `a last axis of ${lengths} expected` : `last axes [${lengths}] expected`,
+      );
+    const centred: AnyTensor = (x as AnyTensor).sub(x.mean(axes, { keepDims: true }) as AnyTensor);
+    const variance: AnyTensor = centred.square().mean(axes, { keepDims: true });
     return centred
       .mul(variance.add(options.epsilon ?? 1e-5).rsqrt())
       .mul(scale as AnyTensor)
