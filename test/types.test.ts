@@ -49,7 +49,7 @@ const row = input('row', [3]);
 const scalar = input('scalar', []);
 const batch = input('batch', [5, 2, 3]);
 const open = input('open', [size, 3]);
-const anyRank = constant([[1, 2, 3]]);
+const anyRank = input('anyRank', [1, 3] as readonly number[]);
 const index = input('index', [6, 2], 'i32');
 const cube = input('cube', [2, 3, 4]);
 const image = input('image', [8, 3, 28, 28]);
@@ -61,6 +61,12 @@ describe('the static shape is the shape', () => {
     expectTypeOf(shapeOf(variable('w', [4]))).toEqualTypeOf<[4]>();
     expectTypeOf(shapeOf(arange(9))).toEqualTypeOf<[9]>();
     expectTypeOf(shapeOf(constant([1, 2, 3, 4], { shape: [2, 2] }))).toEqualTypeOf<[2, 2]>();
+    const rows = [1, 2, 3];
+    expectTypeOf(shapeOf(constant(2))).toEqualTypeOf<[]>();
+    expectTypeOf(shapeOf(constant([[1, 2, 3], [4, 5, 6]]))).toEqualTypeOf<[2, 3]>(); // biome-ignore format: rows
+    expectTypeOf(shapeOf(constant(rows))).toEqualTypeOf<[number]>();
+    expectTypeOf(shapeOf(constant(Float32Array.of(1, 2), { dtype: 'f64' }))).toEqualTypeOf<[number]>();
+    expectTypeOf(constant([rows, rows]).shape).toEqualTypeOf<[2, number]>();
     expectTypeOf(a.dtype).toEqualTypeOf<'f32'>();
     expectTypeOf(index.dtype).toEqualTypeOf<'i32'>();
   });
@@ -278,6 +284,9 @@ const refusals: readonly Refusal[] = [
   ['a.flatten(3)', 'axis 3 of [2,3,1] does not exist'],
   ['gather(a, index, 2)', 'axis 2 of [2,3] does not exist'],
   ['conv(image, input("k", [16, 4, 5, 5]))', 'images [8,3,28,28] have 3 channels, kernels [16,4,5,5] take 4'],
+  ['constant([[1, 2], [3, 4]]).add(row)', 'cannot broadcast [2,2] with [3]'],
+  ['scan(row, a, (h, xt) => [h.add(xt).sum(), null])', '[3] expected as at the beginning, [] given'],
+  ['scan(row, { a, b }, (h) => [h, null])', 'scan: sequences of one length expected, their first axes differ'],
   ['a.add(index)', '"i32"', '"f32"'],
   ['a.matmul(b.cast("f64"))', '"f64"', '"f32"'],
   ['where(a, a, 0)', '"bool"'],
@@ -301,22 +310,28 @@ const accepted: readonly string[] = [
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const snippetFile = join(root, 'test', 'snippets-in-memory.ts');
 const preamble = [
-  "import { arange, concat, constant, conv, expandDims, func, gather, input, narrow, norm, split, squeeze, type Tensor, vmap, where } from '../src/lang/index.ts';",
+  "import { arange, concat, constant, conv, expandDims, func, gather, input, narrow, norm, scan, split, squeeze, type Tensor, vmap, where } from '../src/lang/index.ts';",
   "const a = input('a', [2, 3]); const b = input('b', [3, 4]); const row = input('row', [3]); const row4 = input('row4', [4]);",
   "const row5 = input('row5', [5]); const batch = input('batch', [5, 2, 3]); const other = input('other', [4, 3, 2]);",
   "const cube = input('cube', [2, 3, 4]); const image = input('image', [8, 3, 28, 28]); const index = input('i', [6], 'i32');",
   "const size: number = 7; const open = input('open', [size, 3]); const open4 = input('open4', [size, 3, size, size]);",
-  'const anyRank = constant([[1, 2, 3]]);',
-  'void [arange, concat, constant, conv, expandDims, func, gather, narrow, norm, split, squeeze, where, anyRank, open4];',
+  "const anyRank = input('anyRank', [1, 3] as readonly number[]);",
+  'void [arange, concat, constant, conv, expandDims, func, gather, narrow, norm, scan, split, squeeze, where, anyRank, open4];',
   "const each = vmap((x: Tensor<[3], 'f32'>, y: Tensor<[], 'f32'>) => x.mul(y), { axes: [-1, 0] });",
   'void [a, b, row, row4, row5, batch, other, cube, image, index, size, open];',
 ];
+
+/** An error at the first product alone: what is made of its result is of no known shape. */
+const followed =
+  'scan(row, cube, (h, x) => { const p = a.matmul(a); return [h.add(p.sum(0).reshape([3])).add(conv(image, p).sum()), x]; })';
 
 /** Every diagnostic of a program of this file and of the snippets, each on a line of its own, by file and line. */
 function diagnose(): { readonly own: string[]; readonly byLine: Map<number, string> } {
   const config = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config.config, ts.sys, root);
-  const text = [...preamble, ...refusals.map(([line]) => line), ...accepted].map((line) => `${line}\n`).join('');
+  const text = [...preamble, ...refusals.map(([line]) => line), ...accepted, followed]
+    .map((line) => `${line}\n`)
+    .join('');
   const host = ts.createCompilerHost({ ...options, incremental: false });
   const { getSourceFile, fileExists, readFile } = host;
   host.getSourceFile = (name, target, ...rest) =>
@@ -348,6 +363,12 @@ describe('the compiler', () => {
   it.each(refusals.map(([line, ...says], at) => ({ line, says, at })))('refuses $line', ({ says, at }) => {
     const message = found.byLine.get(preamble.length + at) ?? 'no error';
     for (const part of says) expect(message).toContain(part);
+  });
+
+  it('says nothing against what follows from an error', () => {
+    const line = preamble.length + refusals.length + accepted.length;
+    expect(found.byLine.get(line)?.match(/shape error/g)).toHaveLength(1);
+    expect(found.byLine.get(line)).toContain('cannot multiply [2,3] by [2,3]');
   });
 
   it.each(accepted.map((line, at) => ({ line, at })))('accepts $line', ({ at }) => {

@@ -1,6 +1,6 @@
 // Types of loops: what a step is given, what it must give, and what comes of all steps.
 
-import type { SameDim, Shape, ShapeError, Show } from './shape-types.ts';
+import type { IsOpen, SameDim, Shape, ShapeError, Show } from './shape-types.ts';
 import type { Structure } from './structure.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -36,7 +36,7 @@ type IsUnion<T, Whole = T> = [T] extends [never]
 /** `unknown` where all sequences have one length. */
 export type HasOneLength<T extends Structure> =
   IsUnion<LengthOf<T>> extends true
-    ? ShapeError<`scan: sequences of one length expected, ${LengthOf<T> & number} given`>
+    ? ShapeError<'scan: sequences of one length expected, their first axes differ'>
     : unknown;
 
 /** The tensors of all steps, stacked along a new first axis. */
@@ -45,7 +45,7 @@ export type Stacked<T, N extends number> =
     ? Tensor<[N, ...S], D>
     : { -readonly [K in keyof T]: T[K] extends Tensor<infer S, infer D> ? Tensor<[N, ...S], D> : never };
 
-type SameDims<A extends Shape, B extends Shape> = number extends A['length'] | B['length']
+type SameDims<A extends Shape, B extends Shape> = true extends IsOpen<A> | IsOpen<B>
   ? true
   : A['length'] extends B['length']
     ? false extends { [I in keyof A]: I extends keyof B ? SameDim<A[I], B[I] & number> : false }[number]
@@ -72,6 +72,9 @@ export type SameStructure<A, B> = A extends null
     : { readonly [K in keyof A]: K extends keyof B ? SameTensor<A[K], B[K]> : A[K] };
 
 /** `unknown` for a shape without axes, or one of unknown rank. */
-export type IsScalar<S extends Shape> = 0 extends S['length']
-  ? unknown
-  : ShapeError<`bool[] expected, bool${Show<S>} given; all() or any() makes one of many`>;
+export type IsScalar<S extends Shape> =
+  true extends IsOpen<S>
+    ? unknown
+    : 0 extends S['length']
+      ? unknown
+      : ShapeError<`bool[] expected, bool${Show<S>} given; all() or any() makes one of many`>;

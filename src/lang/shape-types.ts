@@ -24,8 +24,8 @@ type Join<S extends Shape> = S extends readonly []
 /** `[2,3]` as text, for messages. */
 export type Show<S extends Shape> = `[${Join<S>}]`;
 
-/** True for a shape of unknown rank. */
-export type IsOpen<S extends Shape> = number extends S['length'] ? true : false;
+/** True for a shape of unknown rank, also for `never`, which an error left: what follows from it is no error of its own. */
+export type IsOpen<S extends Shape> = [S] extends [never] ? true : number extends S['length'] ? true : false;
 
 type BroadcastDim<A extends number, B extends number> = A extends 1
   ? number extends A
@@ -404,12 +404,14 @@ export type Convolved<X extends Shape, W extends Shape, Mode extends ConvMode> =
   : readonly number[];
 
 /** An error where an image's channels differ from what the kernels take. */
-export type Convolvable<X extends Shape, W extends Shape, Groups> = Groups extends 1
-  ? X extends readonly [number, infer C extends number, ...Shape]
-    ? W extends readonly [number, infer C2 extends number, ...Shape]
-      ? SameDim<C, C2> extends true
-        ? unknown
-        : ShapeError<`images ${Show<X>} have ${C} channels, kernels ${Show<W>} take ${C2}`>
+export type Convolvable<X extends Shape, W extends Shape, Groups> = true extends IsOpen<X> | IsOpen<W>
+  ? unknown
+  : Groups extends 1
+    ? X extends readonly [number, infer C extends number, ...Shape]
+      ? W extends readonly [number, infer C2 extends number, ...Shape]
+        ? SameDim<C, C2> extends true
+          ? unknown
+          : ShapeError<`images ${Show<X>} have ${C} channels, kernels ${Show<W>} take ${C2}`>
+        : unknown
       : unknown
-    : unknown
-  : unknown;
+    : unknown;

@@ -11,6 +11,17 @@ import { here, Tensor } from './tensor.ts';
 /** Nested arrays of numbers, or numbers row-major with a shape. */
 export type NumberData = number | readonly NumberData[] | ArrayLike<number>;
 
+/** The shape that nested arrays are written in, as far as it is known. */
+type DataShape<N> = N extends number
+  ? []
+  : N extends readonly []
+    ? [0]
+    : N extends readonly [infer Row, ...unknown[]]
+      ? [N['length'] & number, ...DataShape<Row>]
+      : N extends readonly number[] | ArrayBufferView
+        ? [number]
+        : readonly number[];
+
 /** An argument of functions. */
 export class Input<Name extends string, S extends Shape, D extends DType> extends Tensor<S, D> {
   readonly name: Name;
@@ -97,10 +108,11 @@ export function variable<const S extends Shape, const D extends DType = 'f32'>(
 }
 
 /** A tensor known when the graph is built: nested arrays, or row-major elements with a shape. */
-export function constant<const S extends Shape = Shape, const D extends DType = 'f32'>(
-  data: NumberData,
-  options: { readonly shape?: S; readonly dtype?: D } = {},
-): Tensor<Plain<S>, NoInfer<D>> {
+export function constant<
+  const N extends NumberData,
+  const S extends Shape = DataShape<N>,
+  const D extends DType = 'f32',
+>(data: N, options: { readonly shape?: S; readonly dtype?: D } = {}): Tensor<Plain<S>, NoInfer<D>> {
   const dtype = options.dtype ?? 'f32';
   const given = shapeOfData(data);
   const shape = options.shape ?? given;
