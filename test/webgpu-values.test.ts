@@ -157,6 +157,31 @@ describe.skipIf(typeof device === 'string')(titleOf('values in WGSL', device), (
     expect(found).toEqual([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN]);
   });
 
+  it.each([1, 4])(
+    'zero times a number, and zero divided by one, which drivers take for zero: %i lanes',
+    async (length) => {
+      const x = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 0, -0, 3, -3, largest].flatMap(
+        (value) => Array(length).fill(value),
+      );
+      for (const zero of ['0', '-0'])
+        for (const [op, operands] of [
+          ['mul', '%x, %0'],
+          ['mul', '%0, %x'],
+          ['div', '%0, %x'],
+        ]) {
+          const [found, wanted] = await both(
+            `func @f(%x: f32[${x.length}]) {
+            %0 = constant() {dtype=f32, shape=[${x.length}], data=[${zero}]}
+            %1 = ${op}(${operands})
+            return y = %1
+          }`,
+            { x },
+          );
+          expect(found, `${op}(${operands}) of ${zero}`).toEqual(wanted);
+        }
+    },
+  );
+
   it('the largest and smallest numbers as constants', async () => {
     const ends = [largest, -largest, 2 ** -126, -(2 ** -126), 1 - 2 ** -24, 16_777_217];
     for (const end of ends) {

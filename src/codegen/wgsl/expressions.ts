@@ -256,6 +256,8 @@ function printApply(op: ScalarOp, args: readonly Expr[], scope: Scope): string {
   // A comparison with itself asks for NaN, which may be assumed away: its bits may not.
   if (type === 'f32' && (op === 'ne' || op === 'eq') && texts[0] === texts[1])
     return `${op === 'eq' ? '!' : ''}${helper('ash_is_nan', scope, lanes)}(${texts[0]})`;
+  const byZero = type === 'f32' ? printByZero(op, args, scope) : null;
+  if (byZero !== null) return byZero;
   if ((op === 'shl' || op === 'shr') && isPlainShift(args[1]!)) {
     const by = (args[1] as Extract<Expr, { kind: 'literal' }>).value;
     return `${asOperand(texts[0]!)} ${op === 'shl' ? '<<' : '>>'} ${by}u`;
@@ -272,6 +274,16 @@ function printApply(op: ScalarOp, args: readonly Expr[], scope: Scope): string {
   const text = `${a} ${spelling.operator} ${b}`;
   // Between commas, < and > would open and close a template list.
   return /[<>]/.test(spelling.operator) ? `(${text})` : text;
+}
+
+/** 0 · x, x · 0 and 0 / x, where x may be infinite or NaN; null for anything else. */
+function printByZero(op: ScalarOp, args: readonly Expr[], scope: Scope): string | null {
+  const scalars = args.map((arg) => (arg.kind === 'splat' ? arg.value : arg));
+  const at = scalars.findIndex((arg) => arg.kind === 'literal' && arg.value === 0);
+  if (at === -1 || !(op === 'mul' || (op === 'div' && at === 0))) return null;
+  const name = helper(op === 'mul' ? 'ash_zero_times' : 'ash_zero_over', scope, Math.max(...args.map(lanesOf)));
+  const isNegative = Object.is((scalars[at] as Extract<Expr, { kind: 'literal' }>).value, -0);
+  return `${isNegative ? '-' : ''}${name}(${printExpr(args[1 - at]!, scope)})`;
 }
 
 /** Arithmetic of a scalar and a vector is that of the scalar in all lanes. */

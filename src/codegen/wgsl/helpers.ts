@@ -16,6 +16,22 @@ fn ash_special(bits: u32) -> f32 { return bitcast<f32>(bits); }`,
     needs: [],
     text: 'fn ash_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }',
   },
+  // Drivers take 0 · x and 0 / x for 0 whatever x is. These are a zero of x's sign, or NaN.
+  ash_zero_times: {
+    needs: ['ash_special'],
+    text: `fn ash_zero_times(x: f32) -> f32 {
+  let bits = bitcast<u32>(x);
+  return ash_special(select(bits & 0x80000000u, ash_nan_bits, (bits & 0x7fffffffu) >= 0x7f800000u));
+}`,
+  },
+  ash_zero_over: {
+    needs: ['ash_special'],
+    text: `fn ash_zero_over(x: f32) -> f32 {
+  let bits = bitcast<u32>(x);
+  let size = bits & 0x7fffffffu;
+  return ash_special(select(bits & 0x80000000u, ash_nan_bits, size == 0u || size > 0x7f800000u));
+}`,
+  },
   ash_floor_div: {
     needs: [],
     text: `fn ash_floor_div(value: i32, by: i32) -> i32 {
