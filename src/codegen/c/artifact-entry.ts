@@ -11,6 +11,7 @@ import {
   runParameterList,
   workspaceAlignment,
 } from './artifact-header.ts';
+import { scalarType } from './expressions.ts';
 import { decides } from './program.ts';
 import { type Status, statusOf } from './status.ts';
 import { teamRegion } from './team.ts';
@@ -144,12 +145,11 @@ export function printInitialStates(parts: ArtifactInterface, initial: InitialTex
   const copies = states.flatMap(({ identifier, buffer: { name: given, type } }) => {
     if (sizeOf(type.shape) === 0) return [];
     const from = initial(given);
-    const bytes = bytesOf(type);
-    return [
-      from === null
-        ? `  memset(states->${identifier}, 0, ${bytes});`
-        : `  memcpy(states->${identifier}, ${from}, ${bytes});`,
-    ];
+    if (from === null) return [`  memset(states->${identifier}, 0, ${bytesOf(type)});`];
+    // A loop in place of memcpy, which gcc 12 gets wrong for some tables: see `gccFlags` of the runtime.
+    const first = `const ${scalarType(type.dtype)} *const first = ${from};`;
+    const copy = `for (size_t i = 0; i < ${sizeOf(type.shape)}; i++) states->${identifier}[i] = first[i];`;
+    return [`  {\n    ${first}\n    ${copy}\n  }`];
   });
   const missing = states
     .filter(({ buffer }) => sizeOf(buffer.type.shape) > 0)

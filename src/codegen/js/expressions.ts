@@ -53,7 +53,8 @@ export function printLiteral(dtype: DType, value: number): string {
     case 'f16':
       return String(toHalfBits(value));
     case 'i64':
-      return big(dtype, String(BigInt.asIntN(64, BigInt(value))));
+      // The largest of i64 is no double: 2^63 stands for it.
+      return big(dtype, String(value >= 2 ** 63 ? 2n ** 63n - 1n : BigInt(Math.max(value, -(2 ** 63)))));
     default:
       return String(value);
   }

@@ -29,8 +29,12 @@ export const portableFlags = [
   '-fPIC',
 ];
 
-/** gcc 12 takes wide registers apart early; where a loop after a register tile has a condition it then keeps a sum in memory. */
-export const gccFlags = ['-fno-split-wide-types'];
+/**
+ * gcc 12 takes wide registers apart early; where a loop after a register tile has a condition it then keeps a sum in memory. With
+ * AVX-512 its copy of a constant table is wrong: a register of equal elements that ends in zeros loses the zeros. No loop is made
+ * such a copy then.
+ */
+export const gccFlags = ['-fno-split-wide-types', '-fno-tree-loop-distribute-patterns'];
 
 const known = new Map<string, Compiler>();
 
