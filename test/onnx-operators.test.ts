@@ -4,6 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import { fromOnnx } from '../src/onnx/import.ts';
 import { UnsupportedModelError } from '../src/onnx/unsupported.ts';
+import { compile } from '../src/runtime/compile.ts';
 import { modelOf, node } from './helpers/onnx-file.ts';
 import { importCases, judge } from './helpers/onnx-judge.ts';
 import { archivedCases } from './helpers/onnx-node.ts';
@@ -46,6 +47,49 @@ describe('loops of ONNX in C', () => {
 const [float, int64, bool] = [1, 7, 9];
 const int = (i: number) => ({ type: 2, i: BigInt(i) });
 const text = (s: string) => ({ type: 3, s: new TextEncoder().encode(s) });
+
+describe('uint64, carried by the i64 of the same bits', () => {
+  it('is compared as it is meant: reductions, positions and TopK', async () => {
+    const uint64 = 13;
+    const bytes = modelOf({
+      nodes: [
+        node('ReduceMax', ['x'], ['greatest'], { axes: { type: 7, ints: [1n] }, keepdims: int(0) }),
+        node('ReduceMin', ['x'], ['least'], { axes: { type: 7, ints: [1n] }, keepdims: int(0) }),
+        node('ArgMax', ['x'], ['last'], { axis: int(1), keepdims: int(0), select_last_index: int(1) }),
+        node('ArgMin', ['x'], ['first'], { axis: int(1), keepdims: int(0) }),
+        node('TopK', ['x', 'k'], ['top', 'topPlaces']),
+        node('TopK', ['x', 'k'], ['bottom', 'bottomPlaces'], { largest: int(0) }),
+      ],
+      inputs: { x: [uint64, [2, 4]] },
+      initializers: [{ name: 'k', dataType: int64, dims: [1n], int64Data: [3n] }],
+      outputs: ['greatest', 'least', 'last', 'first', 'top', 'topPlaces', 'bottom', 'bottomPlaces'],
+    });
+    const [half, most] = [2n ** 63n, 2n ** 64n - 1n];
+    const run = await compile(fromOnnx(bytes), { target: 'js' });
+    const found = run({ x: BigInt64Array.from([5n, half, half, 4n, most, 7n, most - 1n, 7n]) });
+    const unsigned = (name: string): bigint[] =>
+      Array.from(found[name] as BigInt64Array, (element) => BigInt.asUintN(64, element));
+    expect(unsigned('greatest')).toEqual([half, most]);
+    expect(unsigned('least')).toEqual([4n, 7n]);
+    expect(unsigned('last')).toEqual([2n, 0n]);
+    expect(unsigned('first')).toEqual([3n, 1n]);
+    expect(unsigned('top')).toEqual([half, half, 5n, most, most - 1n, 7n]);
+    expect(unsigned('topPlaces')).toEqual([1n, 2n, 0n, 0n, 2n, 1n]);
+    expect(unsigned('bottom')).toEqual([4n, 5n, half, 7n, 7n, most - 1n]);
+    expect(unsigned('bottomPlaces')).toEqual([3n, 0n, 1n, 1n, 3n, 2n]);
+  });
+});
+
+it('integers go through float where ReduceLogSumExp takes them, and are truncated', async () => {
+  const bytes = modelOf({
+    nodes: [node('ReduceLogSumExp', ['x'], ['y'], { axes: { type: 7, ints: [1n] }, keepdims: int(0) })],
+    inputs: { x: [6, [2, 3]] },
+    outputs: ['y'],
+  });
+  const run = await compile(fromOnnx(bytes), { target: 'js' });
+  // log(e + e² + e³) = 3.41, log(3 e¹⁰⁰) = 101.1
+  expect([...run({ x: Int32Array.of(1, 2, 3, 100, 100, 100) }).y!]).toEqual([3, 101]);
+});
 
 /** The reasons for which a model is refused, and the inputs that would have to be known. */
 function refusal(bytes: Uint8Array): { reasons: string[]; inputs: readonly string[] } {

@@ -7,7 +7,7 @@ import { type AnyTensor, reduceAxes } from '../../lang/tensor.ts';
 import { isFloatType } from '../element-types.ts';
 import { like, type NodeContext, type OnnxValue, type Operator, shapeOf, typed } from '../node-context.ts';
 import { attributeOrInput, axisOf, wholeRange } from './axes.ts';
-import { choose, converted, expectFloat, wrap } from './values.ts';
+import { choose, converted, extremeOfUnsigned, wrap } from './values.ts';
 
 interface Reduced {
   readonly x: OnnxValue;
@@ -25,6 +25,11 @@ function reducedAxes(node: NodeContext, since: number): Reduced | null {
   return { x, axes, keepDims: node.int('keepdims', 1) !== 0 };
 }
 
+/** A reduction whose axes have been kept as one element each, in the shape that is asked for. */
+function withoutAxes(kept: AnyTensor, { x, axes, keepDims }: Reduced): AnyTensor {
+  return keepDims ? kept : kept.reshape(shapeOf(x).filter((_, axis) => !axes.includes(axis)));
+}
+
 /** A reduction of the table, between functions of the elements and of the result. */
 function reduction(
   kind: ReduceKind,
@@ -36,7 +41,8 @@ function reduction(
     const over = reducedAxes(node, since);
     if (over === null) return like(node.input(0), after(before(node.input(0).tensor), 1));
     const { x, axes, keepDims } = over;
-    if (x.type === 'uint64' && (kind === 'max' || kind === 'min')) node.unsupported('the order of uint64');
+    if (x.type === 'uint64' && (kind === 'max' || kind === 'min'))
+      return like(x, withoutAxes(extremeOfUnsigned(x.tensor, kind, axes).extreme, over));
     const count = axes.reduce((product, axis) => product * shapeOf(x)[axis]!, 1);
     const reduced: AnyTensor = reduceAxes(before(x.tensor), kind, axes, { keepDims });
     return wrap(x.type, after(reduced, count));
@@ -60,17 +66,16 @@ const throughFloat =
 
 const sumOfSquares = reduction('sum', 18, (x) => x.mul(x));
 
-/** log Σ exp, shifted by the greatest where that is finite. */
+/** log Σ exp, shifted by the greatest where that is finite; of integers in float. */
 const logSumExp: Operator = (node) => {
   const over = reducedAxes(node, 18);
-  const x = expectFloat(node, node.input(0));
+  const x = node.input(0);
   if (over === null) return x;
-  const top: AnyTensor = reduceAxes(x.tensor, 'max', over.axes, { keepDims: true });
+  const real = isFloatType(x.type) ? x : converted(x, 'float');
+  const top: AnyTensor = reduceAxes(real.tensor, 'max', over.axes, { keepDims: true });
   const shift = choose(top.abs().eq(Number.POSITIVE_INFINITY), 0, top);
-  const sum: AnyTensor = reduceAxes(x.tensor.sub(shift).exp(), 'sum', over.axes, { keepDims: true });
-  const kept: AnyTensor = sum.log().add(shift);
-  const shape = shapeOf(x).filter((_, axis) => !over.axes.includes(axis));
-  return like(x, over.keepDims ? kept : kept.reshape(shape));
+  const sum: AnyTensor = reduceAxes(real.tensor.sub(shift).exp(), 'sum', over.axes, { keepDims: true });
+  return converted(like(real, withoutAxes(sum.log().add(shift), over)), x.type);
 };
 
 const argExtreme =
@@ -79,9 +84,10 @@ const argExtreme =
     const x = node.input(0);
     const shape = shapeOf(x);
     const axis = axisOf(node, node.int('axis', 0), shape.length);
-    if (x.type === 'uint64') node.unsupported('the order of uint64');
     const last = node.int('select_last_index', 0) !== 0;
-    const turned: AnyTensor = last ? reverse(x.tensor, axis) : x.tensor;
+    const compared =
+      x.type === 'uint64' ? extremeOfUnsigned(x.tensor, kind === 'argmax' ? 'max' : 'min', [axis]).last : x.tensor;
+    const turned: AnyTensor = last ? reverse(compared, axis) : compared;
     const found: AnyTensor = turned[kind](axis);
     const position: AnyTensor = last ? found.neg().add(shape[axis]! - 1) : found;
     const kept = shape.map((dim, i) => (i === axis ? 1 : dim));

@@ -1,12 +1,12 @@
 // Operators that order, count or choose elements: TopK, CumSum, and those whose number of results depends on values, which must be known.
 
 import { sizeOf } from '../../ir/types.ts';
-import { cumulative, narrow, sort, topk } from '../../lang/functions.ts';
+import { cumulative, narrow, sort, takeAlong, topk } from '../../lang/functions.ts';
 import type { AnyTensor } from '../../lang/tensor.ts';
 import { like, type NodeContext, type OnnxValue, type Operator, shapeOf, typed } from '../node-context.ts';
 import { axisOf, wholeRange } from './axes.ts';
 import { suppressed } from './box-suppression.ts';
-import { wrap } from './values.ts';
+import { orderOfUnsigned, wrap } from './values.ts';
 
 const topK: Operator = (node) => {
   const x = node.input(0);
@@ -14,20 +14,35 @@ const topK: Operator = (node) => {
   const axis = axisOf(node, node.int('axis', -1), shape.length);
   const [k] = (node.opset < 10 ? [node.int('k')] : node.expectKnown(node.input(1), 'k')) as [number];
   if (!(k >= 0 && k <= shape[axis]!)) node.invalid(`${k} of ${shape[axis]} elements asked for`);
-  if (x.type === 'uint64') return node.unsupported('the order of uint64');
   const order = wholeRange(shape.length).map((i) =>
     i === axis ? shape.length - 1 : i === shape.length - 1 ? axis : i,
   );
   const turned = (tensor: AnyTensor): AnyTensor => tensor.transpose(order);
   const isLargest = node.opset < 11 || node.int('largest', 1) !== 0;
-  const { values, indices } = isLargest && k > 0 ? topk(turned(x.tensor), k) : smallest(turned(x.tensor), k);
+  const { values, indices } =
+    x.type === 'uint64'
+      ? firstUnsigned(turned(x.tensor), k, isLargest)
+      : isLargest && k > 0
+        ? topk(turned(x.tensor), k)
+        : smallest(turned(x.tensor), k);
   return [like(x, turned(values)), typed(turned(indices).cast('i64'), 'int64')];
 };
 
+const first = (tensor: AnyTensor, k: number): AnyTensor => narrow(tensor, tensor.rank - 1, 0, k);
+
 function smallest(x: AnyTensor, k: number): { values: AnyTensor; indices: AnyTensor } {
   const sorted = sort(x, -1);
-  const first = (tensor: AnyTensor): AnyTensor => narrow(tensor, tensor.rank - 1, 0, k);
-  return { values: first(sorted.values), indices: first(sorted.indices) };
+  return { values: first(sorted.values, k), indices: first(sorted.indices, k) };
+}
+
+/** uint64 ordered by the last bit and then, keeping that order among equal ones, by the others. */
+function firstUnsigned(x: AnyTensor, k: number, isLargest: boolean): { values: AnyTensor; indices: AnyTensor } {
+  const axis = x.rank - 1;
+  const { upper, last } = orderOfUnsigned(x);
+  const byLast: AnyTensor = sort(last, -1, isLargest).indices;
+  const order: AnyTensor = sort(takeAlong(upper, byLast, axis), -1, isLargest).indices;
+  const indices = first(takeAlong(byLast, order, axis), k);
+  return { values: takeAlong(x, indices, axis), indices };
 }
 
 const cumulativeSum: Operator = (node) => {

@@ -3,7 +3,7 @@
 
 import type { BinaryOp } from '../../ir/opattrs.ts';
 import { where } from '../../lang/functions.ts';
-import { type AnyTensor, binary } from '../../lang/tensor.ts';
+import { type AnyTensor, binary, reduceAxes } from '../../lang/tensor.ts';
 import { carrierOf, type ElementType, isFloatType } from '../element-types.ts';
 import type { NodeContext, OnnxValue } from '../node-context.ts';
 
@@ -102,6 +102,26 @@ function floatOfUnsigned(x: AnyTensor, type: ElementType): AnyTensor {
 function unsignedOfFloat(x: AnyTensor): AnyTensor {
   const upper: AnyTensor = x.sub(2 ** 63).cast('i64');
   return choose(x.ge(2 ** 63), upper.add(upper.mul(0).add(1).shl(63)), x.cast('i64'));
+}
+
+/** uint64 in an order that i64 has: the upper 63 bits, then the last. */
+export function orderOfUnsigned(x: AnyTensor): { readonly upper: AnyTensor; readonly last: AnyTensor } {
+  return { upper: shiftedRightUnsigned(x, 1), last: x.and(1) };
+}
+
+/**
+ * Of uint64, along axes that are kept as one element: the greatest or least of the upper bits, and of those that have them of the last.
+ * Elements that lose have a last bit beyond all others, so that positions can be told by it.
+ */
+export function extremeOfUnsigned(
+  x: AnyTensor,
+  kind: 'max' | 'min',
+  axes: readonly number[],
+): { readonly extreme: AnyTensor; readonly last: AnyTensor } {
+  const { upper, last } = orderOfUnsigned(x);
+  const top: AnyTensor = reduceAxes(upper, kind, axes, { keepDims: true });
+  const own = choose(upper.eq(top), last, kind === 'max' ? -1 : 2);
+  return { extreme: top.shl(1).or(reduceAxes(own, kind, axes, { keepDims: true })), last: own };
 }
 
 /** Refuses elements of another type than the operator takes. */
