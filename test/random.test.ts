@@ -181,6 +181,88 @@ describe('distributions', () => {
   });
 });
 
+describe('numbers of other dtypes', () => {
+  const words = (counter: number): number[] =>
+    Array.from({ length: 3 }, (_, block) => philox4x32([block, 0, 0, counter], [2024, 0])).flat();
+
+  it('in f64 have the bits of two words, in f16 eleven', async () => {
+    const [upper, lower] = [words(0), words(3)];
+    const wanted = upper.map((word, i) => (word * 2 ** 21 + Math.floor(lower[i]! / 2 ** 11)) / 2 ** 53);
+    for (const options of targets.filter(({ target }) => target !== 'wgsl')) {
+      const { double, half } = await values(
+        {
+          double: random.uniform(seed, [12], { dtype: 'f64' }),
+          half: random.uniform(seed, [12], { dtype: 'f16' }).cast('f32'),
+        },
+        options,
+      );
+      expect([...(double as Float64Array)]).toEqual(wanted);
+      expect([...(half as Float32Array)]).toEqual(upper.map((word) => Math.floor(word / 2 ** 21) / 2 ** 11));
+    }
+    expect(random.uniform(seed, [3], { dtype: 'f64' }).dtype satisfies 'f64').toBe('f64');
+    expect(random.uniform(seed, [3]).dtype satisfies 'f32').toBe('f32');
+  });
+
+  it('in f64 follow their distributions, on the places of those in f32', async () => {
+    const dtype = 'f64';
+    const { normal, single, exponential, gumbel, truncated } = (await values({
+      normal: random.normal(seed, [count], { dtype }),
+      single: random.normal(seed, [count]),
+      exponential: random.exponential(seed, [count], { dtype }),
+      gumbel: random.gumbel(seed, [count], { dtype }),
+      truncated: random.truncatedNormal(seed, [count], { low: 0.5, high: 1, dtype }),
+    })) as Record<string, Float64Array>;
+    expect(distance([...normal!], normalProbability)).toBeLessThan(oneInThousand);
+    expect(distance([...exponential!], (x) => -Math.expm1(-x))).toBeLessThan(oneInThousand);
+    expect(distance([...gumbel!], (x) => Math.exp(-Math.exp(-x)))).toBeLessThan(oneInThousand);
+    expect(truncated!.every((z) => z >= 0.5 && z <= 1)).toBe(true);
+    expect(normal!.every((z, i) => Math.abs(z - single![i]!) <= 2e-6 * Math.max(1, Math.abs(z)))).toBe(true);
+    // More digits than f32 has: Φ of most numbers is no multiple of 2⁻³².
+    expect(normal!.filter((z) => z === Math.fround(z)).length).toBeLessThan(5);
+  });
+
+  it('whole numbers are the upper part of 64 bits times their count, on all targets', async () => {
+    const cases = [
+      { low: -3, high: 4 },
+      { low: -(2 ** 31), high: 2 ** 31 },
+      { low: 0, high: 3_000_000_001, dtype: 'u32' },
+      { low: 7, high: 8 },
+    ] as const;
+    const [upper, lower] = [words(0), words(3)];
+    for (const options of targets) {
+      const found = await values(
+        Object.fromEntries(cases.map((bounds, i) => [`y${i}`, random.integers(seed, [12], bounds) as AnyTensor])),
+        options,
+      );
+      cases.forEach(({ low, high }, i) => {
+        const wanted = upper.map((word, at) => {
+          const bits = (BigInt(word) << 32n) | BigInt(lower[at]!);
+          return low + Number((bits * BigInt(high - low)) >> 64n);
+        });
+        expect([...Array.from(found[`y${i}`]!)]).toEqual(wanted);
+      });
+    }
+    expect(() => random.integers(seed, [2], { low: 3, high: 3 })).toThrow('low below high');
+    expect(() => random.integers(seed, [2], { high: 2 ** 31 + 1 })).toThrow('2147483648');
+  });
+
+  it('dropout, Bernoulli trials and categories take them', async () => {
+    const ones = random.uniform(seed, [count], { dtype: 'f64' }).mul(0).add(1);
+    const { dropped, halves } = await values({
+      dropped: random.dropout(seed, ones, 0.3),
+      halves: random.dropout(seed, ones.cast('f16'), 0.5).cast('f32'),
+    });
+    expect(new Set(Array.from(dropped!))).toEqual(new Set([0, 1 / 0.7]));
+    expect(new Set(Array.from(halves!))).toEqual(new Set([0, 2]));
+    const logits = random.normal(seed, [50, 4], { dtype: 'f64' });
+    const { double, single } = await values({
+      double: random.categorical(seed, logits),
+      single: random.categorical(seed, logits.cast('f32')),
+    });
+    expect(Array.from(double!)).toEqual(Array.from(single!));
+  });
+});
+
 describe('keys', () => {
   it('that are split or folded differ from one another and from what is drawn', async () => {
     const folded = Array.from({ length: 40 }, (_, i) => random.foldIn(seed, i));
