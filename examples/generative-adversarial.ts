@@ -36,23 +36,36 @@ function ring(key: random.Key, count: number): AnyTensor {
 
 export type Game = 'non-saturating' | 'Wasserstein';
 
-/** Losses of both players on real and generated points, and the norm of the critic's gradient between them where it is part of the loss. */
-function losses(game: Game, critic: nn.Layer, real: AnyTensor, made: AnyTensor, key: random.Key) {
+/**
+ * Losses of both players on examples `[batch, ..]`, real and made. With Wasserstein's also the critic's estimate of the distance between
+ * them and, as it is part of the loss, the mean norm of its gradient on lines from one to the other.
+ */
+export function losses(
+  game: Game,
+  critic: nn.Layer,
+  real: AnyTensor,
+  made: AnyTensor,
+  key: random.Key,
+  penaltyWeight: number,
+) {
   const [onReal, onMade]: AnyTensor[] = [critic(real), critic(made)];
   if (game === 'non-saturating')
     return {
       critic: onReal!.neg().softplus().mean().add(onMade!.softplus().mean()),
       generator: onMade!.neg().softplus().mean(),
-      norm: null,
     };
-  const share = random.uniform(key, [batchSize, 1]);
+  const share = random.uniform(
+    key,
+    (real.shape as number[]).map((length, axis) => (axis === 0 ? length : 1)),
+  );
   const between = real.mul(share).add(made.mul(share.neg().add(1))) as AnyTensor;
   const [slope] = grad(critic(between).sum(), [between]) as AnyTensor[];
-  const norm: AnyTensor = slope!.square().sum(-1).add(1e-12).sqrt();
-  const penalty: AnyTensor = norm.sub(1).square().mean().mul(penaltyWeight);
+  const norm: AnyTensor = slope!.flatten(1).square().sum(-1).add(1e-12).sqrt();
+  const distance: AnyTensor = onReal!.mean().sub(onMade!.mean());
   return {
-    critic: onMade!.mean().sub(onReal!.mean()).add(penalty),
+    critic: distance.neg().add(norm.sub(1).square().mean().mul(penaltyWeight)),
     generator: onMade!.mean().neg(),
+    distance,
     norm: norm.mean(),
   };
 }
@@ -82,7 +95,7 @@ export async function play(game: Game, { target, steps = 4000 }: GameOptions = {
     critic: criticLoss,
     generator: generatorLoss,
     norm,
-  } = losses(game, critic, ring(forReal, batchSize), made, forPenalty);
+  } = losses(game, critic, ring(forReal, batchSize), made, forPenalty, penaltyWeight);
   const adam = { beta1: 0.5, beta2: 0.9 };
   const updates: nn.Update[] = [
     ...nn.adam(criticLoss, critic.variables, { lr: 2e-3, name: 'critic', ...adam }),

@@ -67,6 +67,13 @@ export const galleryRows: readonly GalleryRow[] = [
       'gradient, a derivative within a training step. Real points, noise and both optimizers are one program without inputs.',
   },
   {
+    program: 'convolutional-gan',
+    title: 'Digits by convolutional adversaries',
+    shows:
+      'A DCGAN, and a critic of Wasserstein’s distance whose step has derivatives of the derivatives of convolutions and layer ' +
+      'normalisation, draw digits; a network that reads digits tells how near they come to real ones.',
+  },
+  {
     program: 'regularization',
     title: 'Dropout, batch norm, weight decay, early stopping',
     shows:
