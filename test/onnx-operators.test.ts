@@ -178,7 +178,6 @@ describe('what an ONNX operator cannot express is refused with the reason', () =
     ['SequenceLength', 'it works on sequences'],
     ['OptionalHasElement', 'it works on optional values'],
     ['StringConcat', 'it works on strings'],
-    ['RandomNormalLike', 'it draws random numbers'],
     ['ImageDecoder', 'it decodes files of images'],
   ])('%s: %s', (operator, reason) => {
     const bytes = modelOf({ nodes: [node(operator, ['x'], ['y'])], inputs: { x: [float, [2]] }, outputs: ['y'] });

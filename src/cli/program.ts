@@ -1,7 +1,7 @@
 // The command line: commands, their options and their help. What a command does is loaded when it runs.
 
 import { Command, Option } from 'commander';
-import { cases, processors, stages, targets } from './choices.ts';
+import { cases, kernelKinds, processors, stages, targets } from './choices.ts';
 import type { OwnModules } from './model/module.ts';
 import { assignment, count, existing, listOf, named, repeated, seconds, shape } from './options.ts';
 import { hasColours } from './terminal.ts';
@@ -60,11 +60,22 @@ function onModel(program: Command, name: string, description: string): Command {
       '--constant <name=file>',
       '.onnx: .npy file of an input that never changes',
       named('NAME=FILE.npy', existing),
+    )
+    .option(
+      '--random-seed <seed>',
+      '.onnx: what random operators draw by, a number or the name of an input that it becomes',
+      (text) => (/^\d+$/.test(text) ? count(text) : text),
     );
 }
 
 const target = (description: string): Option => new Option('-t, --target <target>', description).choices(targets);
 const threads = (): Option => new Option('--threads <n>', 'threads of target c (default: 1)').argParser(count);
+const kernels = (): Option =>
+  new Option(
+    '--kernels <kind>',
+    "target wgsl: kernels for cards or for adapters that compute on the processor (default: the record's, else card)",
+  ).choices(kernelKinds);
+const tuning = ['--tuning <file>', 'targets c, wgsl: what "ashlar tune" found'] as const;
 const json = 'print JSON for programs';
 const inputs = [
   '-i, --input <name=file>',
@@ -90,7 +101,8 @@ function compileCommand(program: Command, context: Context): void {
     )
     .option('--weights-only', 'i8: weights in bytes, computed with in f32; needs no calibration')
     .option('--labels <file>', 'f16, i8: .npy file with the class of each sample, to print the accuracy')
-    .option('--tuning <file>', 'what "ashlar tune" found')
+    .addOption(kernels())
+    .option(...tuning)
     .option('--json', json)
     .addHelpText(
       'after',
@@ -113,7 +125,7 @@ function runCommand(program: Command, context: Context): void {
     .option(...inputs)
     .requiredOption('-o, --out <directory>', 'where the outputs go')
     .addOption(threads())
-    .option('--tuning <file>', 'what "ashlar tune" found')
+    .option(...tuning)
     .option('--json', json)
     .addHelpText(
       'after',
@@ -135,7 +147,7 @@ function benchCommand(program: Command, context: Context): void {
     .option(...inputs)
     .addOption(threads())
     .option('--seconds <s>', 'how long to measure', seconds, 3)
-    .option('--tuning <file>', 'what "ashlar tune" found')
+    .option(...tuning)
     .option('--json', json)
     .addHelpText(
       'after',
@@ -156,6 +168,8 @@ function inspectCommand(program: Command, context: Context): void {
     .option('--pass <name>', 'the graph as it is after this pass')
     .addOption(target('what kernels are made for in stages summary, kernels and program (default: c)'))
     .option('--cpu <name>', `the processor of target c: ${processors.join(', ')} (default: native)`, listOf(processors))
+    .addOption(kernels())
+    .option(...tuning)
     .option('--json', json)
     .addHelpText(
       'after',
@@ -197,14 +211,21 @@ function verifyCommand(program: Command, context: Context): void {
 
 function tuneCommand(program: Command, context: Context): void {
   onModel(program, 'tune', 'measures schedules on this machine and writes a record for compile, run and bench')
-    .addOption(target('what is tuned; only c has schedules to choose from').default('c'))
+    .addOption(
+      target('what is tuned: c or wgsl, on the device that run takes; js has nothing to choose from').default('c'),
+    )
     .option('-o, --out <file>', 'where the record goes (default: NAME.tuning.json)')
     .addOption(threads())
     .option('--seconds <s>', 'time after which no further problem is begun', seconds, 300)
     .option('--json', json)
     .addHelpText(
       'after',
-      examples('tune digits.ts --out digits.tuning.json', 'bench digits.ts --tuning digits.tuning.json'),
+      examples(
+        'tune digits.ts --out digits.tuning.json',
+        'bench digits.ts --tuning digits.tuning.json',
+        'tune digits.ts --target wgsl --out digits.gpu.json',
+        'run digits.ts --target wgsl --tuning digits.gpu.json --input image=three.npy --out results',
+      ),
     )
     .action(async (model, options) => {
       const { tuneModel } = await import('./commands/tune.ts');

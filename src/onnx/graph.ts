@@ -3,6 +3,7 @@
 
 import { UserError } from '../ir/errors.ts';
 import type { Value } from '../ir/graph.ts';
+import { foldIn, type Key } from '../lang/random.ts';
 import { withSource } from '../lang/source.ts';
 import type { KnownValues } from './known.ts';
 import { type ImportServices, NodeContext, type OnnxValue } from './node-context.ts';
@@ -54,6 +55,8 @@ interface Surroundings {
   readonly opsets: Opsets;
   /** In a function's body: the attributes of the calling node. */
   readonly attributes: ReadonlyMap<string, AttributeProto> | null;
+  /** Where keys of random numbers come from; null where the import has no seed, or a step no number. */
+  readonly key: Key | null;
   /** What is put before names of nodes in messages. */
   readonly path: string;
   readonly depth: number;
@@ -63,6 +66,8 @@ export interface Importer {
   readonly known: KnownValues;
   readonly inputNames: ReadonlyMap<Value, string>;
   readonly functions: ReadonlyMap<string, FunctionProto>;
+  /** Where keys of random numbers come from; null where no seed is given. */
+  readonly key: Key | null;
   readTensor(proto: TensorProto): KnownTensor;
   /** An initializer of the model's graph or of a subgraph. */
   initializer(tensor: KnownTensor, name: string): OnnxValue;
@@ -83,6 +88,8 @@ export class GraphReader {
   readonly wantedInputs = new Set<string>();
   readonly #importer: Importer;
   #nodes = 0;
+  /** Nodes that have drawn random numbers without a seed of their own. */
+  #draws = 0;
 
   constructor(importer: Importer) {
     this.#importer = importer;
@@ -92,7 +99,14 @@ export class GraphReader {
   readModel(graph: GraphProto, opsets: Opsets, inputs: ReadonlyMap<string, OnnxValue>): (OnnxValue | undefined)[] {
     const scope = new Scope(null);
     for (const [name, value] of inputs) scope.define(name, value);
-    return this.#graph(graph, { scope, opsets, attributes: null, path: '', depth: 0 });
+    return this.#graph(graph, {
+      scope,
+      opsets,
+      attributes: null,
+      key: this.#importer.key,
+      path: '',
+      depth: 0,
+    });
   }
 
   #graph(graph: GraphProto, around: Surroundings): (OnnxValue | undefined)[] {
@@ -231,7 +245,14 @@ export class GraphReader {
     for (const [key, attribute] of attributes) given.set(key, attribute);
     const opsets = new Map([...around.opsets, ...opsetsOf(called.opsets)]);
     const before = this.unsupported.length;
-    this.#nodeList(called.nodes, called.outputs, { scope, opsets, attributes: given, path: `${name}/`, depth });
+    this.#nodeList(called.nodes, called.outputs, {
+      scope,
+      opsets,
+      attributes: given,
+      key: around.key,
+      path: `${name}/`,
+      depth,
+    });
     const results = called.outputs.map((output) => this.#result(scope, output));
     return this.unsupported.length > before ? null : (results as OnnxValue[]);
   }
@@ -255,18 +276,29 @@ export class GraphReader {
       known,
       inputNames,
       readTensor,
-      addSubgraph: (graph, inputs) => {
+      addSubgraph: (graph, inputs, step) => {
         const scope = new Scope(around.scope);
         graph.inputs.forEach((input, i) => {
           if (inputs[i] === undefined)
             throw new UserError(`subgraph input ${shown(input.name ?? '')} is given no value`);
           this.#define(scope, input.name ?? '', inputs[i]);
         });
-        const results = this.#graph(graph, { ...around, scope, path: `${name}/`, depth: deeper(around) });
+        const key =
+          step === undefined || around.key === null ? around.key : step === null ? null : foldIn(around.key, step);
+        const results = this.#graph(graph, { ...around, scope, key, path: `${name}/`, depth: deeper(around) });
         if (results.includes(undefined)) throw new Unsupported('its subgraph has nodes that are not supported');
         return results as OnnxValue[];
       },
       attempt: (make) => this.#attempt(make),
+      drawKey: (seed) => {
+        if (this.#importer.key === null)
+          throw new Unsupported(
+            'it draws random numbers: give the import a seed, a number or the name of an input that says it',
+          );
+        if (around.key === null) throw new Unsupported('it draws random numbers in a step that has no number');
+        // By their own seed nodes draw alike, without one each by its number.
+        return seed === null ? foldIn(foldIn(around.key, 0), this.#draws++) : foldIn(foldIn(around.key, 1), seed);
+      },
     };
   }
 }

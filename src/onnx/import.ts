@@ -6,6 +6,7 @@ import { type Func, makeFunc, type Parameter, parameter, type Result, type Value
 import { fromHalfBits } from '../ir/half.ts';
 import { builder } from '../ir/ops/index.ts';
 import { type ArrayOf, type DType, isCountable, type Shape, sizeOf, type TensorType } from '../ir/types.ts';
+import { type Key, key } from '../lang/random.ts';
 import { Tensor } from '../lang/tensor.ts';
 import { constantOf } from './constants.ts';
 import { decodeModel } from './decode.ts';
@@ -33,6 +34,11 @@ export interface OnnxOptions {
   readonly constants?: Readonly<Record<string, ArrayLike<number> | ArrayLike<bigint>>>;
   /** The files of external data by their place relative to the model. Default: a model with such data is refused. */
   readonly externalData?: ExternalData;
+  /**
+   * What random operators draw by: a number, with which every call draws the same, or the name of an input u32[] that is added, by which
+   * each call draws its own. Default: a model with such operators is refused.
+   */
+  readonly seed?: number | string;
   /** Names the emitted code. Default: 'model'. */
   readonly name?: string;
 }
@@ -122,15 +128,32 @@ class ModelImport {
       inputs.push(made);
       ports.push(port);
     }
-    const reader = new GraphReader(this.#importer());
+    const reader = new GraphReader(this.#importer(this.#seed(inputs, ports)));
     const outputs = this.#refused.length > 0 ? [] : reader.readModel(this.#graph, opsets, values);
     this.#refuseRounded(outputs);
     this.#refuse([...this.#refused, ...reader.unsupported], [...reader.wantedInputs]);
     return this.#definition(inputs, ports, outputs as OnnxValue[]);
   }
 
-  #importer(): Importer {
+  /** The key of the option; where that names an input, it is added. */
+  #seed(inputs: Parameter[], ports: OnnxPort[]): Key | null {
+    const { seed } = this.#options;
+    if (seed === undefined) return null;
+    if (typeof seed === 'number') return key(seed);
+    if (this.#graph.inputs.some(({ name }) => name === seed))
+      fail(`seed: the model has an input ${shown(seed)}; give a name that it has not`);
+    const port: OnnxPort = { name: seed, elementType: 'uint32', dtype: 'u32', shape: [] };
+    const made = parameter(seed, { dtype: 'u32', shape: [] });
+    this.#inputNames.set(made.value, seed);
+    this.#taken.add(seed);
+    inputs.push(made);
+    ports.push(port);
+    return key(new Tensor<[], 'u32'>(made.value));
+  }
+
+  #importer(drawing: Key | null): Importer {
     return {
+      key: drawing,
       known: this.#known,
       inputNames: this.#inputNames,
       functions: new Map(

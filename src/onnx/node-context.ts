@@ -4,6 +4,7 @@ import { UserError } from '../ir/errors.ts';
 import { nestedFuncs, nodesOf, type Value } from '../ir/graph.ts';
 import { builder } from '../ir/ops/index.ts';
 import type { Shape } from '../ir/types.ts';
+import type { Key } from '../lang/random.ts';
 import { type AnyTensor, Tensor } from '../lang/tensor.ts';
 import { tracedIn } from '../lang/trace.ts';
 import { constantOf } from './constants.ts';
@@ -29,8 +30,17 @@ export interface ImportServices {
   /** Inputs of the model by the value that stands for them. */
   readonly inputNames: ReadonlyMap<Value, string>;
   readTensor(proto: TensorProto): KnownTensor;
-  /** Adds the nodes of a subgraph, which sees the values around its node. Values of its inputs → of its outputs. */
-  addSubgraph(graph: GraphProto, inputs: readonly OnnxValue[]): readonly OnnxValue[];
+  /**
+   * Adds the nodes of a subgraph, which sees the values around its node. Values of its inputs → of its outputs. `step` is the number of a
+   * loop's step, so that random numbers are others in each; null where it has none, undefined for what runs once.
+   */
+  addSubgraph(
+    graph: GraphProto,
+    inputs: readonly OnnxValue[],
+    step: Tensor<[], 'i32'> | null | undefined,
+  ): readonly OnnxValue[];
+  /** A key of random numbers for one node; by a seed where the node has one. Throws Unsupported where the import has none. */
+  drawKey(seed: number | null): Key;
   /** What `make` makes, or null where something in it is not supported, which is forgotten. */
   attempt<T>(make: () => T): T | null;
 }
@@ -154,9 +164,14 @@ export class NodeContext {
     throw new Unsupported(`${what} must be known at import, it ${reason}`, names);
   }
 
-  /** Results of a subgraph attribute, whose nodes are added here. */
-  subgraph(name: string, inputs: readonly OnnxValue[] = []): readonly OnnxValue[] {
-    return this.services.addSubgraph(this.graph(name), inputs);
+  /** Results of a subgraph attribute, whose nodes are added here. `step`: see `addSubgraph`. */
+  subgraph(name: string, inputs: readonly OnnxValue[] = [], step?: Tensor<[], 'i32'> | null): readonly OnnxValue[] {
+    return this.services.addSubgraph(this.graph(name), inputs, step);
+  }
+
+  /** The key of the random numbers that the node draws: by its seed, a word, where it has one. */
+  drawKey(seed: number | null): Key {
+    return this.services.drawKey(seed);
   }
 
   /** What `make` makes, or null where something in it is not supported: another form may be. */

@@ -22,6 +22,8 @@ export interface ModelOptions {
   /** Shapes of an ONNX file's inputs, and .npy files of those that become constants. */
   readonly shape?: ReadonlyMap<string, readonly number[]>;
   readonly constant?: ReadonlyMap<string, string>;
+  /** What an ONNX file's random operators draw by: a number, or the name of an input. */
+  readonly randomSeed?: number | string;
 }
 
 export const kinds = "a .ts, .mts, .js or .mjs module, an .onnx file, or an artifact's folder";
@@ -48,9 +50,11 @@ async function definitionOfFile(path: string, options: ModelOptions, own: OwnMod
     const { loadOnnx } = await import('./onnx.ts');
     return loadOnnx(path, { ...options, name: options.name ?? stem(path) });
   }
-  for (const option of ['dim', 'shape', 'constant'] as const)
-    if (options[option] !== undefined)
-      throw new Misuse(`--${option} is for .onnx files; a module says its sizes and constants itself`);
+  for (const option of ['dim', 'shape', 'constant', 'randomSeed'] as const)
+    if (options[option] !== undefined) {
+      const flag = option === 'randomSeed' ? 'random-seed' : option;
+      throw new Misuse(`--${flag} is for .onnx files; a module says its sizes and constants itself`);
+    }
   if (moduleExtensions.includes(extension)) return definitionOf(path, await loadModule(path, own), options.export);
   throw new Misuse(
     `${path}: ${extension === '' ? 'no extension' : extension} is none that models have; a model is ${kinds}`,

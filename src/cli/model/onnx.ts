@@ -15,6 +15,7 @@ export interface OnnxFileOptions {
   readonly shape?: ReadonlyMap<string, readonly number[]>;
   /** .npy files of inputs that become constants. */
   readonly constant?: ReadonlyMap<string, string>;
+  readonly randomSeed?: number | string;
   readonly name: string;
 }
 
@@ -28,7 +29,7 @@ export interface ModelDefinition extends Definition {
 
 /** Throws the reader's errors, with the file's name before what they say. */
 export async function loadOnnx(path: string, options: OnnxFileOptions): Promise<ModelDefinition> {
-  const { dim = new Map(), shape = new Map(), constant = new Map<string, string>(), name } = options;
+  const { dim = new Map(), shape = new Map(), constant = new Map<string, string>(), randomSeed, name } = options;
   try {
     const constants = [...constant].map(([input, file]) => [input, elementsOf(readNpyFile(file))]);
     const { func, variables, inputs, outputs } = await readOnnxFile(path, {
@@ -36,6 +37,7 @@ export async function loadOnnx(path: string, options: OnnxFileOptions): Promise<
       dimensions: Object.fromEntries(dim),
       shapes: Object.fromEntries(shape),
       constants: Object.fromEntries(constants),
+      ...(randomSeed === undefined ? {} : { seed: randomSeed }),
     });
     return { func, variables, fileDTypes: { inputs: typesOf(inputs), outputs: typesOf(outputs) } };
   } catch (error) {

@@ -4,7 +4,7 @@
 import { isInteger } from '../../ir/types.ts';
 import { stack } from '../../lang/functions.ts';
 import { cond, whileLoop } from '../../lang/loops.ts';
-import type { AnyTensor } from '../../lang/tensor.ts';
+import type { AnyTensor, Tensor } from '../../lang/tensor.ts';
 import { arange } from '../../lang/variable.ts';
 import { like, type NodeContext, type OnnxValue, type Operator, shapeOf, typed } from '../node-context.ts';
 import { axisOf, wholeRange } from './axes.ts';
@@ -65,7 +65,8 @@ const loop: Operator = (node) => {
 
 /** The body's condition, then what it carries on and its scan outputs. */
 function bodyOf(node: NodeContext, iteration: OnnxValue, carried: readonly OnnxValue[]): readonly OnnxValue[] {
-  const results = node.subgraph('body', [iteration, node.numbers('bool', [], [1]), ...carried]);
+  const step = iteration.tensor.cast('i32') as Tensor<[], 'i32'>;
+  const results = node.subgraph('body', [iteration, node.numbers('bool', [], [1]), ...carried], step);
   if (results.length < 1 + carried.length)
     return node.invalid(`a body with a condition and ${carried.length} values expected`);
   return results;
@@ -91,7 +92,7 @@ function counted(node: NodeContext): OnnxValue[] {
   const length = isNeverRun ? 0 : Math.max(0, node.expectKnown(trips!, 'the trip count')[0]!);
   if (length > mostIterations) return node.unsupported(`${length} iterations: at most ${mostIterations} are counted`);
   const initial = carriedOf(node);
-  return scanned(node, initial, [countsUpTo(length)], (carried, [iteration]) => {
+  return scanned(node, initial, [typed(arange(length) as AnyTensor)], (carried, [iteration]) => {
     const [condition, ...results] = bodyOf(node, typed(iteration!.tensor.cast('i64')), carried);
     // The body's condition counts only where the loop has one.
     if (start !== null && length > 0 && node.expectKnown(condition!, 'the condition')[0] === 0)
@@ -99,9 +100,6 @@ function counted(node: NodeContext): OnnxValue[] {
     return results;
   });
 }
-
-/** Iterations as i32, which goes around in loops on every target. */
-const countsUpTo = (length: number): OnnxValue => typed(arange(length) as AnyTensor);
 
 const endlessReason = 'a loop whose end depends on values that are not known at import';
 

@@ -163,17 +163,6 @@ export function targetType(node: NodeContext, number: number): ElementType {
   return type ?? node.unsupported(`elements of type ${elementTypeName(number) ?? number}`);
 }
 
-/** Without training an identity; a mask, where asked for, keeps everything. */
-const dropout: Operator = (node) => {
-  const x = node.input(0);
-  const mode = node.opset >= 12 ? node.optional(2) : null;
-  const trains = mode !== null && node.expectKnown(mode, 'training_mode')[0] !== 0;
-  const ratio = node.optional(1);
-  const drops = trains && (ratio === null || node.expectKnown(ratio, 'ratio')[0] !== 0);
-  if (drops) return node.unsupported('it draws random numbers in training mode');
-  return node.wants(1) ? [x, node.fill('bool', shapeOf(x), 1)] : x;
-};
-
 /** The slope is broadcast to x; in version 7 a vector may stand for channels. */
 const prelu: Operator = (node) => {
   const [x, slope] = [node.input(0), node.input(1)];
@@ -287,7 +276,6 @@ export const elementwiseOperators: Readonly<Record<string, Operator>> = {
   Cast: cast,
   CastLike: (node) => converted(node.input(0), node.input(1).type),
   Identity: (node) => node.input(0),
-  Dropout: dropout,
 };
 
 /** x ≤ y; false where either is NaN. */

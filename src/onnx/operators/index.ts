@@ -27,6 +27,7 @@ import { optimizerOperators } from './optimizers.ts';
 import { outOfScopeOperators } from './out-of-scope.ts';
 import { poolingOperators } from './pooling.ts';
 import { quantizationOperators } from './quantization.ts';
+import { randomOperators } from './random.ts';
 import { recurrentOperators } from './recurrent.ts';
 import { reductionOperators } from './reduction.ts';
 import { regionOperators } from './regions.ts';
@@ -53,6 +54,7 @@ export const operators: Readonly<Record<string, Operator>> = {
   ...optimizerOperators,
   ...outOfScopeOperators,
   ...quantizationOperators,
+  ...randomOperators,
   ...recurrentOperators,
   ...regionOperators,
   ...resizeOperators,

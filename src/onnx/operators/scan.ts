@@ -2,9 +2,10 @@
 
 import { reverse } from '../../lang/functions.ts';
 import { type ScanOptions, scan } from '../../lang/loops.ts';
-import type { AnyTensor } from '../../lang/tensor.ts';
+import type { AnyTensor, Tensor } from '../../lang/tensor.ts';
+import { arange } from '../../lang/variable.ts';
 import { vmap } from '../../lang/vmap.ts';
-import { like, type NodeContext, type OnnxValue, type Operator, shapeOf } from '../node-context.ts';
+import { like, type NodeContext, type OnnxValue, type Operator, shapeOf, typed } from '../node-context.ts';
 import { axisOf, wholeRange } from './axes.ts';
 
 export const tensorsOf = (values: readonly OnnxValue[]): AnyTensor[] => values.map(({ tensor }) => tensor);
@@ -94,6 +95,7 @@ function scanOver(
   sequences: readonly OnnxValue[],
   into: readonly Track[],
   out: readonly Track[],
+  isBatched = false,
 ): OnnxValue[] {
   const axes = sequences.map((value, i) => axisOf(node, into[i]!.axis, shapeOf(value).length));
   const lengths = sequences.map((value, i) => shapeOf(value)[axes[i]!]!);
@@ -105,12 +107,15 @@ function scanOver(
     isReverse === isBackwards ? value : like(value, reverse(value.tensor, 0) as AnyTensor);
   const straight = sequences.map((value, i) => turned(movedAxis(value, axes[i]!, 0), into[i]!));
   const body: Body = (carried, slices) => {
-    const results = node.subgraph('body', [...carried, ...slices]);
+    const step = slices.at(-1)!.tensor as Tensor<[], 'i32'>;
+    const results = node.subgraph('body', [...carried, ...slices.slice(0, -1)], isBatched ? null : step);
     if (results.length !== initial.length + out.length)
       node.invalid(`a body with ${initial.length} states expected, it has ${results.length} outputs`);
     return results;
   };
-  const results = scanned(node, initial, straight, body, isBackwards);
+  // The number of the step, which random numbers ask for; what nobody reads is gone in the program.
+  const steps = typed(arange(lengths[0]!) as AnyTensor);
+  const results = scanned(node, initial, [...straight, steps], body, isBackwards);
   const outputs = results.slice(initial.length).map((value, i) => {
     const track = out[i]!;
     return movedAxis(turned(value, track), 0, axisOf(node, track.axis, shapeOf(value).length));
@@ -140,7 +145,7 @@ function batchedScan(node: NodeContext): OnnxValue[] {
   let made: readonly OnnxValue[] = [];
   const run = (...rows: readonly AnyTensor[]): AnyTensor[] => {
     const own = typedAs(inputs, rows);
-    made = scanOver(node, own.slice(0, states), own.slice(states), into, out);
+    made = scanOver(node, own.slice(0, states), own.slice(states), into, out, true);
     return tensorsOf(made);
   };
   const results: readonly AnyTensor[] = vmap(run)(...(tensorsOf(inputs) as never[]));
