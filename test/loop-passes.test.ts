@@ -7,7 +7,18 @@ import { opTable } from '../src/ir/ops/index.ts';
 import type { OpTable } from '../src/ir/optable.ts';
 import { parseFunc, printFunc } from '../src/ir/text.ts';
 import { verifyFunc } from '../src/ir/verify.ts';
-import { type AnyTensor, func, grad, hvp, input, scan, whileLoop } from '../src/lang/index.ts';
+import {
+  type AnyTensor,
+  arange,
+  func,
+  grad,
+  hvp,
+  input,
+  scan,
+  type Tensor,
+  whileLoop,
+  zeros,
+} from '../src/lang/index.ts';
 import { optimize } from '../src/passes/graph-passes.ts';
 import { hoistLoops } from '../src/passes/nested/hoist.ts';
 import { knownLoops } from '../src/passes/nested/known.ts';
@@ -395,4 +406,18 @@ it('examples of every loop keep their values', () => {
       const before = parseFunc(text);
       expectSameValues(before, optimize(before, { verify: true }));
     }
+});
+
+it('loops inside each other take time by their number, not by the ways through them', () => {
+  const x = input('x', [2]);
+  type Pair = Tensor<[2], 'f32'>;
+  const nested = (depth: number, first: Pair): Pair =>
+    depth === 0
+      ? first.neg()
+      : scan({ value: first, steps: zeros([]) }, arange(3), ({ value, steps }) => [
+          { value: nested(depth - 1, value), steps: steps.add(1) },
+          null,
+        ])[0].value;
+  const after = optimize(func({ inputs: [x], outputs: { y: nested(24, x) } }).func);
+  expect(printFunc(after).match(/= scan\(/g)).toHaveLength(24);
 });

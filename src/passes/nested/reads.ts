@@ -29,11 +29,20 @@ export function liveCarries(
   }
 }
 
+/** What results of loops and branches read: found once, because a loop around them asks for each of its carries. */
+const found = new WeakMap<Value, readonly Value[]>();
+
 /** The operands of a node that one of its results depends on. */
 function operandsOf(value: Value, node: Node): readonly Value[] {
+  if (node.op !== 'scan' && node.op !== 'while' && node.op !== 'cond') return node.operands;
+  const operands = found.get(value) ?? operandsRead(value, node);
+  found.set(value, operands);
+  return operands;
+}
+
+function operandsRead(value: Value, node: Node): readonly Value[] {
   if (node.op === 'scan') return scanOperands(node as Node<'scan'>, value.index);
   if (node.op === 'while') return whileOperands(node as Node<'while'>, value.index);
-  if (node.op !== 'cond') return node.operands;
   const { then, otherwise } = (node as Node<'cond'>).attrs;
   const [predicate, ...given] = node.operands as [Value, ...Value[]];
   return [predicate, ...read([then, otherwise], given, (func) => [func.results[value.index]!.value])];
