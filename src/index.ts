@@ -6,6 +6,9 @@ export type { DType, Shape, TensorType } from './ir/types.ts';
 export * from './lang/index.ts';
 export * as nn from './nn/index.ts';
 
+export type { WgslTuningRecord } from './passes/tuning.ts';
+export { tuneForWebGpu, type WebGpuTuneOptions } from './runtime/tune/tune-on-device.ts';
+export type { TunedProblem, TuneResult } from './runtime/tune/tuner.ts';
 export { compileForWebGpu, type WebGpuExecutable, type WebGpuOptions } from './runtime/webgpu/compile.ts';
 export { type DeviceOptions, openDevice, WebGpuDevice } from './runtime/webgpu/device.ts';
 export type { KernelTime } from './runtime/webgpu/profile.ts';

@@ -4,11 +4,10 @@ export { type EventWriter, type EventWriterOptions, eventWriter } from './io/eve
 export type { EventImage } from './io/events.ts';
 export * from './io/files.ts';
 export { readOnnxFile } from './onnx/file.ts';
-export type { TuningEntry, TuningRecord } from './passes/tuning.ts';
+export type { CTuningRecord, TuningEntry, TuningRecord, WgslTuningRecord } from './passes/tuning.ts';
 export { loadArtifact } from './runtime/artifact/load.ts';
 export type { LoadedArtifact, LoadedFunction, LoadOptions } from './runtime/artifact/loaded.ts';
 export { type Compiler, type Cpu, findCompiler } from './runtime/c/compiler.ts';
-export type { Tuning } from './runtime/c/processor.ts';
 export { type CompileTargetOptions, compile, type Target } from './runtime/compile.ts';
 export type { AnyExecutable, CallOptions, Definition, Executable } from './runtime/definition.ts';
 export { type ExportedC, type ExportOptions, exportC } from './runtime/export-c.ts';
@@ -17,7 +16,9 @@ export { type ExportedWeb, type ExportWebOptions, exportWeb } from './runtime/ex
 export { type HalfWeights, halfWeights, type StoredWeight } from './runtime/half-weights.ts';
 export { type Quantized, type QuantizeOptions, quantize, quantizeWeights } from './runtime/quantize.ts';
 export { type AnyStateStore, StateStore } from './runtime/state.ts';
-export { type TunedProblem, type TuneOptions, type TuneResult, tune } from './runtime/tune/tune.ts';
+export { type TuneOptions, tune } from './runtime/tune/tune.ts';
+export type { TunedProblem, TuneResult } from './runtime/tune/tuner.ts';
+export type { Tuning } from './runtime/tuning-file.ts';
 export { nodeGpu } from './runtime/webgpu/node-gpu.ts';
 export * as search from './search/index.ts';
 export { checkpointFile } from './train/checkpoint-file.ts';

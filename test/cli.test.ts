@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readNpy, writeNpy } from '../src/io/npy.ts';
 import { CommandLine } from './helpers/cli.ts';
+import { testDevice, titleOf } from './helpers/webgpu.ts';
+
+const gpu = await testDevice();
 
 let ashlar: CommandLine;
 const path = (file: string): string => join(ashlar.folder, file);
@@ -50,7 +53,10 @@ export default func({ name: 'dtypes', inputs, outputs: Object.fromEntries(inputs
   );
   ashlar.write('x.npy', floats([2, 3], 1, 2, 3, 4, 5, 6));
 });
-afterAll(() => ashlar.remove());
+afterAll(() => {
+  ashlar.remove();
+  if (typeof gpu !== 'string') gpu.destroy();
+});
 
 describe('the command line', () => {
   it('prints help with examples for every command, on stdout, and its version', () => {
@@ -359,7 +365,7 @@ export default func({ name: 'changing', inputs: [x], outputs: { y: x.mul(w) } })
 });
 
 describe('ashlar tune', () => {
-  it('writes a record that bench takes, and refuses targets without schedules', () => {
+  it('writes a record that bench takes, and refuses a target without schedules', () => {
     ashlar.write(
       'product.ts',
       `import { func, input } from 'ashlar';
@@ -379,12 +385,75 @@ export default func({ name: 'product', inputs: [a], outputs: { y: a.matmul(input
     expect(problems.length + skipped).toBe(1);
     expect(JSON.parse(readFileSync(path(record), 'utf8'))).toMatchObject({ threads: 1 });
     expect(ashlar.json(['bench', 'product.ts', '-t', 'c', '--seconds', '0.05', '--tuning', record]).target).toBe('c');
-    for (const [target, reason] of [
-      ['js', 'target js has nothing to tune: each of its kernels has one form'],
-      ['wgsl', 'schedules of target wgsl are estimated, and cannot be measured here'],
+    const { code, stderr } = ashlar.run(['tune', 'product.ts', '-t', 'js']);
+    const reason = 'target js has nothing to tune: each of its kernels has one form; targets c and wgsl can be tuned';
+    expect([code, stderr]).toEqual([1, `ashlar: ${reason}\n`]);
+  });
+
+  it.skipIf(typeof gpu === 'string')(
+    titleOf('writes a record of a device, with which results are the same and kernels are others', gpu),
+    () => {
+      ashlar.write(
+        'product.ts',
+        `import { func, input } from 'ashlar';
+const a = input('a', [48, 64]);
+export default func({ name: 'product', inputs: [a], outputs: { y: a.matmul(a.transpose()) } });
+`,
+      );
+      ashlar.write('a.npy', floats([48, 64], ...Array.from({ length: 48 * 64 }, (_, i) => ((i * 37) % 101) / 50 - 1)));
+      const { record, problems } = ashlar.json(['tune', 'product.ts', '-t', 'wgsl', '-o', 'device.json']);
+      expect(record).toBe('device.json');
+      expect(problems).toMatchObject([{ calls: 1, refused: 0 }]);
+      expect(problems[0].measured).toBeGreaterThan(4);
+      const written = JSON.parse(readFileSync(path(record), 'utf8'));
+      expect(written).toMatchObject({ version: 2, target: 'wgsl', device: { vendor: expect.any(String) } });
+      // Whether anything won is the machine's business: here something always has.
+      const choice =
+        written.device.kernels === 'card'
+          ? { form: 'reduction', columns: 1, rows: 64, rowsFirst: true, chunks: 1 }
+          : { form: 'blocks', rows: 2, columns: 4, invocations: 64 };
+      const won = (problem: string) => ({ problem, choice, untuned: 2, tuned: 1 });
+      const entries = [won(problems[0].problem), won('another')];
+      ashlar.write('won.json', JSON.stringify({ ...written, entries }));
+
+      const outputs = (out: string, ...more: string[]): Float32Array => {
+        const { stderr, code } = ashlar.run(['run', 'product.ts', '-t', 'wgsl', '-i', 'a=a.npy', '-o', out, ...more]);
+        const unused = 'the tuning record won.json: 1 entries fit no problem of it:\nanother\n';
+        expect([code, stderr]).toEqual([0, more.length === 0 ? '' : unused]);
+        return readNpy(readFileSync(path(`${out}/y.npy`))).data as Float32Array;
+      };
+      const [untuned, tuned] = [outputs('untuned'), outputs('tuned', '--tuning', 'won.json')];
+      for (const [i, value] of untuned.entries()) expect(Math.abs(value - tuned[i]!)).toBeLessThan(1e-4);
+      const { kernels } = written.device;
+      const shaders = (...more: string[]) =>
+        ashlar.json(['inspect', 'product.ts', '-s', 'wgsl', ...more]).text as string;
+      expect(shaders('--tuning', 'won.json')).not.toBe(shaders('--kernels', kernels));
+      const compiled = (out: string, ...more: string[]): string => {
+        ashlar.json(['compile', 'product.ts', '-t', 'wgsl', '-o', out, ...more]);
+        return readFileSync(path(`${out}/product.js`), 'utf8');
+      };
+      expect(compiled('module', '--tuning', 'won.json')).not.toBe(compiled('plain', '--kernels', kernels));
+
+      ashlar.write('other.json', JSON.stringify({ ...written, device: { ...written.device, vendor: 'other' } }));
+      const refused = (...args: string[]) => ashlar.run(args).stderr;
+      expect(refused('bench', 'product.ts', '-t', 'wgsl', '--tuning', 'other.json')).toMatch(
+        /^ashlar: the tuning record other\.json was measured on "other .*", this is ".*"; tune again here\n$/,
+      );
+      expect(refused('bench', 'product.ts', '-t', 'c', '--tuning', 'won.json')).toBe(
+        'ashlar: the tuning record won.json was measured for target wgsl, this is target c; tune for it\n',
+      );
+    },
+  );
+
+  it('refuses options that a target has no use for', () => {
+    for (const [line, message] of [
+      ['compile product.ts -t c -o o --kernels card', '--kernels is for target wgsl; leave it out for c'],
+      ['compile product.ts -t js -o o --tuning won.json', '--tuning is for targets c and wgsl; leave it out for js'],
+      ['tune product.ts -t wgsl --threads 2', '--threads is for target c; leave it out for wgsl'],
+      ['inspect product.ts -t js --kernels card', '--kernels is for target wgsl; leave it out for js'],
     ] as const) {
-      const { code, stderr } = ashlar.run(['tune', 'product.ts', '-t', target]);
-      expect([code, stderr]).toEqual([1, `ashlar: ${reason}; target c can be tuned\n`]);
+      const { code, stderr } = ashlar.run(line.split(' '));
+      expect([code, stderr]).toEqual([2, `ashlar: ${message}\n`]);
     }
   });
 });

@@ -11,10 +11,11 @@ import type { Func } from '../src/ir/graph.ts';
 import { parseFunc } from '../src/ir/text.ts';
 import { sizeOf } from '../src/ir/types.ts';
 import { cpuMachine } from '../src/passes/cpu.ts';
+import type { Candidate as CandidateOf, Choose } from '../src/passes/decision.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
 import { targets } from '../src/passes/schedule.ts';
-import type { Candidate, Choose, ContractionChoice } from '../src/passes/schedule-candidates.ts';
-import { choicesOf, parseRecord, printRecord, type TuningRecord } from '../src/passes/tuning.ts';
+import type { ContractionChoice } from '../src/passes/schedule-candidates.ts';
+import { type CTuningRecord, choicesOf, parseRecord, printRecord } from '../src/passes/tuning.ts';
 import { findCompiler } from '../src/runtime/c/compiler.ts';
 import { thisProcessor } from '../src/runtime/c/processor.ts';
 import { compile } from '../src/runtime/compile.ts';
@@ -38,6 +39,8 @@ const convolution = (x: string, w: string, groups: number): Func =>
     %1 = relu(%0)
     return z = %1
   }`);
+
+type Candidate = CandidateOf<ContractionChoice>;
 
 /** The decisions of a function's contractions: their names and candidates. */
 function decisionsOf(func: Func, schedule = targets['x86-64-v4']) {
@@ -140,7 +143,8 @@ describe('candidates', () => {
 const native = targets[findCompiler().cpu];
 const { vectorBytes } = native;
 const here = thisProcessor(vectorBytes);
-const recordOf = (func: Func, pick: (candidates: readonly Candidate[]) => Candidate): TuningRecord => ({
+const recordOf = (func: Func, pick: (candidates: readonly Candidate[]) => Candidate): CTuningRecord => ({
+  target: 'c',
   processor: here,
   compiler: 'gcc',
   threads: 1,
@@ -188,7 +192,7 @@ describe('a tuning record', () => {
     const record = recordOf(product(24, 40, 37), reduction);
     const print = (stage: string, text: string): void => void (stage === 'tuning' && notes.push(text));
     const run = await compile(definition(func), { tuning: record, print });
-    expect(notes.join()).toContain(`1 entries fit no contraction:\n${record.entries[0]!.problem}`);
+    expect(notes.join()).toContain(`1 entries fit no problem of it:\n${record.entries[0]!.problem}`);
     expect(run.source).toBe((await compile(definition(func), { target: 'c' })).source);
   });
 
@@ -212,7 +216,7 @@ describe('a tuning record', () => {
     ['half a file', printRecord(recordOf(func, reduction)).slice(0, 200), /is no JSON/],
     ['another format', '{"format": "npm"}', /format: "ashlar tuning record" expected, "npm" given/],
     ['a list', '[]', /the file: an object expected, \[\] given/],
-    ['a later version', JSON.stringify({ ...record, version: 2 }), /version: 1 expected, 2 given/],
+    ['a later version', JSON.stringify({ ...record, version: 3 }), /version: 2 expected, 3 given/],
     ['no processor', JSON.stringify({ ...record, processor: null }), /processor: an object expected, null given/],
     ['no entries', JSON.stringify({ ...record, entries: {} }), /entries: a list expected, {} given/],
     ['an entry twice', JSON.stringify({ ...record, entries: [entry, entry] }), /entry 1: one entry for each problem/],
@@ -263,8 +267,8 @@ describe('a tuning record', () => {
   });
 
   it('leaves problems that it does not name as they are', () => {
-    const { choose, unused } = choicesOf({ ...recordOf(func, reduction), entries: [] }, 'r');
-    const text = (choice?: Choose): string =>
+    const { choose, unused } = choicesOf<ContractionChoice>([], 'r');
+    const text = (choice?: Choose<ContractionChoice>): string =>
       printProgram(compileToProgram(func, { machine: cpuMachine(native, choice) })).code;
     expect(text(choose)).toBe(text());
     expect(unused()).toEqual([]);

@@ -224,7 +224,8 @@ describe.skipIf(typeof device === 'string')(titleOf('a device', device), () => {
     await expect(refused({ threads: 2 })).rejects.toThrow('target wgsl has no threads to set, 2 given');
     await expect(refused({ compiler: 'gcc' })).rejects.toThrow('target wgsl takes no compiler; leave it out');
     await expect(refused({ cpu: 'native' })).rejects.toThrow('target wgsl is not compiled for a processor');
-    await expect(refused({ tuning: 'x.json' })).rejects.toThrow('target wgsl takes no tuning; leave it out');
+    await expect(refused({ tuning: 'none.json' })).rejects.toThrow('the tuning record none.json cannot be read');
+    await expect(compile(doubled, { target: 'js', tuning: 'x.json' })).rejects.toThrow('target js takes no tuning');
     await expect(compile(doubled, { target: 'js', device: gpu })).rejects.toThrow('target js runs on no device');
   });
 

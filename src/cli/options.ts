@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
+import { Misuse } from './failure.ts';
 
 /** A whole number of at least 1. */
 export function count(text: string): number {
@@ -51,6 +52,24 @@ export const named =
     if (before.has(name)) throw new InvalidArgumentError(`${JSON.stringify(name)} is given twice.`);
     return new Map([...before, [name, parse(text.slice(at + 1))]]);
   };
+
+/** Which targets take which options; all that are not here are taken by all. */
+const targetsOf: Readonly<Record<string, readonly string[]>> = {
+  cpu: ['c'],
+  threads: ['c'],
+  weights: ['c'],
+  kernels: ['wgsl'],
+  tuning: ['c', 'wgsl'],
+};
+
+/** Throws Misuse for an option that is given and that the target has no use for. */
+export function expectForTarget(target: string, options: Readonly<Record<string, unknown>>): void {
+  for (const [option, known] of Object.entries(targetsOf)) {
+    if (options[option] === undefined || known.includes(target)) continue;
+    const those = known.length === 1 ? `target ${known[0]}` : `targets ${known.join(' and ')}`;
+    throw new Misuse(`--${option} is for ${those}; leave it out for ${target}`);
+  }
+}
 
 /** `1,3,224,224`, or `scalar`. */
 export const shape = (text: string): number[] =>

@@ -15,7 +15,9 @@ import { Misuse } from './failure.ts';
 import { isArtifact, loadDefinition, type ModelOptions } from './model/load.ts';
 import type { OwnModules } from './model/module.ts';
 import type { ModelDefinition } from './model/onnx.ts';
+import { expectForTarget } from './options.ts';
 import type { Target } from './stages.ts';
+import { note } from './terminal.ts';
 
 export interface Boundary {
   readonly name: string;
@@ -52,9 +54,7 @@ export interface RunnableOptions extends ModelOptions {
 export async function openRunnable(path: string, options: RunnableOptions, own: OwnModules): Promise<Runnable> {
   if (isArtifact(path)) return openArtifact(path, options);
   const { target } = options;
-  for (const option of ['threads', 'tuning'] as const)
-    if (target !== undefined && target !== 'c' && options[option] !== undefined)
-      throw new Misuse(`--${option} is for target c; leave it out for ${target}`);
+  if (target !== undefined) expectForTarget(target, { threads: options.threads, tuning: options.tuning });
   return compiled(await loadDefinition(path, options, own), target, options);
 }
 
@@ -104,7 +104,7 @@ export async function compiled(
     freeze: true,
     ...(target === undefined ? {} : { target }),
     ...(threads === undefined ? {} : { threads }),
-    ...(tuning === undefined ? {} : { tuning }),
+    ...(tuning === undefined ? {} : { tuning, print: noteTuning }),
   });
   const { state } = run;
   return {
@@ -116,6 +116,11 @@ export async function compiled(
     // A device would keep the process alive.
     close: () => (state instanceof WebGpuStateStore ? state.device.destroy() : undefined),
   };
+}
+
+/** Of all stages, what a record did not fit. */
+function noteTuning(stage: string, text: string): void {
+  if (stage === 'tuning') note(text);
 }
 
 export function boundariesOf({ func, fileDTypes }: ModelDefinition): Pick<Runnable, 'inputs' | 'outputs' | 'checks'> {

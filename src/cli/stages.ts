@@ -12,14 +12,19 @@ import { printFunc } from '../ir/text.ts';
 import { cpuMachine } from '../passes/cpu.ts';
 import { expectWgslTypes } from '../passes/gpu/legalize.ts';
 import { gpuMachine } from '../passes/gpu/machine.ts';
-import { defaultGpu } from '../passes/gpu/schedule.ts';
+import { type GpuKind, gpuTargets } from '../passes/gpu/schedule.ts';
 import { graphPasses } from '../passes/graph-passes.ts';
 import { compileToProgram } from '../passes/pipeline.ts';
 import { scriptTarget, targets } from '../passes/schedule.ts';
+import { noteUnused } from '../passes/tuning.ts';
 import { type Cpu, findCompiler, hasCompiler } from '../runtime/c/compiler.ts';
+import { tunedChoices } from '../runtime/c/processor.ts';
 import { type Definition, prepareDefinition } from '../runtime/definition.ts';
+import { recordText } from '../runtime/tuning-file.ts';
+import { tunedFor } from '../runtime/webgpu/tuned.ts';
 import { weightsOfStates } from '../runtime/weights.ts';
 import { Misuse } from './failure.ts';
+import { note } from './terminal.ts';
 
 export type Target = 'c' | 'wgsl' | 'js';
 export type TextStage = 'graph' | 'optimized' | 'kernels' | 'program' | Target;
@@ -32,36 +37,55 @@ export function boundFunc(definition: Definition): Func {
 /** Constants beyond a few cache lines are no part of texts. */
 const mostInlineElements = 64;
 
-/** The program for a target; `cpu` is for target c: the machine's processor, or any where there is no C compiler. */
-export function programFor(func: Func, target: Target, cpu: Cpu | undefined): Program {
-  if (target === 'js') return compileToProgram(func, { schedule: scriptTarget, mostInlineElements });
-  if (target === 'wgsl') {
-    expectWgslTypes(func);
-    return compileToProgram(func, { machine: gpuMachine(defaultGpu) });
-  }
-  const native = cpu === undefined || cpu === 'native';
-  const chosen = native ? (hasCompiler() || cpu === 'native' ? findCompiler().cpu : 'plain') : cpu;
-  return compileToProgram(func, { machine: cpuMachine(targets[chosen]), mostInlineElements });
+/** What a program is made for, beside its target. */
+export interface Making {
+  /** Target c: the processor. Default: the machine's, or any where there is no C compiler. */
+  readonly cpu?: Cpu | undefined;
+  /** Target wgsl: what kernels are made for. Default: the record's, else cards. */
+  readonly kernels?: GpuKind | undefined;
+  /** Targets c and wgsl: the path of a tuning record. */
+  readonly tuning?: string | undefined;
 }
 
-export function stageText(definition: Definition, stage: TextStage, target: Target, cpu: Cpu | undefined): string {
+export function programFor(func: Func, target: Target, making: Making): Program {
+  if (target === 'js') return compileToProgram(func, { schedule: scriptTarget, mostInlineElements });
+  const { machine, tuned } = target === 'wgsl' ? deviceFor(func, making) : processorFor(making);
+  const program = compileToProgram(func, target === 'wgsl' ? { machine } : { machine, mostInlineElements });
+  if (tuned !== null) noteUnused(tuned, tuned.name, (_stage, text) => note(text));
+  return program;
+}
+
+function deviceFor(func: Func, { kernels, tuning }: Making) {
+  expectWgslTypes(func);
+  const tuned = tuning === undefined ? null : tunedFor(kernels, recordText(tuning));
+  return { tuned, machine: gpuMachine(gpuTargets[tuned?.kernels ?? kernels ?? 'card'], tuned?.choose) };
+}
+
+function processorFor({ cpu, tuning }: Making) {
+  const native = cpu === undefined || cpu === 'native';
+  const chosen = native ? (hasCompiler() || cpu === 'native' ? findCompiler().cpu : 'plain') : cpu;
+  const tuned = tuning === undefined ? null : tunedChoices(tuning, targets[chosen].vectorBytes);
+  return { tuned, machine: cpuMachine(targets[chosen], tuned?.choose) };
+}
+
+export function stageText(definition: Definition, stage: TextStage, target: Target, making: Making): string {
   if (stage === 'graph') return printFunc(definition.func);
   const func = boundFunc(definition);
   switch (stage) {
     case 'optimized':
       return printFunc(passesOf(func).at(-1)!.func);
     case 'kernels':
-      return kernelsOf(programFor(func, target, cpu))
+      return kernelsOf(programFor(func, target, making))
         .map(printKernelText)
         .join('\n\n');
     case 'program':
-      return printProgramText(programFor(func, target, cpu));
+      return printProgramText(programFor(func, target, making));
     case 'c':
-      return printC(programFor(func, 'c', cpu)).code.trimEnd();
+      return printC(programFor(func, 'c', making)).code.trimEnd();
     case 'js':
-      return printJs(programFor(func, 'js', cpu)).trimEnd();
+      return printJs(programFor(func, 'js', making)).trimEnd();
     case 'wgsl':
-      return wgslText(programFor(func, 'wgsl', cpu));
+      return wgslText(programFor(func, 'wgsl', making));
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { InternalError } from '../ir/errors.ts';
 import { bytesPerElement } from '../ir/types.ts';
+import { type Choose, untuned } from './decision.ts';
 import type { GroupContext, KernelBody } from './group.ts';
 import { elementLoops } from './loops.ts';
 import { lowerAttention } from './lower-attention.ts';
@@ -12,14 +13,14 @@ import { lowerReduction } from './lower-reduction.ts';
 import { lowerRows } from './lower-rows.ts';
 import type { Machine } from './machine.ts';
 import { attentionPays, rowsPay, type ScheduleTarget } from './schedule.ts';
-import { type Choose, untuned } from './schedule-candidates.ts';
+import type { ContractionChoice } from './schedule-candidates.ts';
 import { shareAmongThreads } from './team.ts';
 
 /** A cache line, and the widest vector. */
 const alignment = 64;
 
 /** `choose` decides between candidates: what is done untuned, or what a tuning record says. */
-export function cpuMachine(target: ScheduleTarget, choose: Choose = untuned): Machine {
+export function cpuMachine(target: ScheduleTarget, choose: Choose<ContractionChoice> = untuned): Machine {
   return {
     splitsPhases: true,
     rowsPay,

@@ -7,9 +7,10 @@ import type { IndexExpr } from '../ir/index-expr.ts';
 import type { Buffer, Expr, Local, Stmt } from '../ir/kernel.ts';
 import type { ElementContext, OpTable } from '../ir/optable.ts';
 import type { DType } from '../ir/types.ts';
+import type { Choose } from './decision.ts';
 import type { Group } from './fuse.ts';
 import type { ScheduleTarget } from './schedule.ts';
-import type { Choose } from './schedule-candidates.ts';
+import type { ContractionChoice } from './schedule-candidates.ts';
 
 /** Values that are in registers: an expression, or one for each index. */
 export type Known = ReadonlyMap<Value, Expr | ((index: readonly IndexExpr[]) => Expr)>;
@@ -36,7 +37,7 @@ export interface LoweringContext {
 /** What it needs on a CPU. */
 export interface GroupContext extends LoweringContext {
   readonly target: ScheduleTarget;
-  readonly choose: Choose;
+  readonly choose: Choose<ContractionChoice>;
 }
 
 /** A kernel's loops before its parameters are collected. */

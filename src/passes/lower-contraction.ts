@@ -9,6 +9,7 @@ import { apply, type Expr, indexValue, literal, type Stmt } from '../ir/kernel.t
 import { both } from '../ir/ops/shape.ts';
 import type { PaddedWindow } from '../ir/optable.ts';
 import { bytesPerElement, isFloat } from '../ir/types.ts';
+import { type Candidate, ranked } from './decision.ts';
 import { substituteAxes } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, type LoweringContext, memberStmts } from './group.ts';
 import { extentOf } from './loops.ts';
@@ -48,12 +49,10 @@ import {
   streamedSchedule,
 } from './schedule.ts';
 import {
-  type Candidate,
   type ContractionChoice,
   depthwiseCandidates,
   directCandidates,
   packedCandidates,
-  ranked,
 } from './schedule-candidates.ts';
 
 export function lowerContraction(context: GroupContext, anchor: Node): KernelBody[] {
@@ -205,7 +204,7 @@ function depthwiseScheduleFor(problem: DirectProblem, target: ScheduleTarget): D
 const reductionCost = 3;
 
 /** Everything that could be done with a problem, the least estimated cost first. */
-function candidatesOf(context: GroupContext, problem: Problem): Candidate[] {
+function candidatesOf(context: GroupContext, problem: Problem): Candidate<ContractionChoice>[] {
   const { target } = context;
   const bytes = bytesPerElement[problem.lhs.dtype];
   const [rows, columns, inner, batch] = [problem.rows, problem.columns, problem.inner, problem.batch].map(extentOf) as [
@@ -216,7 +215,7 @@ function candidatesOf(context: GroupContext, problem: Problem): Candidate[] {
   ];
   const work = batch * rows * columns * inner;
   const cost = (work * reductionCost) / lanesOf(target, bytes);
-  const reduction: Candidate = { choice: { form: 'reduction' }, cost, tile: 'reduction' };
+  const reduction: Candidate<ContractionChoice> = { choice: { form: 'reduction' }, cost, tile: 'reduction' };
   if (!isPackable(problem, context)) return [reduction];
   const direct = asDirect(problem);
   const [features, pixels] = [extentOf(direct.features), extentOf(direct.pixels)];
@@ -242,7 +241,12 @@ function candidatesOf(context: GroupContext, problem: Problem): Candidate[] {
 }
 
 /** The products' schedules; the transforms cost what the estimate of the gain says. */
-function winogradCandidates(square: Square, features: number, bytes: number, target: ScheduleTarget): Candidate[] {
+function winogradCandidates(
+  square: Square,
+  features: number,
+  bytes: number,
+  target: ScheduleTarget,
+): Candidate<ContractionChoice>[] {
   const { pixels, inner } = square;
   const [plain] = directTiles(features, extentOf(pixels), bytes, target);
   const products = directCandidates('winograd', features, tilesOf(square), 1, bytes, target);

@@ -1,7 +1,6 @@
-// Candidates: everything that a contraction could do instead of what it does untuned, ranked by estimated cost. The
-// estimates are the cost model; tuning measures what they propose (runtime/tune.ts), and a record keeps what won.
+// Candidates on a CPU: everything that a contraction could do instead of what it does untuned, ranked by estimated cost.
 
-import type { Group } from './fuse.ts';
+import type { Candidate } from './decision.ts';
 import {
   type ColumnSharing,
   type ContractionSchedule,
@@ -37,30 +36,6 @@ export type ContractionChoice =
   | ({ readonly form: 'winograd' } & DirectSchedule)
   | ({ readonly form: 'packed' } & PackedSchedule);
 
-/** A choice and its estimated cost in cycles of one core. */
-export interface Candidate {
-  readonly choice: ContractionChoice;
-  readonly cost: number;
-  /** Candidates of one tile differ in how they are blocked and shared out; they are worth measuring where the tile is. */
-  readonly tile: string;
-}
-
-/** One decision that lowering faces. */
-export interface Decision {
-  readonly group: Group;
-  /** The problem as text: the same for problems that take the same loops. */
-  key(): string;
-  /** What is done untuned. */
-  readonly untuned: ContractionChoice;
-  /** Everything that could be done, the least estimated cost first. */
-  candidates(): Candidate[];
-}
-
-/** Makes a decision. */
-export type Choose = (decision: Decision) => ContractionChoice;
-
-export const untuned: Choose = (decision) => decision.untuned;
-
 /** Bytes of a panel's weights between two uses: from the first-level cache's share to more than the second level holds. */
 const weightBlocks = [262_144, 131_072, 65_536, 1_048_576];
 /** Tiles of one task: fewer spread better over threads, more use a panel's weights more often. */
@@ -74,10 +49,10 @@ export function directCandidates(
   summed: number,
   elementBytes: number,
   target: ScheduleTarget,
-): Candidate[] {
+): Candidate<ContractionChoice>[] {
   return directTiles(features, pixels, elementBytes, target).flatMap((tile) =>
     weightBlocks.flatMap((bytes) =>
-      taskTiles.map((together): Candidate => {
+      taskTiles.map((together): Candidate<ContractionChoice> => {
         const schedule = directScheduleOf(tile, elementBytes, target, bytes, together);
         return {
           choice: { form, ...schedule },
@@ -100,13 +75,13 @@ export function packedCandidates(
   { swapped, mayLieInPlace }: { readonly swapped: boolean; readonly mayLieInPlace: boolean },
   elementBytes: number,
   target: ScheduleTarget,
-): Candidate[] {
+): Candidate<ContractionChoice>[] {
   const { rows, columns, inner, tasks } = extents;
   const first = contractionSchedule(rows, inner, columns, elementBytes, target);
   const blocks = [
     ...new Set([first.innerBlock, ...innerBlocks.map((block) => Math.ceil(inner / Math.ceil(inner / block)))]),
   ];
-  const candidates: Candidate[] = [];
+  const candidates: Candidate<ContractionChoice>[] = [];
   for (let columnVectors = 1; columnVectors <= 4; columnVectors++) {
     for (let rowTile = Math.min(rows, mostTileRows(columnVectors, target)); rowTile >= 2; rowTile--) {
       const tiles = Math.ceil(rows / rowTile);
@@ -152,10 +127,10 @@ export function depthwiseCandidates(
   work: number,
   elementBytes: number,
   target: ScheduleTarget,
-): Candidate[] {
+): Candidate<ContractionChoice>[] {
   const first = depthwiseSchedule(channels, rowPixels, elementBytes, target);
   if (first === null) return [];
-  const candidates: Candidate[] = [];
+  const candidates: Candidate<ContractionChoice>[] = [];
   for (const lanes of [first.lanes, first.lanes / 2]) {
     for (const vectors of [1, 2, 3, 4]) {
       if (lanes < 4 || channels % (lanes * vectors) !== 0) continue;
@@ -171,18 +146,4 @@ export function depthwiseCandidates(
     }
   }
   return candidates;
-}
-
-/** The untuned choice first, then by estimated cost; one of each. */
-export function ranked(first: ContractionChoice, candidates: readonly Candidate[]): Candidate[] {
-  const seen = new Set([JSON.stringify(first)]);
-  const own = candidates.find(({ choice }) => JSON.stringify(choice) === JSON.stringify(first));
-  const others = candidates.filter(({ choice }) => {
-    const text = JSON.stringify(choice);
-    if (seen.has(text)) return false;
-    seen.add(text);
-    return true;
-  });
-  const head = own ?? { choice: first, cost: Math.min(...candidates.map(({ cost }) => cost)), tile: 'untuned' };
-  return [head, ...others.sort((a, b) => a.cost - b.cost)];
 }

@@ -1,11 +1,14 @@
-// Tuning records: which candidate measurement chose for each contraction, as JSON that people can read. A record is data
-// from outside: it can only select among the candidates that lowering has itself, so the worst that one can do is be slow.
+// Tuning records: which candidate measurement chose for each problem, as JSON that people can read. A record is data from
+// outside: it can only select among the candidates that lowering has itself, so the worst that one can do is be slow.
 
 import { UserError } from '../ir/errors.ts';
-import type { Choose, ContractionChoice } from './schedule-candidates.ts';
+import { type Choose, canonical } from './decision.ts';
+import type { GpuChoice } from './gpu/candidates.ts';
+import { type GpuKind, gpuTargets } from './gpu/schedule.ts';
+import type { ContractionChoice } from './schedule-candidates.ts';
 
 export const recordFormat = 'ashlar tuning record';
-export const recordVersion = 1;
+export const recordVersion = 2;
 
 /** The processor that was measured. */
 export interface Processor {
@@ -16,30 +19,56 @@ export interface Processor {
   readonly caches: readonly string[];
 }
 
-export interface TuningEntry {
+/** The device that was measured, as its adapter describes itself; browsers leave the description empty. */
+export interface MeasuredDevice {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly description: string;
+  /** What kernels were made for. */
+  readonly kernels: GpuKind;
+  /** Whether invocations that run together combined values. */
+  readonly subgroups: boolean;
+}
+
+export interface TuningEntry<Choice = ContractionChoice | GpuChoice> {
   /** The problem as problem-key.ts writes it. */
   readonly problem: string;
-  readonly choice: ContractionChoice;
+  readonly choice: Choice;
   /** Microseconds of one call: of what is done untuned, and of the choice. */
   readonly untuned: number;
   readonly tuned: number;
 }
 
-export interface TuningRecord {
+/** What was measured on a processor, for target c. */
+export interface CTuningRecord {
+  readonly target: 'c';
   readonly processor: Processor;
   readonly compiler: string;
   readonly threads: number;
-  readonly entries: readonly TuningEntry[];
+  readonly entries: readonly TuningEntry<ContractionChoice>[];
 }
+
+/** What was measured on a WebGPU device, for target wgsl. */
+export interface WgslTuningRecord {
+  readonly target: 'wgsl';
+  readonly device: MeasuredDevice;
+  readonly entries: readonly TuningEntry<GpuChoice>[];
+}
+
+export type TuningRecord = CTuningRecord | WgslTuningRecord;
 
 /** The same record gives the same text, one entry after another. */
-export function printRecord({ processor, compiler, threads, entries }: TuningRecord): string {
-  const record = { format: recordFormat, version: recordVersion, processor, compiler, threads, entries };
-  return `${JSON.stringify(record, null, 2)}\n`;
+export function printRecord({ entries, ...measured }: TuningRecord): string {
+  return `${JSON.stringify({ format: recordFormat, version: recordVersion, ...measured, entries }, null, 2)}\n`;
 }
 
-type Form = ContractionChoice['form'];
-type FieldsOf<F extends Form> = Exclude<keyof Extract<ContractionChoice, { form: F }>, 'form'>;
+/** A field of a choice: a whole number from 1, one from 0, or true or false. */
+type FieldKind = 'count' | 'number' | 'flag';
+type FormOf<Choice extends { readonly form: string }> = Choice['form'];
+type FieldsOf<Choice, F> = Exclude<keyof Extract<Choice, { readonly form: F }>, 'form'>;
+type Forms<Choice extends { readonly form: string }> = {
+  readonly [F in FormOf<Choice>]: Readonly<Record<FieldsOf<Choice, F>, FieldKind>>;
+};
 
 const directFields = {
   lanes: 'count',
@@ -50,8 +79,7 @@ const directFields = {
   tilesPerTask: 'count',
 } as const;
 
-/** Fields of each form's choices: whole numbers from 1, or flags. */
-const fieldsOf: { readonly [F in Form]: Readonly<Record<FieldsOf<F>, 'count' | 'flag'>> } = {
+const formsOfC: Forms<ContractionChoice> = {
   reduction: {},
   depthwise: { lanes: 'count', vectors: 'count', tile: 'count' },
   direct: directFields,
@@ -71,9 +99,30 @@ const fieldsOf: { readonly [F in Form]: Readonly<Record<FieldsOf<F>, 'count' | '
   },
 };
 
+const formsOfWgsl: Forms<GpuChoice> = {
+  tiles: {
+    rows: 'count',
+    columns: 'count',
+    inner: 'count',
+    blockRows: 'count',
+    blockColumns: 'count',
+    slices: 'count',
+    areas: 'number',
+    stages: 'count',
+    parts: 'count',
+  },
+  blocks: { rows: 'count', columns: 'count', invocations: 'count' },
+  reduction: { columns: 'count', rows: 'count', rowsFirst: 'flag', chunks: 'count' },
+  rows: { invocations: 'count', keeps: 'flag' },
+  attention: { queries: 'count', invocations: 'count' },
+};
+
+/** Refuses what stands somewhere in a record. */
+type Fail = (where: string, expected: string, given: unknown) => never;
+
 /** Reads a record's text. Throws UserError, with the entry, what was expected and what was given, for anything else. */
 export function parseRecord(text: string, name: string): TuningRecord {
-  const fail = (where: string, expected: string, given: unknown): never => {
+  const fail: Fail = (where, expected, given) => {
     throw new UserError(`${name}: ${where}: ${expected} expected, ${shown(given)} given; tune again`);
   };
   let json: unknown;
@@ -85,51 +134,88 @@ export function parseRecord(text: string, name: string): TuningRecord {
   const record = isObject(json) ? json : fail('the file', 'an object', json);
   if (record.format !== recordFormat) fail('format', JSON.stringify(recordFormat), record.format);
   if (record.version !== recordVersion) fail('version', String(recordVersion), record.version);
-  const processor = isObject(record.processor) ? record.processor : fail('processor', 'an object', record.processor);
-  const { name: cpu, vectorBytes, caches } = processor;
-  const { compiler, threads, entries } = record;
-  if (!Array.isArray(entries)) return fail('entries', 'a list', entries);
-  const seen = new Set<string>();
+  const { target, compiler, threads, entries } = record;
+  if (target === 'wgsl')
+    return { target, device: deviceOf(record.device, fail), entries: entriesOf(entries, formsOfWgsl, fail) };
+  if (target !== 'c') return fail('target', '"c" or "wgsl"', target);
   return {
-    processor: {
-      name: typeof cpu === 'string' ? cpu : fail('processor.name', 'a text', cpu),
-      vectorBytes: isCount(vectorBytes) ? vectorBytes : fail('processor.vectorBytes', 'a whole number', vectorBytes),
-      caches: isTexts(caches) ? caches : fail('processor.caches', 'a list of texts', caches),
-    },
+    target,
+    processor: processorOf(record.processor, fail),
     compiler: typeof compiler === 'string' ? compiler : fail('compiler', 'a text', compiler),
     threads: isCount(threads) ? threads : fail('threads', 'a whole number of at least 1', threads),
-    entries: entries.map((entry: unknown, i): TuningEntry => {
-      const where = `entry ${i}`;
-      const { problem, choice, untuned, tuned } = isObject(entry) ? entry : fail(where, 'an object', entry);
-      if (typeof problem !== 'string') return fail(`${where}: problem`, 'a text', problem);
-      if (seen.has(problem)) fail(where, 'one entry for each problem', problem);
-      seen.add(problem);
-      if (!isTime(untuned)) return fail(`${where}: untuned`, 'microseconds', untuned);
-      if (!isTime(tuned)) return fail(`${where}: tuned`, 'microseconds', tuned);
-      return {
-        problem,
-        choice: choiceOf(choice, (expected, given) => fail(`${where} (${problem})`, expected, given)),
-        untuned,
-        tuned,
-      };
-    }),
+    entries: entriesOf(entries, formsOfC, fail),
   };
 }
 
-function choiceOf(choice: unknown, fail: (expected: string, given: unknown) => never): ContractionChoice {
+function processorOf(given: unknown, fail: Fail): Processor {
+  const { name, vectorBytes, caches } = isObject(given) ? given : fail('processor', 'an object', given);
+  return {
+    name: typeof name === 'string' ? name : fail('processor.name', 'a text', name),
+    vectorBytes: isCount(vectorBytes) ? vectorBytes : fail('processor.vectorBytes', 'a whole number', vectorBytes),
+    caches: isTexts(caches) ? caches : fail('processor.caches', 'a list of texts', caches),
+  };
+}
+
+function deviceOf(given: unknown, fail: Fail): MeasuredDevice {
+  const device = isObject(given) ? given : fail('device', 'an object', given);
+  const text = (field: 'vendor' | 'architecture' | 'description'): string => {
+    const value = device[field];
+    return typeof value === 'string' ? value : fail(`device.${field}`, 'a text', value);
+  };
+  const { kernels, subgroups } = device;
+  if (typeof kernels !== 'string' || !Object.hasOwn(gpuTargets, kernels))
+    return fail('device.kernels', `one of ${Object.keys(gpuTargets).join(', ')}`, kernels);
+  if (typeof subgroups !== 'boolean') return fail('device.subgroups', 'true or false', subgroups);
+  return {
+    vendor: text('vendor'),
+    architecture: text('architecture'),
+    description: text('description'),
+    kernels: kernels as GpuKind,
+    subgroups,
+  };
+}
+
+function entriesOf<Choice extends { readonly form: string }>(
+  given: unknown,
+  forms: Forms<Choice>,
+  fail: Fail,
+): TuningEntry<Choice>[] {
+  const entries: readonly unknown[] = Array.isArray(given) ? given : fail('entries', 'a list', given);
+  const seen = new Set<string>();
+  return entries.map((entry, i): TuningEntry<Choice> => {
+    const where = `entry ${i}`;
+    const { problem, choice, untuned, tuned } = isObject(entry) ? entry : fail(where, 'an object', entry);
+    if (typeof problem !== 'string') return fail(`${where}: problem`, 'a text', problem);
+    if (seen.has(problem)) fail(where, 'one entry for each problem', problem);
+    seen.add(problem);
+    if (!isTime(untuned)) return fail(`${where}: untuned`, 'microseconds', untuned);
+    if (!isTime(tuned)) return fail(`${where}: tuned`, 'microseconds', tuned);
+    const refuse = (expected: string, value: unknown): never => fail(`${where} (${problem})`, expected, value);
+    return { problem, choice: choiceOf(choice, forms, refuse), untuned, tuned };
+  });
+}
+
+const described: Readonly<Record<FieldKind, string>> = {
+  count: 'a whole number of at least 1',
+  number: 'a whole number',
+  flag: 'true or false',
+};
+
+function choiceOf<Choice extends { readonly form: string }>(
+  choice: unknown,
+  forms: Forms<Choice>,
+  fail: (expected: string, given: unknown) => never,
+): Choice {
   if (!isObject(choice)) return fail('a choice', choice);
   const { form, ...fields } = choice;
-  if (typeof form !== 'string' || !Object.hasOwn(fieldsOf, form))
-    return fail(`one of the forms ${Object.keys(fieldsOf).join(', ')}`, form);
-  const wanted: Readonly<Record<string, 'count' | 'flag'>> = fieldsOf[form as Form];
+  if (typeof form !== 'string' || !Object.hasOwn(forms, form))
+    return fail(`one of the forms ${Object.keys(forms).join(', ')}`, form);
+  const wanted: Readonly<Record<string, FieldKind>> = forms[form as FormOf<Choice>];
   for (const field of Object.keys(fields))
     if (!Object.hasOwn(wanted, field)) fail(`only the fields ${Object.keys(wanted).join(', ')}`, field);
-  for (const [field, kind] of Object.entries(wanted)) {
-    const value = fields[field];
-    if (kind === 'flag' ? typeof value !== 'boolean' : !isCount(value))
-      fail(`${field}: ${kind === 'flag' ? 'true or false' : 'a whole number of at least 1'}`, value);
-  }
-  return choice as unknown as ContractionChoice;
+  for (const [field, kind] of Object.entries(wanted))
+    if (!isOf[kind](fields[field])) fail(`${field}: ${described[kind]}`, fields[field]);
+  return choice as unknown as Choice;
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
@@ -138,6 +224,11 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 const isTime = (value: unknown): value is number => Number.isFinite(value) && (value as number) > 0;
 const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string');
+const isOf: Readonly<Record<FieldKind, (value: unknown) => boolean>> = {
+  count: isCount,
+  number: (value) => value === 0 || isCount(value),
+  flag: (value) => typeof value === 'boolean',
+};
 
 /** A value from a file, short enough for a message. */
 function shown(value: unknown): string {
@@ -146,15 +237,15 @@ function shown(value: unknown): string {
 }
 
 /** Decides as a record says, and as untuned where it says nothing. */
-export interface Tuned {
-  readonly choose: Choose;
-  /** Problems of the record that no contraction has asked for. */
+export interface Tuned<Choice> {
+  readonly choose: Choose<Choice>;
+  /** Problems of the record that nothing has asked for. */
   unused(): string[];
 }
 
 /** Throws UserError, at the decision, for a choice that is none of the problem's candidates. */
-export function choicesOf(record: TuningRecord, name: string): Tuned {
-  const choices = new Map(record.entries.map(({ problem, choice }) => [problem, choice]));
+export function choicesOf<Choice>(entries: readonly TuningEntry<Choice>[], name: string): Tuned<Choice> {
+  const choices = new Map(entries.map(({ problem, choice }) => [problem, choice]));
   const used = new Set<string>();
   return {
     choose: (decision) => {
@@ -175,7 +266,30 @@ export function choicesOf(record: TuningRecord, name: string): Tuned {
   };
 }
 
-/** A choice as text, its fields in one order. */
-function canonical(choice: ContractionChoice): string {
-  return JSON.stringify(Object.entries(choice).sort(([a], [b]) => (a < b ? -1 : 1)));
+/** A record as text, which is not checked yet, and what errors call it. */
+export interface RecordText {
+  readonly text: string;
+  readonly name: string;
+}
+
+/** The record, checked, for a target. Throws UserError where it is damaged or was measured for another one. */
+export function recordFor<Target extends TuningRecord['target']>(
+  target: Target,
+  { text, name }: RecordText,
+): Extract<TuningRecord, { readonly target: Target }> {
+  const record = parseRecord(text, name);
+  if (record.target !== target)
+    throw new UserError(`${name} was measured for target ${record.target}, this is target ${target}; tune for it`);
+  return record as Extract<TuningRecord, { readonly target: Target }>;
+}
+
+/** Says which entries of a record fitted nothing of a program. */
+export function noteUnused(
+  { unused }: Pick<Tuned<never>, 'unused'>,
+  name: string,
+  print: ((stage: string, text: string) => void) | undefined,
+): void {
+  const problems = unused();
+  if (problems.length > 0)
+    print?.('tuning', `${name}: ${problems.length} entries fit no problem of it:\n${problems.join('\n')}`);
 }

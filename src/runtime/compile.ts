@@ -4,10 +4,10 @@ import { UserError } from '../ir/errors.ts';
 import type { CompileOptions } from '../passes/pipeline.ts';
 import { compileToC } from './c/compile.ts';
 import { type Cpu, hasCompiler } from './c/compiler.ts';
-import type { Tuning } from './c/processor.ts';
 import { type AnyExecutable, type Definition, type Executable, prepareDefinition } from './definition.ts';
 import { compileToJs } from './js/compile.ts';
 import { type AnyStateStore, StateStore } from './state.ts';
+import { recordText, type Tuning } from './tuning-file.ts';
 import { compileToWgsl, type WebGpuExecutable } from './webgpu/compile.ts';
 import { defaultDevice, hasHardware } from './webgpu/default-device.ts';
 import type { WebGpuDevice } from './webgpu/device.ts';
@@ -57,7 +57,10 @@ export interface CompileTargetOptions {
   readonly print?: (stage: string, text: string) => void;
   /** False: one kernel per operation, for comparison. */
   readonly fusion?: boolean;
-  /** What `tune` measured on this machine, or the path of its file. Entries that fit no contraction are ignored, with a note to `print`. */
+  /**
+   * What `tune` measured on this machine, or the path of its file: for target c, or for target wgsl, which then has to be named
+   * or given a device. Entries that fit nothing of the function are ignored, with a note to `print`.
+   */
   readonly tuning?: Tuning;
 }
 
@@ -113,10 +116,11 @@ async function compileOnDevice(
   const state = options.state as WebGpuStateStore | undefined;
   const device = options.device ?? state?.device ?? (await defaultDevice());
   const { freeze = false, weights } = options;
+  const tuning = options.tuning === undefined ? undefined : recordText(options.tuning);
   const file = typeof weights === 'string' ? weightsOfFile(weights) : null;
   const given = typeof weights === 'object' ? weightsOfTensors(weights) : file;
   try {
-    return await compileToWgsl(definition, { device, state, freeze }, given, passes);
+    return await compileToWgsl(definition, { device, state, freeze, tuning }, given, passes);
   } finally {
     file?.close();
   }
@@ -160,7 +164,7 @@ function expectTogether(target: Target, options: CompileTargetOptions): void {
   if (target === 'c') return;
   if (compiler !== undefined) refuse('takes no compiler; leave it out');
   if (cpu !== undefined) refuse('is not compiled for a processor; leave cpu out');
-  if (tuning !== undefined) refuse('takes no tuning; leave it out');
+  if (target === 'js' && tuning !== undefined) refuse('takes no tuning; leave it out');
   // A program that leaves the target open may still say how many threads C should have.
   if (options.target !== undefined && threads !== undefined && threads !== 1)
     refuse(`has no threads to set, ${threads} given`);

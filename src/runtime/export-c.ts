@@ -33,10 +33,11 @@ import { arrayConstructor, arrayFrom, type TypedArray } from './arrays.ts';
 import { describeFile, describeTensor, hashOfFiles, weightsByType } from './artifact/describe.ts';
 import { writeArtifact } from './artifact/write.ts';
 import { type Cpu, findCompiler } from './c/compiler.ts';
-import { type Tuning, tunedChoices } from './c/processor.ts';
+import { tunedChoices } from './c/processor.ts';
 import type { Definition } from './definition.ts';
 import { scriptBaker } from './js/baker.ts';
 import type { StateStore } from './state.ts';
+import type { Tuning } from './tuning-file.ts';
 
 export interface ExportOptions {
   /** Where the files go, one folder for each artifact; made if it does not exist. */

@@ -6,7 +6,9 @@ import type { TypedArray } from './arrays.ts';
 import { type ExportedModule, writeModule } from './artifact/write-module.ts';
 import type { Definition } from './definition.ts';
 import type { StateStore } from './state.ts';
+import { recordText, type Tuning } from './tuning-file.ts';
 import { webModule } from './webgpu/module.ts';
+import { tunedFor } from './webgpu/tuned.ts';
 
 export interface ExportWebOptions {
   /** The files are NAME.js, NAME.d.ts, NAME.bin, NAME.json and README.md. */
@@ -20,6 +22,11 @@ export interface ExportWebOptions {
    * over those for cards. Either kind runs anywhere. Default 'card'.
    */
   readonly kernels?: GpuKind;
+  /**
+   * What `tune` measured on a device like those that will run it, or the path of its file; `kernels` are then the record's if
+   * they are not given. Default: nothing.
+   */
+  readonly tuning?: Tuning;
 }
 
 export type ExportedWeb = ExportedModule;
@@ -34,15 +41,17 @@ const alignment = 4;
  */
 export async function exportWeb(
   functions: Readonly<Record<string, Definition>>,
-  { name, directory, state, kernels = 'card' }: ExportWebOptions,
+  { name, directory, state, kernels, tuning }: ExportWebOptions,
 ): Promise<ExportedWeb> {
-  if (!Object.hasOwn(gpuTargets, kernels))
+  if (kernels !== undefined && !Object.hasOwn(gpuTargets, kernels))
     throw new UserError(
       `kernels ${JSON.stringify(kernels)} are not known; there are ${Object.keys(gpuTargets).join(', ')}`,
     );
   const known = (wanted: string): TypedArray | undefined =>
     state?.has(wanted) === true ? state.get(wanted) : undefined;
-  const { code, facade, weights, programs } = await webModule(name, functions, known, kernels);
+  const tuned = tuning === undefined ? null : tunedFor(kernels, recordText(tuning));
+  const made = tuned === null ? { kernels: kernels ?? 'card' } : { kernels: tuned.kernels, choose: tuned.choose };
+  const { code, facade, weights, programs } = await webModule(name, functions, known, made);
   const checks = Object.fromEntries(Object.entries(programs).map(([key, program]) => [key, program.checks]));
   return writeModule(directory, facade, { code, weights, alignment, checks, definitions: Object.values(functions) });
 }

@@ -1,6 +1,7 @@
 // `ashlar compile`: writes the artifact of a model for a target.
 
 import { statSync } from 'node:fs';
+import type { GpuKind } from '../../passes/gpu/schedule.ts';
 import type { CpuName } from '../../passes/schedule.ts';
 import type { Cpu } from '../../runtime/c/compiler.ts';
 import type { Definition } from '../../runtime/definition.ts';
@@ -9,6 +10,7 @@ import { exportJs } from '../../runtime/export-js.ts';
 import { exportWeb } from '../../runtime/export-web.ts';
 import { Misuse } from '../failure.ts';
 import { loadDefinition, type ModelOptions } from '../model/load.ts';
+import { expectForTarget } from '../options.ts';
 import type { Context } from '../program.ts';
 import type { Target } from '../stages.ts';
 import { formatBytes, print, printJson, table } from '../terminal.ts';
@@ -19,15 +21,15 @@ interface CompileOptions extends ModelOptions, NarrowOptions {
   readonly out: string;
   readonly cpu?: readonly Cpu[];
   readonly weights?: 'embed' | 'file';
+  readonly kernels?: GpuKind;
   readonly tuning?: string;
   readonly json?: boolean;
 }
 
 export async function compileModel(path: string, options: CompileOptions, { own }: Context): Promise<void> {
   const { target, json = false } = options;
-  for (const option of ['cpu', 'weights', 'tuning'] as const)
-    if (target !== 'c' && options[option] !== undefined)
-      throw new Misuse(`--${option} is for target c; leave it out for ${target}`);
+  const { cpu, weights, kernels, tuning } = options;
+  expectForTarget(target, { cpu, weights, kernels, tuning });
   const loaded = await loadDefinition(path, options, own);
   const narrow: Narrowed | null = await narrowed(loaded, options);
   const definition = narrow?.definition ?? loaded;
@@ -47,16 +49,20 @@ export async function compileModel(path: string, options: CompileOptions, { own 
 
 /** Writes the artifact and returns the paths of its files. */
 async function written(definition: Definition, options: CompileOptions): Promise<readonly string[]> {
-  const { target, out: directory, weights, tuning } = options;
+  const { target, out: directory, weights, kernels, tuning } = options;
   const { name } = definition.func;
-  if (target === 'wgsl') return Object.values(await exportWeb({ [name]: definition }, { name, directory }));
+  const tuned = tuning === undefined ? {} : { tuning };
+  if (target === 'wgsl') {
+    const made = { name, directory, ...tuned, ...(kernels === undefined ? {} : { kernels }) };
+    return Object.values(await exportWeb({ [name]: definition }, made));
+  }
   if (target === 'js') return Object.values(exportJs({ [name]: definition }, { name, directory }));
   const cpu = processors(options.cpu);
   const { files } = await exportC(definition, {
     directory,
     ...(weights === undefined ? {} : { weights }),
     ...(cpu === undefined ? {} : { cpu }),
-    ...(tuning === undefined ? {} : { tuning }),
+    ...tuned,
   });
   return files;
 }

@@ -1,8 +1,10 @@
 // `ashlar inspect`: a model at one stage of its compilation.
 
+import type { GpuKind } from '../../passes/gpu/schedule.ts';
 import type { Cpu } from '../../runtime/c/compiler.ts';
 import { Misuse } from '../failure.ts';
 import { isArtifact, loadDefinition, type ModelOptions } from '../model/load.ts';
+import { expectForTarget } from '../options.ts';
 import type { Context } from '../program.ts';
 import { boundFunc, graphAfter, programFor, stageText, type Target, type TextStage } from '../stages.ts';
 import { printSummary, summarize } from '../summary.ts';
@@ -14,6 +16,8 @@ interface InspectOptions extends ModelOptions {
   readonly pass?: string;
   readonly target?: Target;
   readonly cpu?: readonly Cpu[];
+  readonly kernels?: GpuKind;
+  readonly tuning?: string;
   readonly json?: boolean;
 }
 
@@ -27,8 +31,11 @@ export async function inspectModel(path: string, options: InspectOptions, { own 
     throw new Misuse(`--stage ${stage} is of target ${stage}; leave --target out`);
   const target = options.target ?? ofStage ?? 'c';
   const [cpu] = options.cpu ?? [];
-  if (cpu !== undefined && target !== 'c') throw new Misuse(`--cpu is for target c; leave it out for ${target}`);
+  const making = { cpu, kernels: options.kernels, tuning: options.tuning };
+  expectForTarget(target, making);
   if (isArtifact(path)) {
+    if (making.tuning !== undefined)
+      throw new Misuse(`--tuning is for models, ${path} is an artifact; give it to "ashlar compile"`);
     if (pass !== undefined || stage !== 'summary')
       throw new Misuse(`${path} is an artifact: it has a summary, other stages are the model's`);
     inspectArtifact(path, json);
@@ -36,13 +43,13 @@ export async function inspectModel(path: string, options: InspectOptions, { own 
   }
   const definition = await loadDefinition(path, options, own);
   if (pass === undefined && stage === 'summary') {
-    const summary = summarize(programFor(boundFunc(definition), target, cpu), target);
+    const summary = summarize(programFor(boundFunc(definition), target, making), target);
     if (json) printJson(summary);
     else print(printSummary(summary));
     return;
   }
   const text =
-    pass === undefined ? stageText(definition, stage as TextStage, target, cpu) : graphAfter(definition, pass);
+    pass === undefined ? stageText(definition, stage as TextStage, target, making) : graphAfter(definition, pass);
   if (json) printJson(pass === undefined ? { stage, text } : { stage: 'graph', pass, text });
   else print(text);
 }

@@ -1,11 +1,14 @@
-// `ashlar tune`: measures how each contraction of a model runs best on this machine, and writes the record.
+// `ashlar tune`: measures how each problem of a model runs best on this machine, and writes the record.
 
-import { LimitationError } from '../../ir/errors.ts';
+import { UserError } from '../../ir/errors.ts';
 import { tune } from '../../runtime/tune/tune.ts';
+import type { TunedProblem } from '../../runtime/tune/tuner.ts';
+import { defaultDevice } from '../../runtime/webgpu/default-device.ts';
 import { loadDefinition, type ModelOptions } from '../model/load.ts';
+import { expectForTarget } from '../options.ts';
 import type { Context } from '../program.ts';
 import type { Target } from '../stages.ts';
-import { print, printJson, table } from '../terminal.ts';
+import { note, print, printJson, table } from '../terminal.ts';
 
 interface TuneCommandOptions extends ModelOptions {
   readonly target: Target;
@@ -15,28 +18,31 @@ interface TuneCommandOptions extends ModelOptions {
   readonly json?: boolean;
 }
 
-const untunable: Readonly<Record<Exclude<Target, 'c'>, string>> = {
-  wgsl: 'schedules of target wgsl are estimated, and cannot be measured here',
-  js: 'target js has nothing to tune: each of its kernels has one form',
-};
-
 export async function tuneModel(path: string, options: TuneCommandOptions, { own }: Context): Promise<void> {
-  if (options.target !== 'c') throw new LimitationError(`${untunable[options.target]}; target c can be tuned`);
+  const { target, threads, seconds } = options;
+  if (target !== 'js') expectForTarget(target, { threads });
   const definition = await loadDefinition(path, options, own);
   const record = options.out ?? `${definition.func.name.replace(/[^A-Za-z0-9_.-]+/g, '_')}.tuning.json`;
-  const { threads, seconds } = options;
+  const interruption = new AbortController();
+  // A second one ends the process as usual.
+  process.once('SIGINT', () => interruption.abort(new UserError('tuning was interrupted')));
+  const device = target === 'wgsl' ? await defaultDevice() : undefined;
   const result = await tune(definition, {
+    target,
     path: record,
     seconds,
     freeze: true,
+    signal: interruption.signal,
     ...(threads === undefined ? {} : { threads }),
-  });
+    ...(device === undefined ? {} : { device }),
+  }).finally(() => device?.destroy());
   const { problems, skipped, milliseconds, kept } = result;
   if (options.json === true) {
-    const described = problems.map(({ problem, calls, measured, entry }) => ({
+    const described = problems.map(({ problem, calls, measured, refused, entry }) => ({
       problem,
       calls,
       measured: measured.length,
+      refused: refused.length,
       untuned_us: entry?.untuned ?? null,
       tuned_us: entry?.tuned ?? null,
     }));
@@ -67,8 +73,14 @@ export async function tuneModel(path: string, options: TuneCommandOptions, { own
     );
   const whole = `${milliseconds.untuned.toPrecision(4)} ms untuned, ${milliseconds.tuned.toPrecision(4)} ms tuned`;
   print(`${problems.length === 0 ? 'nothing of this model is worth tuning' : `whole model: ${whole}`}`);
+  noteRefused(problems);
   if (skipped > 0) print(`${skipped} problems were not measured: the time was over (--seconds)`);
   print(`${record}: ${kept ? `${result.record.entries.length} entries` : 'no entries, since the model gains nothing'}`);
+}
+
+function noteRefused(problems: readonly TunedProblem[]): void {
+  const refused = problems.flatMap((problem) => problem.refused);
+  if (refused.length > 0) note(`${refused.length} candidates were refused, such as one because ${refused[0]!.reason}`);
 }
 
 const columns = [

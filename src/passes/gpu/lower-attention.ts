@@ -2,6 +2,7 @@
 // invocations compute the scores of one key each, for all queries; the phases of the rows run as in any group by rows
 // (lower-rows.ts); and each channel's sums are shared by some invocations, which a tree combines.
 
+import { InternalError } from '../../ir/errors.ts';
 import type { Node, Value } from '../../ir/graph.ts';
 import { type Axis, add, axis, fixed, floorDiv, type IndexExpr, modulo, multiply, of } from '../../ir/index-expr.ts';
 import { apply, type Buffer, type Expr, type Local, literal, load, type Stmt } from '../../ir/kernel.ts';
@@ -11,28 +12,50 @@ import { type KernelBody, type LoweringContext, memberStmts } from '../group.ts'
 import { extentOf, loop, substituteStmts } from '../loops.ts';
 import { operandsOf } from '../lower-attention.ts';
 import { rowStmts } from '../lower-rows.ts';
+import { attentionCandidates, type GpuContext } from './candidates.ts';
 import { isLess, limited, named, namedIndices, within, workgroups } from './grid.ts';
 import { RowWorkgroup } from './lower-rows.ts';
-import { attentionSchedules, comesInTiles, type GpuTarget, gpuBytes, powerBelow } from './schedule.ts';
+import { attentionKey } from './problem-keys.ts';
+import {
+  type AttentionSchedule,
+  attentionSchedules,
+  comesInTiles,
+  type GpuTarget,
+  gpuBytes,
+  powerBelow,
+} from './schedule.ts';
 import { lowerTiledAttention } from './tiled-attention.ts';
 import { treeStmts } from './tree.ts';
 
 export function lowerAttention(
-  context: LoweringContext,
+  context: GpuContext,
   anchor: Node,
   attention: Attention,
   target: GpuTarget,
 ): KernelBody[] {
   const { query, key, depth, channel, batch } = attention;
   if (comesInTiles(key.extent)) return lowerTiledAttention(context, anchor, attention, target);
-  const candidates = attentionSchedules(query.extent, key.extent, target);
-  const tiles = candidates.map(
-    ({ queries, invocations }) => new AttentionTile(context, anchor, attention, queries, invocations, target.subgroups),
-  );
-  const fits = (tile: AttentionTile): boolean => tile.sharedBytes <= target.sharedBytes;
-  const tile = tiles.find(fits) ?? tiles[tiles.length - 1]!;
+  const tileOf = ({ queries, invocations }: AttentionSchedule): AttentionTile =>
+    new AttentionTile(context, anchor, attention, queries, invocations, target.subgroups);
+  const fits = (schedule: AttentionSchedule): boolean => tileOf(schedule).sharedBytes <= target.sharedBytes;
+  const schedules = attentionSchedules(query.extent, key.extent, target);
+  const untuned = { form: 'attention', ...(schedules.find(fits) ?? schedules[schedules.length - 1]!) } as const;
+  const extents = {
+    batch: extentOf(batch),
+    query: query.extent,
+    key: key.extent,
+    depth: depth.extent,
+    channel: channel.extent,
+  };
+  const choice = context.choose({
+    group: context.group,
+    key: () => attentionKey(context),
+    untuned,
+    candidates: () => attentionCandidates(untuned, extents, fits, target),
+  });
+  if (choice.form !== 'attention') throw new InternalError(`attention as ${choice.form}`);
   const flops = 2 * extentOf(batch) * query.extent * key.extent * (depth.extent + channel.extent);
-  return [{ suffix: '', body: tile.grid(), flops }];
+  return [{ suffix: '', body: tileOf(choice).grid(), flops }];
 }
 
 const barrier: Stmt = { kind: 'barrier' };

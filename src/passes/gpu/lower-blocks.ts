@@ -19,15 +19,14 @@ import { allIndices, substituteAxes } from '../expr-rewrite.ts';
 import { extentOf, mergeAxes, nest, substituteStmts } from '../loops.ts';
 import type { Problem } from '../lower-packed.ts';
 import { invocations, limited, named, namedIndices, within } from './grid.ts';
-import { blockInvocations, blockOf } from './schedule.ts';
+import type { BlockSchedule } from './schedule.ts';
 import { type Positions, vectorAt, vectorValue } from './tile-operands.ts';
 import { vectorLanes } from './vectors.ts';
 
 /** Σ_k lhs[b, m, k] · rhs[b, n, k] in blocks; `finish` takes each sum, at the axes of the problem. */
-export function blocks(problem: Problem, finish: (sum: Expr) => Stmt[]): Stmt[] {
+export function blocks(problem: Problem, block: BlockSchedule, finish: (sum: Expr) => Stmt[]): Stmt[] {
   const { batch, rows, columns, lhs, rhs } = problem;
   const { dtype } = lhs;
-  const block = blockOf(extentOf(columns));
   const down = axis('block_row', Math.ceil(extentOf(rows) / block.rows));
   const across = axis('block_column', Math.ceil(extentOf(columns) / block.columns));
   const vectors = block.columns / vectorLanes;
@@ -60,7 +59,7 @@ export function blocks(problem: Problem, finish: (sum: Expr) => Stmt[]): Stmt[] 
     ...nest(merged, 'serial', substituteStmts(step, map)),
     ...finished(problem, sums, multiply(of(down), block.rows), multiply(of(across), block.columns), finish),
   ];
-  return invocations([...batch, down, across], body, blockInvocations);
+  return invocations([...batch, down, across], body, block.invocations);
 }
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);

@@ -3,24 +3,36 @@
 // transposition) into shared memory, and each then multiplies a small block from there into registers. Long sums to few
 // results are split into parts. What is thin or small is a reduction. Where barriers are dear, blocks stand for tiles.
 
+import { InternalError } from '../../ir/errors.ts';
 import type { Node } from '../../ir/graph.ts';
 import { type Axis, add, axis, fixed, flatten, modulo, multiply, of } from '../../ir/index-expr.ts';
 import { apply, type Expr, indexValue, literal, type Stmt } from '../../ir/kernel.ts';
+import type { DType } from '../../ir/types.ts';
+import { ranked } from '../decision.ts';
 import type { KernelBody, LoweringContext } from '../group.ts';
 import { extentOf, loop, substituteStmts } from '../loops.ts';
 import { problemOf, sumOfProducts } from '../lower-contraction.ts';
 import { type Problem, swapped } from '../lower-packed.ts';
 import type { Reduction } from '../lower-reduction.ts';
+import { contractionCandidates, type Extents, type GpuChoice, type GpuContext, tileCandidates } from './candidates.ts';
 import { namedIndices, workgroups } from './grid.ts';
 import { blocks } from './lower-blocks.ts';
-import { combining, reductionKernels } from './lower-reduction.ts';
+import { combining, reductionScheduleOf, scheduledReduction } from './lower-reduction.ts';
 import { computingOperand, withOwnOperand } from './own-operand.ts';
-import { type GpuTarget, isTiled, tileSchedule } from './schedule.ts';
+import { gpuContractionKey } from './problem-keys.ts';
+import {
+  blockOf,
+  type GpuTarget,
+  isTiled,
+  type ReductionSchedule,
+  type TileSchedule,
+  tileSchedule,
+} from './schedule.ts';
 import { stagedOperand, Tiling } from './tile-operands.ts';
 import { type TileResults, TileSums } from './tile-sums.ts';
 import { loadedAlong } from './vectors.ts';
 
-export function lowerContraction(context: LoweringContext, anchor: Node, target: GpuTarget): KernelBody[] {
+export function lowerContraction(context: GpuContext, anchor: Node, target: GpuTarget): KernelBody[] {
   const { operand } = context.group;
   if (operand !== null) {
     const { buffer, context: inside } = withOwnOperand(context, operand);
@@ -34,28 +46,54 @@ export function lowerContraction(context: LoweringContext, anchor: Node, target:
 
 /** The kernels of a contraction whose sums `sum.finish` takes. */
 export function contractionKernels(
-  context: LoweringContext,
+  context: GpuContext,
   given: Problem,
   sum: Reduction,
   target: GpuTarget,
 ): KernelBody[] {
   const problem = oriented(given, context);
-  const [batch, rows, columns, inner] = [problem.batch, problem.rows, problem.columns, problem.inner].map(extentOf) as [
-    number,
-    number,
-    number,
-    number,
-  ];
+  const extents = extentsOf(problem);
   const { dtype } = problem.lhs;
-  if (!isTiled(rows, columns, inner, dtype))
-    return reductionKernels(context, { ...sum, reduced: problem.inner }, target);
-  const flops = 2 * batch * rows * columns * inner;
-  if (!target.barriers) return [{ suffix: '', body: blocks(problem, sum.finish), flops }];
-  const schedule = tileSchedule(batch, rows, columns, inner, target);
-  if (schedule.parts === 1)
-    return [{ suffix: '', body: tiles(new Tiling(problem, schedule), oneByOne(sum.finish)), flops }];
-  const partial = context.scratch('partial', dtype, schedule.parts * batch * rows * columns);
-  const part = axis('part', schedule.parts);
+  const asReduction: Reduction = { ...sum, reduced: problem.inner };
+  const reduction = reductionScheduleOf(asReduction, target);
+  const untuned = untunedChoice(extents, dtype, reduction, target);
+  const choice = context.choose({
+    group: context.group,
+    key: () => gpuContractionKey(problem, context, { read: reduction }),
+    untuned,
+    // The operand that a workgroup computes takes the memory of tiles.
+    candidates: () => contractionCandidates(untuned, extents, dtype, reduction, context.group.operand === null, target),
+  });
+  if (choice.form === 'reduction') return scheduledReduction(context, asReduction, choice, target);
+  const flops = 2 * extents.reduce((product, extent) => product * extent, 1);
+  if (choice.form === 'blocks') return [{ suffix: '', body: blocks(problem, choice, sum.finish), flops }];
+  if (choice.form === 'tiles') return tiledKernels(context, problem, sum, choice, flops);
+  throw new InternalError(`a contraction as ${choice.form}`);
+}
+
+function untunedChoice(extents: Extents, dtype: DType, reduction: ReductionSchedule, target: GpuTarget): GpuChoice {
+  const [batch, rows, columns, inner] = extents;
+  if (!isTiled(rows, columns, inner, dtype)) return { form: 'reduction', ...reduction };
+  if (!target.barriers) return { form: 'blocks', ...blockOf(columns) };
+  return { form: 'tiles', ...tileSchedule(batch, rows, columns, inner, target) };
+}
+
+const extentsOf = ({ batch, rows, columns, inner }: Problem): Extents =>
+  [batch, rows, columns, inner].map(extentOf) as [number, number, number, number];
+
+/** One kernel in tiles, or two where the sum has parts. */
+function tiledKernels(
+  context: GpuContext,
+  problem: Problem,
+  sum: Reduction,
+  schedule: TileSchedule,
+  flops: number,
+): KernelBody[] {
+  const { parts } = schedule;
+  if (parts === 1) return [{ suffix: '', body: tiles(new Tiling(problem, schedule), oneByOne(sum.finish)), flops }];
+  const results = extentOf(sum.domain);
+  const partial = context.scratch('partial', problem.lhs.dtype, parts * results);
+  const part = axis('part', parts);
   const offset = flatten(
     [of(part), ...sum.domain.map(of)],
     [part, ...sum.domain].map(({ extent }) => extent),
@@ -63,7 +101,7 @@ export function contractionKernels(
   const store = (value: Expr): Stmt[] => [{ kind: 'store', buffer: partial, offset, value }];
   return [
     { suffix: '_parts', body: tiles(new Tiling(problem, schedule, part), oneByOne(store)), flops },
-    { suffix: '', body: combining(sum, partial, schedule.parts), flops: schedule.parts * batch * rows * columns },
+    { suffix: '', body: combining(sum, partial, parts), flops: parts * results },
   ];
 }
 
@@ -76,7 +114,7 @@ const oneByOne = (take: (value: Expr) => Stmt[]): TileResults => ({
 
 /** One kernel in tiles for a contraction of whose rows, or columns, `results` takes windows. */
 export function windowTiles(
-  context: LoweringContext,
+  context: GpuContext,
   given: Problem,
   windowsInRows: boolean,
   results: TileResults,
@@ -84,13 +122,17 @@ export function windowTiles(
 ): KernelBody[] {
   const plain = oriented(given, context, !windowsInRows);
   const problem = { ...plain, rows: [...plain.rows, ...results.window] };
-  const [batch, rows, columns, inner] = [problem.batch, problem.rows, problem.columns, problem.inner].map(extentOf) as [
-    number,
-    number,
-    number,
-    number,
-  ];
-  const schedule = tileSchedule(batch, rows, columns, inner, target, extentOf(results.window));
+  const extents = extentsOf(problem);
+  const [batch, rows, columns, inner] = extents;
+  const window = extentOf(results.window);
+  const untuned = { form: 'tiles', ...tileSchedule(batch, rows, columns, inner, target, window) } as const;
+  const schedule = context.choose({
+    group: context.group,
+    key: () => gpuContractionKey(problem, context, { windows: results.window }),
+    untuned,
+    candidates: () => ranked<GpuChoice>(untuned, tileCandidates(extents, problem.lhs.dtype, target, window)),
+  });
+  if (schedule.form !== 'tiles') throw new InternalError(`windows in tiles as ${schedule.form}`);
   const flops = 2 * batch * rows * columns * inner;
   return [{ suffix: '', body: tiles(new Tiling(problem, schedule), results), flops }];
 }

@@ -2,6 +2,7 @@
 // invocation that reduces alone, one column a workgroup that reduces one result, and what lies between reads runs of
 // neighbours. Long reductions to few results have two stages. The order depends on the shapes alone.
 
+import { InternalError } from '../../ir/errors.ts';
 import {
   type Axis,
   add,
@@ -19,28 +20,58 @@ import {
 import { apply, type Buffer, choose, type Expr, type Local, literal, load, type Stmt } from '../../ir/kernel.ts';
 import { identityOf } from '../../ir/ops/monoid.ts';
 import { isFloat } from '../../ir/types.ts';
+import { ranked } from '../decision.ts';
 import { indicesOf, substituteAxes } from '../expr-rewrite.ts';
 import type { KernelBody, LoweringContext } from '../group.ts';
 import { contiguousAxis, extentOf, loop, mergeAxes, substituteStmts } from '../loops.ts';
 import { workOf } from '../lower-element.ts';
 import { isBetter, type Reduction, type Running, running } from '../lower-reduction.ts';
+import { type GpuChoice, type GpuContext, reductionCandidates } from './candidates.ts';
 import { clamped, isLess, limited, named, namedIndices, within, workgroups } from './grid.ts';
+import { reductionKey } from './problem-keys.ts';
 import { type GpuTarget, type ReductionSchedule, reductionSchedule } from './schedule.ts';
 import { combineAll, treeStmts } from './tree.ts';
 
-/** One kernel, or two where the reduction is long and its results are few. */
-export function reductionKernels(context: LoweringContext, reduction: Reduction, target: GpuTarget): KernelBody[] {
+/** The kernels of a reduction that is no contraction. */
+export function reductionKernels(context: GpuContext, reduction: Reduction, target: GpuTarget): KernelBody[] {
+  const first = reductionScheduleOf(reduction, target);
+  const untuned = { form: 'reduction', ...first } as const;
+  const { position } = reduction;
+  const problem = { results: extentOf(reduction.domain), length: extentOf(reduction.reduced), position, window: 1 };
+  const choice = context.choose({
+    group: context.group,
+    key: () => reductionKey(reduction, first),
+    untuned,
+    candidates: () => ranked<GpuChoice>(untuned, reductionCandidates(problem, first, target)),
+  });
+  if (choice.form !== 'reduction') throw new InternalError(`a reduction as ${choice.form}`);
+  return scheduledReduction(context, reduction, choice, target);
+}
+
+/** What the estimates say. */
+export function reductionScheduleOf(
+  { domain, reduced, element, position }: Reduction,
+  target: GpuTarget,
+): ReductionSchedule {
+  const contiguous = contiguousAxis([element], [...domain, ...reduced]);
+  const columnsContiguous = contiguous !== null && domain.includes(contiguous);
+  return reductionSchedule(extentOf(domain), extentOf(reduced), { columnsContiguous, position }, target);
+}
+
+/** One kernel, or two where partial results are combined. */
+export function scheduledReduction(
+  context: LoweringContext,
+  reduction: Reduction,
+  schedule: ReductionSchedule,
+  target: GpuTarget,
+): KernelBody[] {
   const results = extentOf(reduction.domain);
-  const length = extentOf(reduction.reduced);
   const value: Stmt = {
     kind: 'let',
     local: { name: 'v', dtype: reduction.element.dtype, lanes: 1 },
     value: reduction.element,
   };
-  const flops = results * length * workOf([value]);
-  const contiguous = contiguousAxis([reduction.element], [...reduction.domain, ...reduction.reduced]);
-  const columnsContiguous = contiguous !== null && reduction.domain.includes(contiguous);
-  const schedule = reductionSchedule(results, length, { columnsContiguous, position: reduction.position }, target);
+  const flops = results * extentOf(reduction.reduced) * workOf([value]);
   if (schedule.chunks === 1) return [{ suffix: '', body: reductionGrid(reduction, schedule, target), flops }];
   const { partial, first } = partialReduction(context, reduction, schedule.chunks);
   const second = combining(reduction, partial, schedule.chunks);

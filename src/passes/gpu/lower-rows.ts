@@ -1,6 +1,7 @@
 // Groups by rows on a GPU: a workgroup for each row. Every phase runs over the row in steps of the workgroup; an element
 // is always the business of the same invocation, so rows kept in shared memory need no barriers, only reductions do.
 
+import { InternalError } from '../../ir/errors.ts';
 import { type Axis, add, axis, boundsOf, type IndexExpr, multiply, of } from '../../ir/index-expr.ts';
 import { type Buffer, type Expr, type Local, literal, localValue, type Stmt } from '../../ir/kernel.ts';
 import { identityOf } from '../../ir/ops/monoid.ts';
@@ -10,18 +11,25 @@ import type { LaneReduction } from '../lane-loops.ts';
 import { axisMap, extentOf, loop, substituteStmts } from '../loops.ts';
 import { workOf } from '../lower-element.ts';
 import { type RowBody, type RowLoops, rowKernel } from '../lower-rows.ts';
+import { type GpuContext, rowCandidates } from './candidates.ts';
 import { isLess, within, workgroups } from './grid.ts';
+import { rowsKey } from './problem-keys.ts';
 import { fewestRowInvocations, type GpuTarget, gpuBytes, keptRowBytes, rowInvocations } from './schedule.ts';
 import { combineAll } from './tree.ts';
 
-export function lowerRows(context: LoweringContext, target: GpuTarget): KernelBody[] {
+export function lowerRows(context: GpuContext, target: GpuTarget): KernelBody[] {
   const { domain } = context.group;
-  const { lane, rows, shared, stmts } = fitting(
-    context,
-    rowInvocations(domain[domain.length - 1]!, target),
-    keptRowBytes(target),
-    target,
-  );
+  const length = domain[domain.length - 1]!;
+  const untuned = { form: 'rows', invocations: rowInvocations(length, target), keeps: true } as const;
+  const choice = context.choose({
+    group: context.group,
+    key: () => rowsKey(context),
+    untuned,
+    candidates: () => rowCandidates(untuned, [sizeOf(domain) / length, length], target),
+  });
+  if (choice.form !== 'rows') throw new InternalError(`a group by rows as ${choice.form}`);
+  const rowBytes = choice.keeps ? keptRowBytes(target) : 0;
+  const { lane, rows, shared, stmts } = fitting(context, choice.invocations, rowBytes, target);
   const allocations = shared.map((buffer): Stmt => ({ kind: 'allocate', buffer }));
   const body = workgroups(extentOf(rows), lane.extent, allocations, (group, at) =>
     substituteStmts(stmts, new Map([[lane, at], ...axisMap(rows, group)])),

@@ -33,6 +33,7 @@ import type { KernelBody, LoweringContext } from '../group.ts';
 import { extentOf, loop, substituteStmts } from '../loops.ts';
 import { elementsOf } from '../lower-nest.ts';
 import type { Reduction } from '../lower-reduction.ts';
+import type { GpuContext } from './candidates.ts';
 import { isLess, limited, named, namedIndices, within, workgroups } from './grid.ts';
 import { reductionKernels } from './lower-reduction.ts';
 import { type GpuTarget, scanSchedule } from './schedule.ts';
@@ -49,11 +50,7 @@ interface Scan {
 }
 
 /** Null where lines are short or so many that each can be the business of one invocation. */
-export function lowerScan(
-  context: LoweringContext,
-  anchor: Node<'cumulative'>,
-  target: GpuTarget,
-): KernelBody[] | null {
+export function lowerScan(context: GpuContext, anchor: Node<'cumulative'>, target: GpuTarget): KernelBody[] | null {
   const scan = scanOf(context, anchor);
   const lines = extentOf(scan.lines);
   const schedule = scanSchedule(lines, scan.length, target);

@@ -17,6 +17,7 @@ import {
   subtract,
 } from '../../ir/index-expr.ts';
 import { apply, type Buffer, type Expr, type Local, literal, load, type Stmt } from '../../ir/kernel.ts';
+import { ranked } from '../decision.ts';
 import { indicesOf, substituteAxes, substituteIndex } from '../expr-rewrite.ts';
 import { type KernelBody, type Known, type LoweringContext, memberStmts, membersAt } from '../group.ts';
 import { axisMap, contiguousAxis, extentOf, loop, mergeAxes, nest, substituteStmts } from '../loops.ts';
@@ -24,13 +25,15 @@ import { ifInside, resultAxes } from '../lower-contraction.ts';
 import type { Problem } from '../lower-packed.ts';
 import { reductionOf, running } from '../lower-reduction.ts';
 import type { Source } from '../windows.ts';
+import { type GpuChoice, type GpuContext, reductionCandidates } from './candidates.ts';
 import { clamped, elementGrid, isLess, limited, named, namedIndices, within, workgroups } from './grid.ts';
 import { contractionKernels, windowTiles } from './lower-contraction.ts';
 import { stepsOver } from './lower-reduction.ts';
+import { gpuContractionKey } from './problem-keys.ts';
 import { type GpuTarget, isShort, isTiled, windowedSchedule } from './schedule.ts';
 import { treeStmts } from './tree.ts';
 
-export function lowerWindows(context: LoweringContext, source: Source, target: GpuTarget): KernelBody[] {
+export function lowerWindows(context: GpuContext, source: Source, target: GpuTarget): KernelBody[] {
   const windows = new Windows(context, source);
   const { problem, window } = windows;
   const domain = resultAxes(problem, context.order);
@@ -49,7 +52,7 @@ export function lowerWindows(context: LoweringContext, source: Source, target: G
   const [windowed, others] = windows.inRows ? [rows, columns] : [columns, rows];
   if (isTiled(windowed * extentOf(window), others, inner, problem.lhs.dtype))
     return windowTiles(context, problem, windows.inRows, windows, target);
-  const body = isShort(extentOf(problem.inner)) ? alone(windows, domain) : together(windows, domain, target);
+  const body = isShort(extentOf(problem.inner)) ? alone(windows, domain) : together(context, windows, domain, target);
   return [{ suffix: '', body, flops: 2 * extentOf([...domain, ...window, ...problem.inner]) }];
 }
 
@@ -204,15 +207,27 @@ function alone(windows: Windows, domain: readonly Axis[]): Stmt[] {
  * A workgroup that has a few windows side by side, and some invocations for each of their results, whose sums a tree adds.
  * Result w of window d is column w · windows + d, so that neighbours read what windows that are neighbours read.
  */
-function together(windows: Windows, domain: readonly Axis[], target: GpuTarget): Stmt[] {
+function together(context: GpuContext, windows: Windows, domain: readonly Axis[], target: GpuTarget): Stmt[] {
   const { problem, window } = windows;
   const element = apply('mul', problem.lhs, problem.rhs);
   const size = extentOf(window);
   const results = extentOf(domain);
   const contiguous = contiguousAxis([element], [...domain, ...window, ...problem.inner]);
   const columnsContiguous = contiguous !== null && domain.includes(contiguous);
-  const schedule = windowedSchedule(results, size, extentOf(problem.inner), columnsContiguous, target);
-  const { columns, rows, rowsFirst } = schedule;
+  const length = extentOf(problem.inner);
+  const first = windowedSchedule(results, size, length, columnsContiguous, target);
+  const untuned = { form: 'reduction', ...first } as const;
+  const choice = context.choose({
+    group: context.group,
+    key: () => gpuContractionKey(problem, context, { read: first, windows: window }),
+    untuned,
+    candidates: () => {
+      const reduction = { results, length, position: false, window: size };
+      return ranked<GpuChoice>(untuned, reductionCandidates(reduction, first, target));
+    },
+  });
+  if (choice.form !== 'reduction') throw new InternalError(`windows together as ${choice.form}`);
+  const { columns, rows, rowsFirst } = choice;
   const across = columns / size;
   const sum = { domain, reduced: problem.inner, monoid: 'sum', position: false, element, finish: () => [] } as const;
   const state = running(sum);
@@ -222,12 +237,12 @@ function together(windows: Windows, domain: readonly Axis[], target: GpuTarget):
     const row = named('row', rowsFirst ? modulo(lane, rows) : floorDiv(lane, columns));
     const column = named('column', rowsFirst ? floorDiv(lane, rows) : modulo(lane, columns));
     // Beyond the last window an invocation sums for the last one again: all have to meet at the barriers.
-    const first = multiply(group, across);
-    const mine = named('at', clamped(add(first, modulo(column.index, across)), results));
+    const from = multiply(group, across);
+    const mine = named('at', clamped(add(from, modulo(column.index, across)), results));
     const { stmts, map } = namedIndices(domain, mine.index);
     const place = new Map([...map, ...axisMap(window, floorDiv(column.index, across))]);
     const steps = substituteStmts([...state.begin(), ...stepsOver(sum, state, row.index, rows)], place);
-    const last = named('result', add(first, lane));
+    const last = named('result', add(from, lane));
     const indices = namedIndices(domain, limited(last.index, results - 1));
     const w = axis('w', size);
     const finish = [

@@ -2,9 +2,11 @@
 
 import { InternalError } from '../../ir/errors.ts';
 import type { Node } from '../../ir/graph.ts';
-import type { KernelBody, LoweringContext } from '../group.ts';
+import { type Choose, untuned } from '../decision.ts';
+import type { KernelBody } from '../group.ts';
 import { reductionOf } from '../lower-reduction.ts';
 import type { Machine } from '../machine.ts';
+import type { GpuChoice, GpuContext } from './candidates.ts';
 import { elementGrid } from './grid.ts';
 import { lowerAttention } from './lower-attention.ts';
 import { lowerContraction } from './lower-contraction.ts';
@@ -24,11 +26,12 @@ import {
   windowPays,
 } from './schedule.ts';
 
-export function gpuMachine(target: GpuTarget): Machine {
+/** `choose` decides between candidates: what is done untuned, or what a tuning record says. */
+export function gpuMachine(target: GpuTarget, choose: Choose<GpuChoice> = untuned): Machine {
   return {
     splitsPhases: false,
     ...(target.barriers ? { rowsPay, attentionPays, windowPays, operandPays } : withoutBarriers),
-    lowerGroup: (context) => lowerGroup(context, target),
+    lowerGroup: (context) => lowerGroup({ ...context, choose }, target),
     elementLoops: (axes, body) => elementGrid(axes, body),
     // A copy is a dispatch, which costs as much as a small cell.
     swapsCarries: true,
@@ -45,7 +48,7 @@ const withoutBarriers: Pick<Machine, 'rowsPay' | 'attentionPays' | 'windowPays' 
   operandPays: () => false,
 };
 
-function lowerGroup(context: LoweringContext, target: GpuTarget): KernelBody[] {
+function lowerGroup(context: GpuContext, target: GpuTarget): KernelBody[] {
   const { anchor, attention, source } = context.group;
   if (source !== null) return lowerWindows(context, source, target);
   if (context.group.byRows) return lowerRows(context, target);

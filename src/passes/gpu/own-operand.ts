@@ -12,10 +12,10 @@ import type { OwnOperand } from '../operands.ts';
 import { limited, named, namedIndices, within } from './grid.ts';
 
 /** The operand as a buffer of workgroups, and a context in which the anchor reads it there. */
-export function withOwnOperand(
-  context: LoweringContext,
+export function withOwnOperand<Context extends LoweringContext>(
+  context: Context,
   { value }: OwnOperand,
-): { buffer: Buffer; context: LoweringContext } {
+): { buffer: Buffer; context: Context } {
   const { shape, dtype } = value.type;
   const buffer: Buffer = { name: 'operand', dtype, size: sizeOf(shape), space: 'shared' };
   const known: Known = new Map([[value, (index) => load(buffer, flatten(index, shape))]]);

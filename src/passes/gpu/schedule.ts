@@ -169,8 +169,20 @@ export function keptRowBytes(target: GpuTarget): number {
   return target.sharedBytes / 2;
 }
 
+/** A workgroup of a row; `keeps`: what a later phase reads again is kept, where it fits. */
+export interface RowSchedule {
+  readonly invocations: number;
+  readonly keeps: boolean;
+}
+
+/** Queries that a workgroup takes through all keys. */
+export interface AttentionSchedule {
+  readonly queries: number;
+  readonly invocations: number;
+}
+
 /** Queries whose scores a workgroup computes together, so that keys and values are read once for all of them. */
-const mostQueries = 8;
+export const mostQueries = 8;
 /** Scores and weights of one query are half of a workgroup's memory. */
 const mostKeys = 1024;
 /** Queries and one value of each are a small part of the rest. */
@@ -197,11 +209,7 @@ const mostTiledChannels = 128;
 export const attentionTile = { queries: 4, keys: 128 } as const;
 
 /** From what reads memory least to what fits a workgroup's memory in any case: queries together, and invocations. */
-export function attentionSchedules(
-  queries: number,
-  keys: number,
-  target: GpuTarget,
-): readonly { readonly queries: number; readonly invocations: number }[] {
+export function attentionSchedules(queries: number, keys: number, target: GpuTarget): readonly AttentionSchedule[] {
   const widest = Math.min(target.invocations, Math.max(fewestRowInvocations, powerBelow(keys)));
   const together = [8, 4, 2, 1].filter((count) => count <= Math.min(mostQueries, 2 * powerBelow(queries)));
   return [
@@ -214,13 +222,20 @@ export function attentionSchedules(
  * Sums of an invocation that reads its operands itself: four elements and two vectors for 32 multiply-adds. A product of
  * 256 × 256 × 256 took 31 ms in blocks of 4 × 4, 28 in 8 × 4, and 25 in 4 × 8.
  */
-export function blockOf(columns: number): { readonly rows: number; readonly columns: number } {
-  return { rows: 4, columns: columns <= 4 ? 4 : 8 };
+export function blockOf(columns: number): BlockSchedule {
+  return { rows: 4, columns: columns <= 4 ? 4 : 8, invocations: blockInvocations };
 }
 /** Small workgroups are shared out evenly among cores. */
-export const blockInvocations = 32;
+const blockInvocations = 32;
 
-type Tile = Omit<TileSchedule, 'stages' | 'parts'>;
+/** A block of an invocation's sums, and invocations of a workgroup at most. */
+export interface BlockSchedule {
+  readonly rows: number;
+  readonly columns: number;
+  readonly invocations: number;
+}
+
+export type Tile = Omit<TileSchedule, 'stages' | 'parts'>;
 
 /** A tile of a contraction: a workgroup computes rows × columns, each invocation a block of them. */
 export interface TileSchedule {
@@ -302,15 +317,20 @@ export function tileSchedule(
       const most = Math.min(Math.ceil(wantedGroups / groups), Math.floor(inner / fewestPerPart));
       return (most < 2 || window > 1 ? [1] : [1, most]).map((parts) => {
         const schedule: TileSchedule = { ...tile, stages: stagesOf(tile, groups * parts, target), parts };
-        const cost = costOf(schedule, groups, inner, target);
-        return { schedule, cost: parts === 1 ? cost : leastPartsGain * (cost + kernelCost) };
+        return { schedule, cost: tileCost(schedule, groups, inner, target) };
       });
     });
   return costed.reduce((best, next) => (next.cost < best.cost ? next : best)).schedule;
 }
 
+/** Estimated multiply-adds of so many tiles and of what adds their parts. */
+export function tileCost(schedule: TileSchedule, groups: number, inner: number, target: GpuTarget): number {
+  const cost = costOf(schedule, groups, inner, target);
+  return schedule.parts === 1 ? cost : leastPartsGain * (cost + kernelCost);
+}
+
 /** True where windows of so many rows are whole in what computes them: an invocation's block, or the tile. */
-function holdsWindows({ rows, blockRows, slices }: Tile, window: number): boolean {
+export function holdsWindows({ rows, blockRows, slices }: Tile, window: number): boolean {
   return (slices === 1 ? blockRows : rows) % window === 0;
 }
 
@@ -333,9 +353,80 @@ function costOf(schedule: TileSchedule, count: number, length: number, target: G
 const fewGroups = 2 * wantedGroups;
 
 function stagesOf(tile: Tile, groups: number, target: GpuTarget): 1 | 2 {
-  const bytes = (tile.rows + tile.columns) * tile.inner * 4;
-  const sums = tile.areas * tile.rows * tile.columns * 4;
-  return groups <= fewGroups && 2 * bytes + sums <= target.sharedBytes ? 2 : 1;
+  return groups <= fewGroups && tileBytes(tile, 2) <= target.sharedBytes ? 2 : 1;
+}
+
+/** Bytes of a workgroup's memory: what is staged, and the sums of slices. */
+export function tileBytes({ rows, columns, inner, slices, areas }: Tile, stages: number): number {
+  return 4 * (stages * (rows + columns) * inner + (slices === 1 ? 0 : areas * rows * columns));
+}
+
+/** Invocations of a tile's workgroup. */
+export const tileInvocations = ({ rows, columns, blockRows, blockColumns, slices }: Tile): number =>
+  ((rows * columns) / (blockRows * blockColumns)) * slices;
+
+/** An element from the caches, which nobody shares: as long as so many multiply-adds. */
+const readCost = 8;
+/** Elements that memory gives at once, 32 bytes: fewer neighbours side by side leave some unused. */
+const fewestNeighbours = 8;
+
+/** Estimated multiply-adds of reducing `results` times `length` elements. */
+export function reductionCost(
+  { columns, rows, rowsFirst, chunks }: ReductionSchedule,
+  results: number,
+  length: number,
+  target: GpuTarget,
+): number {
+  const groups = Math.ceil(results / columns) * chunks;
+  const neighbours = target.barriers ? Math.min(fewestNeighbours, rowsFirst ? rows : columns) : fewestNeighbours;
+  const idle = Math.max(1, target.wanted / (groups * columns * rows), target.barriers ? wantedGroups / groups : 1);
+  const padded = Math.ceil(length / (rows * chunks)) * rows * chunks;
+  const reads = (groups / chunks) * columns * padded * readCost * (fewestNeighbours / neighbours);
+  const second = target.barriers ? kernelCost : longestAlone * readCost * target.wanted;
+  return reads * idle + (chunks === 1 ? 0 : second);
+}
+
+/** An element of a row: what is computed of it, in multiply-adds. */
+const rowWork = 16;
+/** A row that keeps nothing computes expensive values again. */
+const againCost = 1.5;
+
+/** Estimated multiply-adds of so many rows of a length. */
+export function rowCost(
+  { invocations, keeps }: RowSchedule,
+  [rows, length]: readonly [number, number],
+  target: GpuTarget,
+): number {
+  const padded = Math.ceil(length / invocations) * invocations;
+  const idle = Math.max(1, wantedGroups / rows, target.wanted / (rows * invocations));
+  return rows * padded * rowWork * (keeps ? 1 : againCost) * idle;
+}
+
+/** Estimated multiply-adds of attention: keys and values are read once for the queries of a workgroup. */
+export function attentionCost(
+  { queries, invocations }: AttentionSchedule,
+  { batch, query, key, depth, channel }: Record<'batch' | 'query' | 'key' | 'depth' | 'channel', number>,
+  target: GpuTarget,
+): number {
+  const groups = batch * Math.ceil(query / queries);
+  const idle = Math.max(1, wantedGroups / groups, target.wanted / (groups * invocations));
+  return groups * key * (depth + channel) * (queries + readCost) * idle;
+}
+
+/** Estimated multiply-adds of blocks in registers: a row's element and a vector of columns are one read each. */
+export function blockCost(
+  block: BlockSchedule,
+  [batch, rows, columns, inner]: readonly [number, number, number, number],
+  target: GpuTarget,
+): number {
+  const blocks = batch * Math.ceil(rows / block.rows) * Math.ceil(columns / block.columns);
+  const reads = readCost * (block.rows + block.columns / 4);
+  const idle = Math.max(
+    1,
+    target.wanted / blocks,
+    target.barriers ? wantedGroups / Math.ceil(blocks / block.invocations) : 1,
+  );
+  return blocks * inner * (block.rows * block.columns + reads) * idle;
 }
 
 /** True where an invocation sums all elements of a result by itself. */
@@ -374,9 +465,11 @@ export function operandPays(
 
 /** True where a contraction is computed in tiles; else it is a reduction. */
 export function isTiled(rows: number, columns: number, inner: number, dtype: DType): boolean {
-  const multiplies = dtype === 'f32' || dtype === 'i32' || dtype === 'u32';
-  return multiplies && Math.min(rows, columns) >= fewestTiled && inner >= fewestStaged;
+  return multipliesInVectors(dtype) && Math.min(rows, columns) >= fewestTiled && inner >= fewestStaged;
 }
+
+/** True where tiles and blocks can be computed at all: WGSL has vectors of these. */
+export const multipliesInVectors = (dtype: DType): boolean => dtype === 'f32' || dtype === 'i32' || dtype === 'u32';
 
 /** As for a reduction, with whole windows among the columns. */
 export function windowedSchedule(

@@ -6,13 +6,15 @@ import { UserError } from '../../ir/errors.ts';
 import { cpuMachine } from '../../passes/cpu.ts';
 import { type CompileOptions, compileToProgram } from '../../passes/pipeline.ts';
 import { targets } from '../../passes/schedule.ts';
+import { noteUnused } from '../../passes/tuning.ts';
 import { runner } from '../call.ts';
 import { type Prepared, withoutData } from '../definition.ts';
+import type { Tuning } from '../tuning-file.ts';
 import type { Weights } from '../weights.ts';
 import { cachedLibrary } from './cache.ts';
 import { type Compiler, type Cpu, findCompiler } from './compiler.ts';
 import { bindLibrary, type Library, openLibrary } from './library.ts';
-import { noteUnused, type Tuning, tunedHere } from './processor.ts';
+import { tunedHere } from './processor.ts';
 
 export interface CTargetOptions {
   readonly compiler?: string | undefined;
@@ -37,7 +39,7 @@ export function compileToC(
   const tuned = tuning === undefined ? null : tunedHere(tuning, schedule.vectorBytes);
   const machine = cpuMachine(schedule, tuned?.choose);
   const program = compileToProgram(func, { ...passes, machine });
-  if (tuned !== null) noteUnused(tuned, passes.print);
+  if (tuned !== null) noteUnused(tuned, tuned.name, passes.print);
   const source = printProgram(program);
   passes.print?.('c', source.code);
   const call = bindLibrary(loadCached(source, compiler), source, program, weights);

@@ -4,14 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../../ir/errors.ts';
-import {
-  choicesOf,
-  type Processor,
-  parseRecord,
-  printRecord,
-  type Tuned,
-  type TuningRecord,
-} from '../../passes/tuning.ts';
+import type { ContractionChoice } from '../../passes/schedule-candidates.ts';
+import { type CTuningRecord, choicesOf, type Processor, recordFor, type Tuned } from '../../passes/tuning.ts';
+import { recordText, type Tuning } from '../tuning-file.ts';
 
 const cacheFolder = '/sys/devices/system/cpu/cpu0/cache';
 
@@ -34,26 +29,26 @@ function cacheSizes(): string[] {
   }
 }
 
-/** A record, or the path of its file. */
-export type Tuning = TuningRecord | string;
+export interface TunedForC extends Tuned<ContractionChoice> {
+  readonly record: CTuningRecord;
+  readonly name: string;
+}
 
 /** Throws UserError where the record cannot be read or was made for vectors of another width. */
-export function tunedChoices(
-  tuning: Tuning,
-  vectorBytes: number,
-): Tuned & { readonly record: TuningRecord; readonly name: string } {
-  const name = typeof tuning === 'string' ? `the tuning record ${tuning}` : 'the tuning record';
-  const record = parseRecord(typeof tuning === 'string' ? readText(tuning, name) : printRecord(tuning), name);
+export function tunedChoices(tuning: Tuning, vectorBytes: number): TunedForC {
+  const given = recordText(tuning);
+  const { name } = given;
+  const record = recordFor('c', given);
   const { vectorBytes: measured } = record.processor;
   if (measured !== vectorBytes)
     throw new UserError(
       `${name} was measured with vectors of ${measured} bytes, this target has ${vectorBytes}; tune for it`,
     );
-  return { ...choicesOf(record, name), record, name };
+  return { ...choicesOf(record.entries, name), record, name };
 }
 
 /** The same for code that runs here: a record of another processor is an error too. */
-export function tunedHere(tuning: Tuning, vectorBytes: number): ReturnType<typeof tunedChoices> {
+export function tunedHere(tuning: Tuning, vectorBytes: number): TunedForC {
   const tuned = tunedChoices(tuning, vectorBytes);
   const { processor } = tuned.record;
   const here = thisProcessor(processor.vectorBytes).name;
@@ -62,22 +57,4 @@ export function tunedHere(tuning: Tuning, vectorBytes: number): ReturnType<typeo
       `${tuned.name} was measured on ${JSON.stringify(processor.name)}, this is ${JSON.stringify(here)}; tune again here`,
     );
   return tuned;
-}
-
-/** Says which entries of a record fitted no contraction of a program. */
-export function noteUnused(
-  tuned: ReturnType<typeof tunedChoices>,
-  print: ((stage: string, text: string) => void) | undefined,
-): void {
-  const unused = tuned.unused();
-  if (unused.length === 0) return;
-  print?.('tuning', `${tuned.name}: ${unused.length} entries fit no contraction:\n${unused.join('\n')}`);
-}
-
-function readText(path: string, name: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new UserError(`${name} cannot be read: ${error instanceof Error ? error.message : error}`);
-  }
 }

@@ -2,7 +2,8 @@
 // and who is far behind stops early.
 
 export interface Contender {
-  run(): void;
+  /** Runs once and gives the seconds of it; whatever comes before a run, such as bringing caches into a state, is not counted. */
+  measure(): number | Promise<number>;
 }
 
 /** Runs of each contender: at least the first number, at most the second, as many as fit in the seconds. */
@@ -16,23 +17,21 @@ const hopeless: readonly (readonly [round: number, times: number])[] = [
   [7, 1.1],
 ];
 
-function seconds(run: () => void): number {
-  const start = performance.now();
-  run();
-  return (performance.now() - start) / 1000;
+/** Lets others in, an interruption among them, and ends with its reason where there was one. */
+export async function pause(signal: AbortSignal | undefined): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  signal?.throwIfAborted();
 }
 
-/** Seconds of the fastest run of each contender, in their order; the first one is never out. `settle` comes before every run. */
-export function race(contenders: readonly Contender[], settle: () => void): number[] {
+/** Seconds of the fastest run of each contender, in their order; the first one is never out. */
+export async function race(contenders: readonly Contender[], signal?: AbortSignal): Promise<number[]> {
   const fastest = contenders.map(() => Number.POSITIVE_INFINITY);
   let running = contenders.map((_, i) => i);
-  for (const { run } of contenders) run();
+  for (const contender of contenders) await contender.measure();
   const end = performance.now() + secondsOfRace * 1000;
   for (let round = 1; round <= mostRounds && (round <= fewestRounds || performance.now() < end); round++) {
-    for (const i of running) {
-      settle();
-      fastest[i] = Math.min(fastest[i]!, seconds(contenders[i]!.run));
-    }
+    await pause(signal);
+    for (const i of running) fastest[i] = Math.min(fastest[i]!, await contenders[i]!.measure());
     const best = Math.min(...fastest);
     const allowed = hopeless.findLast(([from]) => round >= from)?.[1] ?? Number.POSITIVE_INFINITY;
     running = running.filter((i) => i === 0 || fastest[i]! <= best * allowed);
@@ -56,22 +55,19 @@ export interface Duel {
 }
 
 /** Two contenders in turn, the order changing from pair to pair. */
-export function duel(first: Contender, second: Contender, settle: () => void): Duel {
+export async function duel(first: Contender, second: Contender, signal?: AbortSignal): Promise<Duel> {
   const times: [number, number][] = [];
   const end = performance.now() + secondsOfDuel * 1000;
-  const time = (contender: Contender): number => {
-    settle();
-    return seconds(() => contender.run());
-  };
-  first.run();
-  second.run();
+  await first.measure();
+  await second.measure();
   while (times.length < fewestPairs || (times.length < mostPairs && performance.now() < end)) {
+    await pause(signal);
     if (times.length % 2 === 0) {
-      const a = time(first);
-      times.push([a, time(second)]);
+      const a = await first.measure();
+      times.push([a, await second.measure()]);
     } else {
-      const b = time(second);
-      times.push([time(first), b]);
+      const b = await second.measure();
+      times.push([await first.measure(), b]);
     }
   }
   const [a, b] = [0, 1].map((side) => Math.min(...times.map((pair) => pair[side]!))) as [number, number];

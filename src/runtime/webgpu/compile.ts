@@ -8,8 +8,9 @@ import { bindStates, updatedStates } from '../../passes/bind-states.ts';
 import { expectWgslTypes } from '../../passes/gpu/legalize.ts';
 import { gpuMachine } from '../../passes/gpu/machine.ts';
 import { narrowDoubles, narrowIntegers } from '../../passes/gpu/narrow.ts';
-import { gpuTargets } from '../../passes/gpu/schedule.ts';
+import { type GpuTarget, gpuTargets } from '../../passes/gpu/schedule.ts';
 import { type CompileOptions, compileToProgram } from '../../passes/pipeline.ts';
+import { noteUnused, printRecord, type RecordText, type WgslTuningRecord } from '../../passes/tuning.ts';
 import { allocate, type TypedArray } from '../arrays.ts';
 import type { AnyExecutable, Arrays, CallOptions, Definition } from '../definition.ts';
 import { type Weights, type WeightTensors, weightsOfTensors } from '../weights.ts';
@@ -17,6 +18,7 @@ import type { WebGpuDevice } from './device.ts';
 import { LoadedProgram } from './loaded.ts';
 import type { KernelTime } from './profile.ts';
 import { WebGpuStateStore } from './state.ts';
+import { tunedOn } from './tuned.ts';
 import { WideInterface } from './wide.ts';
 
 export interface WebGpuOptions {
@@ -40,6 +42,8 @@ export interface WebGpuOptions {
   readonly print?: (stage: string, text: string) => void;
   /** False: one kernel per operation, for comparison. */
   readonly fusion?: boolean;
+  /** What `tuneForWebGpu` measured on this device. Entries that fit nothing are ignored, with a note to `print`. */
+  readonly tuning?: WgslTuningRecord;
 }
 
 /** A function on a device. */
@@ -72,11 +76,13 @@ export interface WebGpuExecutable<Inputs = Record<string, TypedArray>, Outputs =
  */
 export function compileForWebGpu<Inputs, Outputs>(
   definition: Definition<Inputs, Outputs>,
-  { device, state, freeze = false, weights, doubles, print, fusion }: WebGpuOptions,
+  { device, state, freeze = false, weights, doubles, print, fusion, tuning }: WebGpuOptions,
 ): Promise<WebGpuExecutable<Inputs, Outputs>> {
   const passes = { ...(fusion === undefined ? {} : { fusion }), ...(print === undefined ? {} : { print }) };
   const given = weights === undefined ? null : weightsOfTensors(weights);
-  const compiled: Promise<unknown> = compileToWgsl(definition, { device, state, freeze, doubles }, given, passes);
+  const record = tuning === undefined ? undefined : { text: printRecord(tuning), name: 'the tuning record' };
+  const options = { device, state, freeze, doubles, tuning: record };
+  const compiled: Promise<unknown> = compileToWgsl(definition, options, given, passes);
   return compiled as Promise<WebGpuExecutable<Inputs, Outputs>>;
 }
 
@@ -85,33 +91,18 @@ export interface WgslTargetOptions {
   readonly state: WebGpuStateStore | undefined;
   readonly freeze: boolean;
   readonly doubles?: 'f32' | undefined;
+  readonly tuning?: RecordText | undefined;
 }
 
 export async function compileToWgsl(
   definition: Definition,
-  { device, state: given, freeze, doubles }: WgslTargetOptions,
+  options: WgslTargetOptions,
   weights: Weights | null,
   passes: CompileOptions,
 ): Promise<WebGpuExecutable> {
-  if (given !== undefined && given.device !== device)
-    throw new UserError(
-      `the state given lies on another device (${given.device.description}) than this function's (${device.description}); compile both for one device`,
-    );
-  const wide = bound(definition.func, weights ?? (await weightsOfStore(definition, given, freeze)));
-  const func = narrowIntegers(doubles === 'f32' ? narrowDoubles(wide) : wide);
-  expectWgslTypes(func);
-  device.expectAlive();
-  const state = given ?? new WebGpuStateStore(device);
-  const used = new Set(func.parameters.filter(({ role }) => role === 'state').map(({ name }) => name));
-  await state.declare(definition.variables.filter(({ name }) => used.has(name)));
-  const program = compileToProgram(func, {
-    ...passes,
-    machine: gpuMachine({ ...gpuTargets[device.features.kernels], subgroups: device.features.subgroups }),
-  });
-  const printed = printWgsl(program, (name) => state.place(name), device.limits);
+  const { loaded, printed, wide, state } = await loadForDevice(definition, options, weights, passes);
   const source = printed.modules.map(({ code }) => code).join('\n');
   passes.print?.('wgsl', source);
-  const loaded = await LoadedProgram.load(printed, device, state);
   const light = { ...printed, constants: printed.constants.map((constant) => ({ ...constant, data: null })) };
   const border = new WideInterface(wide);
   const run: LoadedProgram['run'] = async (inputs, options = {}) =>
@@ -124,6 +115,56 @@ export async function compileToWgsl(
     profile: () => loaded.profile(),
     destroy: () => loaded.destroy(),
   }) as unknown as WebGpuExecutable;
+}
+
+/** A function's program on its device, and the function before its values were made narrow. */
+export interface OnDevice {
+  readonly loaded: LoadedProgram;
+  readonly printed: WgslProgram;
+  readonly wide: Func;
+  readonly state: WebGpuStateStore;
+}
+
+export async function loadForDevice(
+  definition: Definition,
+  options: WgslTargetOptions,
+  weights: Weights | null,
+  passes: CompileOptions,
+): Promise<OnDevice> {
+  const { device, state: given, tuning } = options;
+  if (given !== undefined && given.device !== device)
+    throw new UserError(
+      `the state given lies on another device (${given.device.description}) than this function's (${device.description}); compile both for one device`,
+    );
+  const tuned = tuning === undefined ? null : tunedOn(device, tuning);
+  const { wide, func } = await boundForDevice(definition, options, weights);
+  device.expectAlive();
+  const state = given ?? new WebGpuStateStore(device);
+  const used = new Set(func.parameters.filter(({ role }) => role === 'state').map(({ name }) => name));
+  await state.declare(definition.variables.filter(({ name }) => used.has(name)));
+  const machine = gpuMachine(targetOf(device), tuned?.choose);
+  const program = compileToProgram(func, { ...passes, machine });
+  if (tuned !== null) noteUnused(tuned, tuning!.name, passes.print);
+  const printed = printWgsl(program, (name) => state.place(name), device.limits);
+  return { loaded: await LoadedProgram.load(printed, device, state), printed, wide, state };
+}
+
+/** What kernels of a device are made for. */
+export const targetOf = ({ features }: WebGpuDevice): GpuTarget => ({
+  ...gpuTargets[features.kernels],
+  subgroups: features.subgroups,
+});
+
+/** The function with what is constant in it, before and after its values are made narrow. */
+export async function boundForDevice(
+  definition: Definition,
+  { state, freeze, doubles }: Pick<WgslTargetOptions, 'state' | 'freeze' | 'doubles'>,
+  weights: Weights | null,
+): Promise<{ readonly wide: Func; readonly func: Func }> {
+  const wide = bound(definition.func, weights ?? (await weightsOfStore(definition, state, freeze)));
+  const func = narrowIntegers(doubles === 'f32' ? narrowDoubles(wide) : wide);
+  expectWgslTypes(func);
+  return { wide, func };
 }
 
 /** The function with its weights, and if asked the states that it only reads, as constants. */

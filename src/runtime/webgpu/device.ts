@@ -50,6 +50,13 @@ export interface DeviceOptions {
   readonly kernels?: GpuKind;
 }
 
+/** An adapter as it describes itself; browsers leave the description empty. */
+export interface AdapterName {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly description: string;
+}
+
 /** What decides how kernels are made, beside the limits. */
 export interface GpuFeatures {
   readonly kernels: GpuKind;
@@ -60,6 +67,7 @@ export interface GpuFeatures {
 /** A device and everything that compiled functions share on it. */
 export class WebGpuDevice {
   readonly device: GPUDevice;
+  readonly adapter: AdapterName;
   /** Vendor, architecture and description of the adapter, for messages and reports. */
   readonly description: string;
   readonly limits: WgslLimits;
@@ -71,11 +79,13 @@ export class WebGpuDevice {
 
   readonly #wait: Wait;
 
-  constructor(device: GPUDevice, description: string, features: GpuFeatures, wait: Wait) {
+  constructor(device: GPUDevice, adapter: AdapterName, features: GpuFeatures, wait: Wait) {
     this.device = device;
     this.#wait = wait;
     this.features = features;
-    this.description = description;
+    this.adapter = adapter;
+    const { vendor, architecture, description } = adapter;
+    this.description = [vendor, architecture, description].filter((part) => part !== '').join(' ');
     this.limits = limitsOf(device.limits);
     void device.lost.then(({ reason, message }) => {
       const what = reason === 'destroyed' ? 'was destroyed' : `was lost: ${message || 'no reason is given'}`;
@@ -155,6 +165,12 @@ export class WebGpuDevice {
       throw new UserError(`${what} could not be read: ${(error as Error).message}`);
     }
     return readback.getMappedRange();
+  }
+
+  /** Resolves when all that was sent is done. Throws UserError where the device is lost before. */
+  async finished(): Promise<void> {
+    await this.#wait(this.device.queue.onSubmittedWorkDone());
+    this.expectAlive();
   }
 
   /** As expectAlive, after the device had a moment to say that it is lost: calls may fail before its promise is settled. */
@@ -241,7 +257,6 @@ export async function openDevice(
   // A shader has to know which subgroup it is in, which came to the language after the feature.
   const subgroups = device.features.has('subgroups') && gpu.wgslLanguageFeatures.has('subgroup_id');
   const { vendor, architecture, description, isFallbackAdapter } = adapter.info;
-  const name = [vendor, architecture, description].filter((part) => part !== '').join(' ');
   const kind = kernels ?? (isFallbackAdapter ? 'software' : 'card');
-  return new WebGpuDevice(device, name, { subgroups, kernels: kind }, waitOf(gpu));
+  return new WebGpuDevice(device, { vendor, architecture, description }, { subgroups, kernels: kind }, waitOf(gpu));
 }

@@ -19,7 +19,7 @@ import {
   readySteps,
   running,
 } from './encode.ts';
-import { type KernelTime, timedSteps } from './profile.ts';
+import { hasTimestamps, type KernelTime, timedPass, timedSteps } from './profile.ts';
 import type { WebGpuStateStore } from './state.ts';
 import { constantArray, fromDevice, toDevice } from './transfer.ts';
 
@@ -37,6 +37,8 @@ export class LoadedProgram {
   readonly #gpu: WebGpuDevice;
   readonly #state: WebGpuStateStore;
   readonly #blocks: ReadonlyMap<string, GPUBuffer>;
+  /** Blocks that other programs use too. */
+  readonly #shared: ReadonlySet<GPUBuffer>;
   readonly #steps: readonly ReadyStep[];
   readonly #readsOnTheWay: boolean;
   readonly #inputNames: ReadonlySet<string>;
@@ -50,23 +52,41 @@ export class LoadedProgram {
     gpu: WebGpuDevice,
     state: WebGpuStateStore,
     blocks: ReadonlyMap<string, GPUBuffer>,
+    shared: ReadonlySet<GPUBuffer>,
     steps: readonly ReadyStep[],
   ) {
     this.#program = program;
     this.#gpu = gpu;
     this.#state = state;
     this.#blocks = blocks;
+    this.#shared = shared;
     this.#steps = steps;
     this.#readsOnTheWay = readsOnTheWay(steps);
     this.#inputNames = new Set(program.inputs.map(({ name }) => name));
     this.#outputNames = new Set(program.outputs.map(({ name }) => name));
   }
 
-  static async load(program: WgslProgram, gpu: WebGpuDevice, state: WebGpuStateStore): Promise<LoadedProgram> {
+  /**
+   * `shared`: blocks that lie on the device already, with the same constants in them; those of the program's own are added, so
+   * that programs over the same values can be compared without the memory of each. Who gives it destroys them.
+   */
+  static async load(
+    program: WgslProgram,
+    gpu: WebGpuDevice,
+    state: WebGpuStateStore,
+    shared?: Map<string, GPUBuffer>,
+  ): Promise<LoadedProgram> {
     const pipelines = await Promise.all(program.modules.map((module) => gpu.pipeline(module)));
     const blocks = new Map<string, GPUBuffer>();
-    for (const [name, bytes] of Object.entries(program.blocks))
-      blocks.set(name, await gpu.allocate(name, bytes, name === gateBlock ? 'gates' : 'storage'));
+    const filled = new Set<string>();
+    for (const [name, bytes] of Object.entries(program.blocks)) {
+      const key = `${name} of ${bytes}`;
+      const found = shared?.get(key);
+      if (found !== undefined) filled.add(name);
+      const block = found ?? (await gpu.allocate(name, bytes, name === gateBlock ? 'gates' : 'storage'));
+      blocks.set(name, block);
+      if (ofValues(name)) shared?.set(key, block);
+    }
     if (program.numbers > 0) blocks.set(numberBlock, await numbersOn(gpu, program.numbers));
     const bufferOf = (block: string): GPUBuffer => (blocks.get(block) ?? state.block(block))!;
     const ready = (dispatch: Dispatch): Ready => {
@@ -81,12 +101,13 @@ export class LoadedProgram {
     };
     const loaded = await gpu.guarded(program.name, () => {
       for (const constant of program.constants) {
+        if (filled.has(constant.block)) continue;
         const bytes = toDevice(constant, constantArray(constant.type, constant.data!));
         if (bytes.length > 0) gpu.device.queue.writeBuffer(bufferOf(constant.block), constant.offset, bytes);
       }
       return { preparation: program.preparation.map(ready), steps: readySteps(program.steps, ready) };
     });
-    const result = new LoadedProgram(program, gpu, state, blocks, loaded.steps);
+    const result = new LoadedProgram(program, gpu, state, blocks, new Set(shared?.values()), loaded.steps);
     if (loaded.preparation.length > 0)
       await gpu.guarded(program.name, () => {
         const encoder = gpu.device.createCommandEncoder();
@@ -122,7 +143,7 @@ export class LoadedProgram {
   }
 
   /** In one submission, or where it has to be known whether a loop goes on, in pieces. */
-  async #sent(given: readonly TypedArray[], results: readonly Result[], bytes: number): Promise<Named> {
+  async #sent(given: readonly TypedArray[] | null, results: readonly Result[], bytes: number): Promise<Named> {
     const commands = running(this.#steps);
     let inputs: readonly TypedArray[] | null = given;
     for (let goesOn = false; ; inputs = null) {
@@ -220,10 +241,7 @@ export class LoadedProgram {
       throw new LimitationError(
         `${this.#program.name} has a loop whose end depends on values: its kernels cannot be timed`,
       );
-    const all: Running[] = [];
-    const commands = running(this.#steps);
-    for (let next = commands.next(false); !next.done; next = commands.next(false))
-      if ('ready' in next.value) all.push(next.value);
+    const all = this.#all();
     const gates = this.#blocks.get(gateBlock);
     const dispatches = all.map(({ ready }) => ready.dispatch);
     const turn = (): Promise<KernelTime[]> =>
@@ -231,9 +249,44 @@ export class LoadedProgram {
     return this.#gpu.isTaken ? this.#gpu.inTurn(turn) : turn();
   }
 
+  /** Dispatches of a call; none can be said where a value decides how many, which is read on the way. */
+  get dispatches(): number {
+    return this.#readsOnTheWay ? Number.POSITIVE_INFINITY : this.#all().length;
+  }
+
+  /** What runs in a call that reads nothing on its way. */
+  #all(): Running[] {
+    const all: Running[] = [];
+    const commands = running(this.#steps);
+    for (let next = commands.next(false); !next.done; next = commands.next(false))
+      if ('ready' in next.value) all.push(next.value);
+    return all;
+  }
+
+  /** True where the device's clock measures calls, else the process's. */
+  get hasClock(): boolean {
+    return !this.#readsOnTheWay && hasTimestamps(this.#gpu);
+  }
+
+  /** Seconds of so many calls on what memory holds, one after another; in one pass unless values are read on the way. */
+  async seconds(calls: number): Promise<number> {
+    this.#expectUsable();
+    if (this.#readsOnTheWay) {
+      const start = performance.now();
+      for (let call = 0; call < calls; call++)
+        await this.#gpu.inTurn(() => this.#sent(null, [], 0).then(() => this.#gpu.finished()));
+      return (performance.now() - start) / 1000;
+    }
+    const gates = this.#blocks.get(gateBlock);
+    const all = this.#all();
+    return timedPass(this.#gpu, (pass) => {
+      for (let call = 0; call < calls; call++) for (const dispatch of all) encodeDispatch(pass, dispatch, gates);
+    });
+  }
+
   destroy(): void {
     this.#destroyed = true;
-    for (const buffer of this.#blocks.values()) buffer.destroy();
+    for (const buffer of this.#blocks.values()) if (!this.#shared.has(buffer)) buffer.destroy();
     for (const buffers of this.#idle.values()) for (const buffer of buffers) buffer.destroy();
   }
 }
@@ -245,6 +298,9 @@ interface Piece {
 }
 
 const numberBlock = 'numbers';
+
+/** Blocks of values that are the same whatever kernels there are. */
+const ofValues = (block: string): boolean => /^(input|output|constant)(_\d+)?$/.test(block);
 
 /** The numbers 0, 1, 2, .. where dynamic offsets may begin. */
 async function numbersOn(gpu: WebGpuDevice, count: number): Promise<GPUBuffer> {

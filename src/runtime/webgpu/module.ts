@@ -8,6 +8,8 @@ import { UserError } from '../../ir/errors.ts';
 import { builder } from '../../ir/ops/index.ts';
 import { formatType, sameType } from '../../ir/types.ts';
 import { bindStates, updatedStates } from '../../passes/bind-states.ts';
+import type { Choose } from '../../passes/decision.ts';
+import type { GpuChoice } from '../../passes/gpu/candidates.ts';
 import { expectWgslTypes } from '../../passes/gpu/legalize.ts';
 import { gpuMachine } from '../../passes/gpu/machine.ts';
 import { narrowIntegers } from '../../passes/gpu/narrow.ts';
@@ -38,18 +40,17 @@ export async function webModule(
   name: string,
   definitions: Readonly<Record<string, Definition>>,
   known: KnownStates = () => undefined,
-  kernels: GpuKind = 'card',
+  { kernels, choose }: { readonly kernels: GpuKind; readonly choose?: Choose<GpuChoice> } = { kernels: 'card' },
 ): Promise<WebModule> {
   expectModuleNames(name, Object.keys(definitions));
+  const machine = gpuMachine(gpuTargets[kernels], choose);
   const states = new SharedStates(Object.values(definitions), known);
   const functions: Record<string, WgslProgram> = {};
   for (const [key, { func }] of Object.entries(definitions)) {
     const elements = (state: string): ArrayLike<number> => states.elements(state) as ArrayLike<number>;
     const bound = narrowIntegers(bindStates(func, builder, elements, Number.POSITIVE_INFINITY, states.kept));
     expectWgslTypes(bound);
-    functions[key] = printWgsl(compileToProgram(bound, { machine: gpuMachine(gpuTargets[kernels]) }), (state) =>
-      states.place(state),
-    );
+    functions[key] = printWgsl(compileToProgram(bound, { machine }), (state) => states.place(state));
   }
   const kept = new Map(
     Object.values(functions).flatMap((program) => program.states.map((value) => [value.name, value])),
