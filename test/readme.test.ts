@@ -1,4 +1,4 @@
-// The programs of the README and of docs/transformations.md: each is type-checked, run as a user would, and must print what the text says.
+// The programs of the README, of docs/transformations.md and of docs/loops.md: each is type-checked, run as a user would, and must print what the text says.
 
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,10 +19,10 @@ interface Program {
   readonly printed: string;
 }
 
-const explained = readFileSync(join(project, 'docs/transformations.md'), 'utf8');
+const explained = ['transformations', 'loops'].map((page) => readFileSync(join(project, `docs/${page}.md`), 'utf8'));
 
 const programs = [
-  ...`${readme}\n${explained}`.matchAll(/```ts( no-run)?\n([\s\S]*?)```(?:\n\n```text\n([\s\S]*?)```)?/g),
+  ...[readme, ...explained].join('\n').matchAll(/```ts( no-run)?\n([\s\S]*?)```(?:\n\n```text\n([\s\S]*?)```)?/g),
 ].map(
   ([, noRun, code, printed], i): Program => ({
     title: `program ${i + 1}: ${code!.split('\n').find((line) => line.startsWith('const '))}`,
