@@ -12,6 +12,7 @@ import { axis, fixed, of } from '../src/ir/index-expr.ts';
 import { type Buffer, type Kernel, literal, load, type Stmt } from '../src/ir/kernel.ts';
 import { interpretKernel } from '../src/ir/kernel-interpreter.ts';
 import type { Program, ProgramBuffer } from '../src/ir/program.ts';
+import { printProgramText } from '../src/ir/program-text.ts';
 import { leavesOf } from '../src/ir/steps.ts';
 import { parseFunc } from '../src/ir/text.ts';
 import { bytesPerElement, sizeOf } from '../src/ir/types.ts';
@@ -21,10 +22,14 @@ import * as nn from '../src/nn/index.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
 import { defaultTarget, directSchedule } from '../src/passes/schedule.ts';
 import { isShared } from '../src/passes/team.ts';
+import type { TypedArray } from '../src/runtime/arrays.ts';
 import { compile } from '../src/runtime/compile.ts';
-import { together } from './helpers/differential.ts';
+import { arraysOf, type Case, expectReference, together } from './helpers/differential.ts';
 import { decidedRounds, memoryCell } from './helpers/loop-texts.ts';
 import { trainingStep } from './helpers/models.ts';
+import { sampleInputs } from './helpers/samples.ts';
+
+type Arrays = Record<string, TypedArray>;
 
 const program = (text: string): Program => compileToProgram(parseFunc(text));
 /** One word a launch: whether it waits, and whether a team shares it. */
@@ -89,6 +94,35 @@ describe('a loop that is shared', () => {
   it('has a panel for each of two threads where one row reads its weights', () => {
     const { lanes, vectors } = directSchedule(128, 1, 4, defaultTarget);
     expect(128 / (lanes * vectors)).toBe(2);
+  });
+});
+
+describe('a loop whose iterations read the same again', () => {
+  const printed = (functions: readonly string[]): string =>
+    printProgramText(compileToProgram(parseFunc(functions.join('\n'))));
+
+  it('takes its tasks there and back where that is more than a cache holds', () => {
+    expect(printed(memoryCell(160, 8))).toMatch(/loop step\w* < 6 alternating/);
+    expect(printed(memoryCell(64, 8))).not.toContain('alternating');
+  });
+
+  it('keeps its order where every iteration reads another slice', () => {
+    const text = `func @f(%h: f32[256,256], %x: f32[6,256,256]) {
+  %y = scan(%h, %x) {body=@add, length=6, reverse=false, consts=0, carries=1, residuals=keep}
+  return y = %y
+}`;
+    const add =
+      'func @add(%h: f32[256,256], %x: f32[256,256]) {\n%0 = exp(%h)\n%1 = sin(%x)\n%2 = add(%0, %1)\nreturn h = %2\n}';
+    const plan = printed([add, text]);
+    expect(plan).toContain('loop');
+    expect(plan).not.toContain('alternating');
+  });
+
+  it.each([1, 2, 3])('gives what the reference gives, on %d threads', async (threads) => {
+    const parsed = parseFunc(memoryCell(160, 8, 5).join('\n'));
+    const given: Case = { func: parsed, inputs: sampleInputs(parsed, 7, [-0.1, 0.1]) };
+    const run = await compile<Arrays, Arrays>({ func: parsed, variables: [] }, { threads, target: 'c' });
+    expectReference(given, run(arraysOf(given)));
   });
 });
 

@@ -34,9 +34,10 @@ function printSteps(steps: readonly ProgramStep[], depth: number): string[] {
     const { axis, count, condition } = step;
     const times = `${axis === null ? '' : `${axis.name} < `}${Number.isFinite(count) ? count : 'any'}`;
     const body = printSteps(step.steps, depth + 1);
-    if (condition === null) return [`${pad}loop ${times}${waits}`, ...body];
+    const order = step.alternates === true ? ' alternating' : '';
+    if (condition === null) return [`${pad}loop ${times}${order}${waits}`, ...body];
     const test = [...printSteps(condition.steps, depth + 1), `${pad}while ${printPlace(condition.predicate)}`];
-    return [`${pad}loop at most ${times}${waits}`, ...test, ...body];
+    return [`${pad}loop at most ${times}${order}${waits}`, ...test, ...body];
   });
 }
 

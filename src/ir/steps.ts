@@ -24,6 +24,8 @@ export interface Loop<Leaf extends AnyLeaf, Place> {
   readonly steps: Steps<Leaf, Place>;
   /** As a launch's: everything before must be over when it begins. */
   readonly waits: boolean;
+  /** True: every other iteration takes its tasks from the last to the first, which changes no result. Default: false. */
+  readonly alternates?: boolean;
 }
 
 /** Runs one of two lists of steps. */
@@ -37,6 +39,11 @@ export interface Branch<Leaf extends AnyLeaf, Place> {
 
 export function isLoop<Leaf extends AnyLeaf, Place>(step: Step<Leaf, Place>): step is Loop<Leaf, Place> {
   return step.kind === 'loop';
+}
+
+/** True where a loop among the steps alternates. */
+export function hasAlternating<Leaf extends AnyLeaf, Place>(steps: Steps<Leaf, Place>): boolean {
+  return steps.some((step) => (isLoop(step) && step.alternates === true) || listsOf(step).some(hasAlternating));
 }
 
 export function isBranch<Leaf extends AnyLeaf, Place>(step: Step<Leaf, Place>): step is Branch<Leaf, Place> {

@@ -8,6 +8,7 @@ import type { Buffer, Kernel, Local, Stmt } from '../ir/kernel.ts';
 import type { Program, ProgramBuffer, ProgramStep, Storage } from '../ir/program.ts';
 import { countedLeaves, isBranch, isLoop, leavesOf, mapSteps, predicatesOf } from '../ir/steps.ts';
 import { bytesPerElement } from '../ir/types.ts';
+import { alternateLoops } from './alternate.ts';
 import { accessesOf, exprsOf, walkExpr, walkStmts } from './expr-rewrite.ts';
 import { leastShared, leastSharedByProgram, leastTask, mostOpenAccesses, mostTasks } from './schedule.ts';
 import { assumedIterations } from './schedule-loops.ts';
@@ -41,7 +42,7 @@ function shareSteps(steps: readonly ProgramStep[]): ProgramStep[] {
   const cycles = countedLeaves(launches, assumedIterations)
     .filter(({ leaf }) => isShared(leaf.kernel))
     .reduce((sum, { leaf, times }) => sum + times * cyclesOf(leaf.kernel.body), 0);
-  if (cycles >= leastSharedByProgram) return new Waits().of(launches);
+  if (cycles >= leastSharedByProgram) return alternateLoops(new Waits().of(launches), ({ kernel }) => isShared(kernel));
   return withoutWaits(mapSteps(steps, (launch) => ({ ...launch, kernel: serialKernel(launch.kernel) }), same));
 }
 

@@ -12,9 +12,8 @@ import {
   workspaceAlignment,
 } from './artifact-header.ts';
 import { scalarType } from './expressions.ts';
-import { decides } from './program.ts';
 import { type Status, statusOf } from './status.ts';
-import { teamRegion } from './team.ts';
+import { teamNeeds, teamRegion } from './team.ts';
 
 /** What the steps of a program take beside their worker: memory as tables of addresses. */
 export const stepParameters =
@@ -43,7 +42,7 @@ export function printEntry(parts: ArtifactInterface, programs: readonly Program[
     table('output', outputs, 'void *const'),
     `  ash_steps *const steps = ${choose}();`,
     when(parts, 'steps == NULL', 'unsupportedProcessor'),
-    teamRegion('steps', stepArguments, programs.some(decides)),
+    teamRegion('steps', stepArguments, teamNeeds(programs).decides),
     `  return ${statusOf(name, 'ok')};`,
   ];
   return `size_t ${name}_workspace_size(void) {

@@ -9,9 +9,9 @@ import { type InitialText, printEntry, printInitialStates, printMisuse } from '.
 import { type ArtifactInterface, membersOf, printArtifactHeader } from './artifact-header.ts';
 import { helpersInOrder } from './helpers.ts';
 import { Namer } from './names.ts';
-import { type CSource, decides, includes, macros, printConstant, vectorTypes } from './program.ts';
+import { type CSource, includes, macros, printConstant, vectorTypes } from './program.ts';
 import { printStatusName } from './status.ts';
-import { teamHelpers } from './team.ts';
+import { teamHelpers, teamNeeds } from './team.ts';
 import { describeProcessors, printVariants, type Variant } from './variants.ts';
 import { type BoundWeights, type Elements, printBinding } from './weights.ts';
 
@@ -64,7 +64,7 @@ export function printArtifact(artifact: Artifact): CSource & { readonly parts: A
     ...(weights === null ? [] : ['#define ASH_WEIGHT(offset) ((const void *)(weight_bytes + (offset)))']),
     '/* What kernels have in common: part of each, its sizes constants, and compiled for its processor. */\n#define ASH_BODY static inline __attribute__((always_inline)) void',
     selection,
-    teamHelpers(programs.some(decides)),
+    teamHelpers(teamNeeds(programs)),
     ...vectorTypes(scope.vectors),
     ...helpersInOrder(scope.helpers),
     ...arrays.texts,

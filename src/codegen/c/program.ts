@@ -4,7 +4,7 @@
 import { InternalError } from '../../ir/errors.ts';
 import { halfBits } from '../../ir/half.ts';
 import type { Launch, Program, ProgramBuffer } from '../../ir/program.ts';
-import { isLoop, leavesOf, listsOf, predicatesOf } from '../../ir/steps.ts';
+import { isLoop, leavesOf, listsOf } from '../../ir/steps.ts';
 import { bytesPerElement, formatType, sizeOf } from '../../ir/types.ts';
 import { isShared, isSharedStep } from '../../passes/team.ts';
 import { toComment } from '../names.ts';
@@ -13,7 +13,7 @@ import { helpersInOrder } from './helpers.ts';
 import { Namer, toIdentifier } from './names.ts';
 import { kernelKey, printKernel } from './statements.ts';
 import { printSteps, printTeamSteps, type StepTexts } from './steps.ts';
-import { teamHelpers, teamIncludes, teamRegion } from './team.ts';
+import { teamHelpers, teamIncludes, teamNeeds, teamRegion } from './team.ts';
 
 export interface CSource {
   /** The C identifier that prefixes everything public. */
@@ -63,7 +63,7 @@ export function printProgram(program: Program): CSource {
     `#include "${name}.h"`,
     includes(hasTeam),
     macros([program]),
-    ...(hasTeam ? [teamHelpers(decides(program))] : []),
+    ...(hasTeam ? [teamHelpers(teamNeeds([program]))] : []),
     ...vectorTypes(scope.vectors),
     ...helpersInOrder(scope.helpers),
     ...[...constants].map(([buffer, constantName]) => printConstant(buffer, constantName)),
@@ -116,9 +116,6 @@ function longestLoop(steps: Program['steps']): number {
     0,
   );
 }
-
-/** True where a value decides what runs. */
-export const decides = ({ steps }: Program): boolean => predicatesOf(steps).length > 0;
 
 export function vectorTypes(vectors: Scope['vectors']): string[] {
   return [...vectors].map(([name, { dtype, lanes }]) => {
@@ -240,7 +237,7 @@ ${[...unusedRunParameters, ...printTeamSteps(program.steps, texts)].join('\n')}
 
 `;
   const body = shared
-    ? [teamRegion(`${name}_steps`, ['workspace', 'states', 'inputs', 'outputs'], decides(program))]
+    ? [teamRegion(`${name}_steps`, ['workspace', 'states', 'inputs', 'outputs'], teamNeeds([program]).decides)]
     : printSteps(program.steps, texts);
   return `size_t ${name}_workspace_size(void) {
   return ${program.arenaBytes};

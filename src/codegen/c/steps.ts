@@ -85,5 +85,10 @@ function printStep(step: ProgramStep, { texts, namer, depth, inner, decision }: 
     condition === null
       ? []
       : [...inner(condition.steps), `${indent(depth + 1)}if (!${decision(condition.predicate)}) break;`];
-  return [`${pad}${head}`, ...test, ...inner(step.steps), `${pad}}`];
+  const turning = [
+    `${indent(depth + 1)}worker->backward = !worker->backward;`,
+    `${pad}}`,
+    `${pad}worker->backward = 0;`,
+  ];
+  return [`${pad}${head}`, ...test, ...inner(step.steps), ...(step.alternates === true ? turning : [`${pad}}`])];
 }

@@ -6,13 +6,28 @@
 // to take in the stages that it missed.
 
 import type { Axis } from '../../ir/index-expr.ts';
+import type { Program } from '../../ir/program.ts';
+import { hasAlternating, predicatesOf } from '../../ir/steps.ts';
 import { mostThreads, spinsBeforeYield } from '../../passes/schedule.ts';
 
-/**
- * The types and functions that a program with shared loops needs; without OpenMP they come to plain loops. `decides`: values
- * decide what runs.
- */
-export const teamHelpers = (decides: boolean): string => `/* Tasks of a loop that this thread may run: [begin, end). */
+/** What the teams of programs do beside walking tasks. */
+export interface TeamNeeds {
+  /** Values decide what runs. */
+  readonly decides: boolean;
+  /** Loops take their tasks there and back. */
+  readonly alternates: boolean;
+}
+
+export const teamNeeds = (programs: readonly Program[]): TeamNeeds => ({
+  decides: programs.some(({ steps }) => predicatesOf(steps).length > 0),
+  alternates: programs.some(({ steps }) => hasAlternating(steps)),
+});
+
+/** The types and functions that a program with shared loops needs; without OpenMP they come to plain loops. */
+export const teamHelpers = ({
+  decides,
+  alternates,
+}: TeamNeeds): string => `/* Tasks of a loop that this thread may run: [begin, end). */
 typedef struct {
   ash_index tasks, grain, pieces, begin, end;
   int looked;
@@ -34,7 +49,7 @@ typedef struct {
 typedef struct {
   ash_team *team;
   int thread, threads;
-  uint64_t loop, finished, expected${decides ? ', looks' : ''};
+  uint64_t loop, finished, expected${decides ? ', looks' : ''};${alternates ? backward : ''}
 } ash_worker;
 
 static inline ash_share ash_divide(ash_worker *worker, ash_index tasks, ash_index grain) {
@@ -58,7 +73,7 @@ static int ash_take(ash_worker *worker, ash_share *share) {
       if (before >= count) break;
       const uint64_t next = worker->loop << 32 | (before + 1);
       if (!atomic_compare_exchange_weak_explicit(taken, &seen, next, memory_order_relaxed, memory_order_relaxed)) continue;
-      const int64_t begin = (first + (int64_t)before) * share->grain;
+      const int64_t begin = (first + (int64_t)${alternates ? '(worker->backward ? count - 1 - before : before)' : 'before'}) * share->grain;
       const int64_t end = begin + share->grain;
       share->begin = (ash_index)begin;
       share->end = (ash_index)(end < share->tasks ? end : share->tasks);
@@ -93,7 +108,7 @@ static inline __attribute__((unused)) void ash_wait(ash_worker *worker) {
 }
 #else
 typedef struct {
-  int thread;
+  int thread;${alternates ? backward : ''}
 } ash_worker;
 
 static inline ash_share ash_divide(ash_worker *worker, ash_index tasks, ash_index grain) {
@@ -116,13 +131,20 @@ static inline __attribute__((unused)) void ash_wait(ash_worker *worker) {
 /* Runs what follows for every task that this thread takes of a loop. */
 #define ASH_TASKS(task, tasks, grain) \\
   for (ash_share share = ash_divide(worker, tasks, grain); ash_next(worker, &share);) \\
-    for (ash_index task = share.begin; task < share.end; task++)
+    ${alternates ? eachThereAndBack : 'for (ash_index task = share.begin; task < share.end; task++)'}
 
 /* True for the one thread that is to do what only one does. */
 static inline __attribute__((unused)) int ash_single(ash_worker *worker) {
   ash_share share = ash_divide(worker, 1, 1);
   return ash_next(worker, &share);
 }${decides ? decision : ''}`;
+
+const backward = `
+  /* True where tasks are taken from the last to the first. */
+  int backward;`;
+
+const eachThereAndBack = `for (ash_index left = share.end - share.begin, task = worker->backward ? share.end - 1 : share.begin; left > 0; \\
+         left--, task += worker->backward ? -1 : 1)`;
 
 const decision = `
 
