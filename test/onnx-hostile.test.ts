@@ -85,6 +85,75 @@ describe('a hostile file', () => {
     refused(groups, /wire type 3/);
   });
 
+  const graph = (nodes: readonly object[], inputs: readonly string[], outputs: readonly string[]) => ({
+    g: { nodes, inputs: inputs.map((name) => ({ name })), outputs: outputs.map((name) => ({ name })) },
+  });
+  const kept = [node('Identity', ['c'], ['goes']), node('Neg', ['v'], ['w'])];
+  const loopOf = (body: object, trips = 'trips', start = '') =>
+    modelOf({
+      nodes: [node('Loop', [trips, start, 'x'], ['y'], { body })],
+      inputs: { x: [float, [1]], many: [9, [3]] },
+      outputs: ['y'],
+      initializers: [whole('trips', [3n]), whole('several', [3n, 4n])],
+    });
+
+  it.each([
+    [
+      'a trip count of several numbers',
+      loopOf(graph(kept, ['i', 'c', 'v'], ['goes', 'w']), 'several'),
+      /the trip count must be one int64, int64\[2\] given/,
+    ],
+    [
+      'a trip count that is no integer',
+      loopOf(graph(kept, ['i', 'c', 'v'], ['goes', 'w']), 'x'),
+      /the trip count must be one int64, float\[1\] given/,
+    ],
+    [
+      'a condition of several',
+      loopOf(graph(kept, ['i', 'c', 'v'], ['goes', 'w']), '', 'many'),
+      /the condition must be one bool, bool\[3\] given/,
+    ],
+    [
+      'a body whose condition is none',
+      loopOf(graph(kept, ['i', 'c', 'v'], ['w', 'w'])),
+      /the condition of the body must be one bool, float\[1\] given/,
+    ],
+    [
+      'a body that takes less',
+      loopOf(graph(kept, ['i', 'c'], ['goes', 'x'])),
+      /a body with 3 inputs expected, it has 2/,
+    ],
+    [
+      'a body that gives less',
+      loopOf(graph(kept, ['i', 'c', 'v'], [])),
+      /a body with a condition and 1 values expected/,
+    ],
+    [
+      'a body that reads what comes behind the loop',
+      loopOf(graph([node('Neg', ['y'], ['w'])], ['i', 'c', 'v'], ['c', 'w'])),
+      /"y" is made by no node before it/,
+    ],
+  ] as const)('is refused with a loop of %s', (_what, bytes, message) => refused(bytes, message));
+
+  it.each([
+    ['X', { x: [3] }, /X \[T,N,I\] expected, \[3\] given/],
+    ['R', { r: [2, 8, 2] }, /R \[1,4H,H\] expected, \[2,8,2\] given/],
+    ['W', { w: [1, 8, 3] }, /W \[1,8,2\] expected, \[1,8,3\] given/],
+    ['hidden_size', { r: [1, 12, 3] }, /W \[1,8,2\] expected|R \[1,8,2\] expected, \[1,12,3\] given/],
+  ])('is refused with an LSTM whose %s has another shape', (_what, other, message) => {
+    const shapes: Readonly<Record<string, number[]>> = { x: [3, 1, 2], w: [1, 8, 2], r: [1, 8, 2], ...other };
+    const inputs = Object.fromEntries(Object.entries(shapes).map(([name, dims]) => [name, [float, dims] as const]));
+    const nodes = [node('LSTM', ['x', 'w', 'r'], ['y'], { hidden_size: { i: 2n } })];
+    refused(modelOf({ nodes, inputs, outputs: ['y'] }), message);
+  });
+
+  it('may hold loops as deep inside each other as messages nest', async () => {
+    let body = graph(kept, ['i', 'c', 'v'], ['goes', 'w']);
+    for (let i = 0; i < 20; i++)
+      body = graph([kept[0]!, node('Loop', ['trips', '', 'v'], ['w'], { body })], ['i', 'c', 'v'], ['goes', 'w']);
+    await expect(compile(fromOnnx(loopOf(body)), { target: 'js' })).resolves.toBeDefined();
+  });
+
   it('is refused where functions call themselves, or too many', () => {
     const recursive = {
       name: 'F',
@@ -167,7 +236,8 @@ describe('a hostile file', () => {
   });
 
   it('that is a damaged model is refused or imported, never worse', () => {
-    const samples = nodeCases().filter((_, i) => i % 9 === 0);
+    const nests = /^(loop|scan|if|lstm|gru|simple_rnn|range)/;
+    const samples = nodeCases().filter(({ name }, i) => i % 9 === 0 || nests.test(name));
     let seed = 1;
     const random = (below: number): number => {
       seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;

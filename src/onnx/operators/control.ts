@@ -25,9 +25,16 @@ function expectSameType(node: NodeContext, then: OnnxValue, otherwise: OnnxValue
     );
 }
 
+/** Refuses a value of another type, or of several elements. */
+function expectOne(node: NodeContext, what: string, value: OnnxValue | null, type: OnnxValue['type']): void {
+  if (value === null || (value.type === type && shapeOf(value).every((dim) => dim === 1))) return;
+  node.invalid(`${what} must be one ${type}, ${value.type}[${shapeOf(value)}] given`);
+}
+
 /** The branch that is known to be taken; else both, of which the program runs one. */
 const branch: Operator = (node) => {
   const condition = node.input(0);
+  expectOne(node, 'the condition', condition, 'bool');
   const known = node.known(condition);
   if (known !== null) return node.subgraph(known[0] !== 0 ? 'then_branch' : 'else_branch');
   let made: readonly OnnxValue[] = [];
@@ -55,6 +62,10 @@ const countsScans = (node: NodeContext): number => node.graph('body').outputs.le
 
 /** The first form that can express the loop. */
 const loop: Operator = (node) => {
+  expectOne(node, 'the trip count', node.optional(0), 'int64');
+  expectOne(node, 'the condition', node.optional(1), 'bool');
+  const [expected, given] = [2 + carriedOf(node).length, node.graph('body').inputs.length];
+  if (given !== expected) node.invalid(`a body with ${expected} inputs expected, it has ${given}`);
   for (const form of [evaluated, counted, repeated, writtenOut]) {
     const made = node.attempt(() => form(node));
     if (made !== null) return made;
@@ -69,6 +80,7 @@ function bodyOf(node: NodeContext, iteration: OnnxValue, carried: readonly OnnxV
   const results = node.subgraph('body', [iteration, node.numbers('bool', [], [1]), ...carried], step);
   if (results.length < 1 + carried.length)
     return node.invalid(`a body with a condition and ${carried.length} values expected`);
+  expectOne(node, 'the condition of the body', results[0]!, 'bool');
   return results;
 }
 

@@ -124,6 +124,7 @@ const recurrence =
   (node) => {
     const sequences = sequencesOf(node, cell);
     const directions = directionsOf(node);
+    expectShapes(node, cell, sequences, directions.length);
     const activations = activationsOf(
       node,
       directions.flatMap(() => cell.activations),
@@ -162,6 +163,27 @@ function sequencesOf(node: NodeContext, cell: Cell): Sequences {
   };
 }
 
+/** Refuses inputs of other shapes than the standard's, where H is the attribute `hidden_size`. */
+function expectShapes(node: NodeContext, cell: Cell, sequences: Sequences, directions: number): void {
+  const expectShape = (what: string, tensor: AnyTensor | null, shape: readonly (number | string)[]): void => {
+    const fits =
+      tensor?.rank === shape.length && shape.every((dim, i) => dim === tensor.shape[i] || typeof dim === 'string');
+    if (tensor !== null && !fits) node.invalid(`${what} [${shape}] expected, [${tensor.shape}] given`);
+  };
+  const { x, weights, recurrence, bias, lengths, hidden, cell: state, peepholes } = sequences;
+  expectShape('X', x, ['T', 'N', 'I']);
+  expectShape('R', recurrence, [directions, `${cell.gates}H`, 'H']);
+  const [, batch, inputs] = x.shape as readonly number[] as [number, number, number];
+  const size = node.int('hidden_size', recurrence.shape[2] as number);
+  expectShape('W', weights, [directions, cell.gates * size, inputs]);
+  expectShape('R', recurrence, [directions, cell.gates * size, size]);
+  expectShape('B', bias, [directions, 2 * cell.gates * size]);
+  expectShape('sequence_lens', lengths, [batch]);
+  expectShape('initial_h', hidden, [directions, batch, size]);
+  expectShape('initial_c', state, [directions, batch, size]);
+  expectShape('P', peepholes, [directions, 3 * size]);
+}
+
 interface Run {
   /** What each step gives, in the order of time, [T, N, H]; 0 beyond a sequence's end. */
   readonly outputs: AnyTensor;
@@ -179,8 +201,6 @@ function runDirection(
     tensor === null ? null : narrow(tensor, 0, direction, 1).reshape(tensor.shape.slice(1));
   const batch = sequences.x.shape[1] as number;
   const hiddenSize = sequences.recurrence.shape[2] as number;
-  if (sequences.weights.shape[1] !== cell.gates * hiddenSize)
-    node.invalid(`weights of ${cell.gates} gates of ${hiddenSize} expected, [${sequences.weights.shape}] given`);
   const bias = own(sequences.bias);
   const split = cell.gates * hiddenSize;
   const weights: Weights = {
