@@ -1,11 +1,13 @@
 // What the training loop leaves on disk and on the terminal: the CSV log and the progress bar.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { writeNpyFile, writeSafetensorsFile } from '../src/io/files.ts';
 import { writeAside } from '../src/io/write-aside.ts';
+import { UserError } from '../src/ir/errors.ts';
 import { csvLog } from '../src/train/csv-log.ts';
 import { fit } from '../src/train/fit.ts';
 import { progressBar } from '../src/train/progress-bar.ts';
@@ -31,6 +33,24 @@ describe('a file written aside', () => {
     writeAside(join(path, 'inside'), 'a folder is in the way');
     expect(() => writeAside(path, 'new')).toThrow(`${path} is a folder`);
     expect(readdirSync(folder)).toEqual(['taken']);
+  });
+
+  it('that cannot be written leaves no folder that was made for it', () => {
+    const half = function* (): Iterable<Uint8Array> {
+      yield Uint8Array.of(1);
+      throw new Error('no space left');
+    };
+    mkdirSync(join(folder, 'old'));
+    expect(() => writeAside(join(folder, 'old', 'new', 'deep', 'file'), half())).toThrow('no space left');
+    expect(readdirSync(folder, { recursive: true })).toEqual(['old']);
+  });
+
+  it.each([
+    ['writeNpyFile', (path: string) => writeNpyFile(path, { shape: [1], dtype: 'f32', data: Float32Array.of(1) })],
+    ['writeSafetensorsFile', (path: string) => writeSafetensorsFile(path, [])],
+  ])('by %s is named where it cannot be written', (_name, write) => {
+    expect(() => write(folder)).toThrow(UserError);
+    expect(() => write(folder)).toThrow(`${folder} cannot be written: ${folder} is a folder`);
   });
 });
 

@@ -7,7 +7,7 @@ import { type CsvOptions, type CsvTable, readCsv } from './csv.ts';
 import { readIdx } from './idx.ts';
 import { readNpy, readNpz, writeNpy } from './npy.ts';
 import { readSafetensors, type SafeTensor, type Safetensors, writeSafetensors } from './safetensors.ts';
-import { writeAside } from './write-aside.ts';
+import { type FileContent, writeAside } from './write-aside.ts';
 
 function bytesOf(path: string): Uint8Array {
   try {
@@ -23,16 +23,24 @@ export const readNpyFile = (path: string): FileArray => readNpy(bytesOf(path), p
 export const readNpzFile = (path: string): Map<string, FileArray> => readNpz(bytesOf(path), path);
 export const readSafetensorsFile = (path: string): Safetensors => readSafetensors(bytesOf(path), path);
 
-/** Replaces the file whole, or leaves it as it was. */
-export function writeNpyFile(path: string, array: FileArray): void {
-  writeAside(path, writeNpy(array));
+function writeBytes(path: string, bytes: FileContent): void {
+  try {
+    writeAside(path, bytes);
+  } catch (error) {
+    throw new UserError(`${path} cannot be written: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
-/** Replaces the file whole, or leaves it as it was. */
+/** Replaces the file whole, or leaves it as it was. Throws UserError where it cannot be written. */
+export function writeNpyFile(path: string, array: FileArray): void {
+  writeBytes(path, writeNpy(array));
+}
+
+/** Replaces the file whole, or leaves it as it was. Throws UserError where it cannot be written. */
 export function writeSafetensorsFile(
   path: string,
   tensors: Iterable<readonly [string, SafeTensor]>,
   metadata: Readonly<Record<string, string>> = {},
 ): void {
-  writeAside(path, writeSafetensors(tensors, metadata));
+  writeBytes(path, writeSafetensors(tensors, metadata));
 }

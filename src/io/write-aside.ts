@@ -8,7 +8,9 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -25,13 +27,14 @@ export function writeAside(path: string, content: FileContent): void {
 
 /**
  * Replaces files, in the order given, once all of them are on the disk, so that a full disk or a wrong path leaves every one
- * as it was. A file that tells readers of the others goes last.
+ * as it was, and leaves no folder that was not there. A file that tells readers of the others goes last.
  */
 export function writeAllAside(files: Iterable<readonly [path: string, content: FileContent]>): void {
   const written: { readonly aside: string; readonly path: string }[] = [];
+  const folders: string[] = [];
   try {
     for (const [path, content] of files) {
-      makeDirectory(dirname(path));
+      folders.push(...makeDirectory(dirname(path)));
       const aside = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.part`;
       written.push({ aside, path });
       writeSynced(aside, content);
@@ -42,6 +45,7 @@ export function writeAllAside(files: Iterable<readonly [path: string, content: F
     for (const { aside, path } of written) renameSync(aside, path);
   } catch (error) {
     for (const { aside } of written) rmSync(aside, { force: true });
+    for (const folder of folders.reverse()) if (readdirSync(folder).length === 0) rmdirSync(folder);
     throw error;
   }
 }
@@ -57,14 +61,16 @@ function writeSynced(path: string, content: FileContent): void {
   }
 }
 
-/** Like `mkdir -p`. Node's own recursive mkdir never returns where a file system has no such folder, as /proc. */
-export function makeDirectory(directory: string, mode = 0o777): void {
-  if (existsSync(directory)) return;
-  if (dirname(directory) !== directory) makeDirectory(dirname(directory), mode);
+/** Like `mkdir -p`; gives the folders that it made. Node's own recursive mkdir never returns where a file system has no such folder, as /proc. */
+export function makeDirectory(directory: string, mode = 0o777): string[] {
+  if (existsSync(directory)) return [];
+  const made = dirname(directory) === directory ? [] : makeDirectory(dirname(directory), mode);
   try {
     mkdirSync(directory, { mode });
+    return [...made, directory];
   } catch (error) {
     // Another process may have been faster.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return made;
   }
 }
