@@ -5,7 +5,7 @@ import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { StateStore } from 'ashlar/node';
 import { printProgram } from '../src/codegen/c/program.ts';
-import { leavesOf } from '../src/ir/steps.ts';
+import { countedLeaves } from '../src/ir/steps.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
 import { compileModel } from './compile-model.ts';
 import { definitionOf, type Origin } from './definition.ts';
@@ -54,7 +54,12 @@ async function compileFigures(name: string, origin: Origin, file: string): Promi
     preparedBytes: program.preparedBytes,
     constantBytes: constantBytes(program),
   };
-  return { figures, works: leavesOf(program.steps).map(workOf) };
+  return {
+    figures,
+    works: countedLeaves(program.steps, 1).flatMap(({ leaf, times }) =>
+      Array.from({ length: times }, () => workOf(leaf)),
+    ),
+  };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -3,13 +3,13 @@
 import { readFileSync } from 'node:fs';
 import { fromOnnx } from 'ashlar/onnx';
 import type { ModelDefinition } from './compile-model.ts';
-import { ashlarModel, models } from './models/index.ts';
+import { ashlarModel, modelOf } from './models/index.ts';
 
 /** Where a network's definition comes from. */
 export type Origin = 'language' | 'onnx';
 
 /** `file`: the model's ONNX file, which origin onnx reads. */
 export function definitionOf(model: string, origin: Origin, file: string): ModelDefinition {
-  if (origin === 'language') return ashlarModel(models[model]!, model).definition;
+  if (origin === 'language') return ashlarModel(modelOf(model), model).definition;
   return fromOnnx(readFileSync(file), { name: model });
 }

@@ -6,7 +6,7 @@ import { StateStore } from 'ashlar/node';
 import { compileModel } from './compile-model.ts';
 import { definitionOf, type Origin } from './definition.ts';
 import { exampleInput } from './models/example-input.ts';
-import { models } from './models/index.ts';
+import { modelOf } from './models/index.ts';
 import { openSession } from './onnxruntime.ts';
 import type { SideAnswer, SideRequest } from './turns.ts';
 
@@ -26,13 +26,13 @@ type Run = () => Promise<Float32Array> | Float32Array;
 async function loadAshlar({ model, origin, onnx, threads, inputShape }: SideOrder): Promise<Run> {
   const definition = definitionOf(model, origin, onnx);
   const compiled = await compileModel(definition, { threads, state: new StateStore() });
-  const inputs = { x: exampleInput(models[model]!, inputShape) };
+  const inputs = { x: exampleInput(modelOf(model), inputShape) };
   const output = compiled.program.outputs[0]!.name;
   return () => compiled(inputs)[output] as Float32Array;
 }
 
 async function loadOnnxRuntime({ model, threads, onnx, inputShape }: SideOrder): Promise<Run> {
-  return (await openSession(onnx, threads, inputShape, models[model]!)).run;
+  return (await openSession(onnx, threads, inputShape, modelOf(model))).run;
 }
 
 /** Milliseconds of each run; one before them, which meets caches left by the other side, does not count. */

@@ -12,7 +12,7 @@ import { inferenceReport, type ModelFigures, type SideFigures, type ThreadFigure
 import type { SideOrder } from './inference-side.ts';
 import { measureEach } from './kept.ts';
 import { median, progress } from './measure.ts';
-import { models, onnxModel } from './models/index.ts';
+import { modelOf, onnxModel } from './models/index.ts';
 import { encodeOnnx } from './onnx-file.ts';
 import { benchPackage } from './packages.ts';
 import { floorSeconds, measureRoofline, type Roofline } from './roofline.ts';
@@ -38,8 +38,9 @@ export async function inferenceOfOnnx(wanted: readonly string[]): Promise<string
   return inferenceReport(title, await measureEach('inference-onnx', wanted, (name) => measureModel(name, 'onnx')));
 }
 
-async function measureModel(name: string, origin: Origin): Promise<ModelFigures> {
-  const model = models[name]!;
+/** One network of any part: its outputs compared, then in turn on one thread and on all. */
+export async function measureModel(name: string, origin: Origin): Promise<ModelFigures> {
+  const model = modelOf(name);
   const folder = mkdtempSync(join(tmpdir(), 'ashlar-inference-'));
   try {
     progress(`${model.title}: writing the ONNX file`);

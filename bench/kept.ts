@@ -6,10 +6,15 @@ import { models } from './models/index.ts';
 
 export const results = fileURLToPath(new URL('./results/', import.meta.url));
 
+/** Keeps what a part has measured, as it is. */
+export function keepValue<Kept>(part: string, value: Kept): void {
+  mkdirSync(results, { recursive: true });
+  writeFileSync(`${results}${part}.json`, `${JSON.stringify(value, null, 2)}\n`);
+}
+
 /** Keeps what a part without models has measured. */
 export function keepRows<Row>(part: string, rows: readonly Row[]): void {
-  mkdirSync(results, { recursive: true });
-  writeFileSync(`${results}${part}.json`, `${JSON.stringify(rows, null, 2)}\n`);
+  keepValue(part, rows);
 }
 
 /** What a part kept, as it is; undefined where it was never measured. */

@@ -16,6 +16,7 @@ import { onnxCheck } from './onnx/check.ts';
 import { exportOnnxModels } from './onnx/models.ts';
 import { profile } from './profile.ts';
 import { profileOnnxRuntime } from './profile-onnxruntime.ts';
+import { recurrent } from './recurrent.ts';
 import { rows } from './rows.ts';
 import { targets } from './targets.ts';
 import { trainingSteps } from './training-steps.ts';
@@ -41,6 +42,7 @@ const partsOfModels: Readonly<Record<string, (models: readonly string[]) => Prom
   'inference-onnx': inferenceOfOnnx,
   memory,
   training: trainingVsPytorch,
+  recurrent,
   profile,
   'profile-onnxruntime': profileOnnxRuntime,
   tune: tuning,

@@ -26,14 +26,11 @@ export interface Roofline {
 const constantStorages: ReadonlySet<string> = new Set(['constant', 'external', 'prepared', 'state']);
 
 export function workOf({ kernel, args }: Launch): KernelWork {
-  let constantBytes = 0;
-  let freshBytes = 0;
-  for (const { storage, type } of args) {
-    const bytes = sizeOf(type.shape) * bytesPerElement[type.dtype];
-    if (constantStorages.has(storage)) constantBytes += bytes;
-    else freshBytes += bytes;
-  }
-  return { flops: kernel.flops, constantBytes, freshBytes };
+  const constantBytes = args
+    .filter(({ storage }) => constantStorages.has(storage))
+    .reduce((sum, { type }) => sum + sizeOf(type.shape) * bytesPerElement[type.dtype], 0);
+  // A kernel's own count knows that an iteration touches one slice of a stack.
+  return { flops: kernel.flops, constantBytes, freshBytes: Math.max(0, kernel.bytes - constantBytes) };
 }
 
 /** Bytes of weights that a run reads, each weight once: the memory that they are spread over. */

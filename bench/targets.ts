@@ -7,6 +7,7 @@ import { keptFigures, keptRows, keptValue } from './kept.ts';
 import type { ProductFigures } from './matmul.ts';
 import { table } from './measure.ts';
 import type { MemoryFigures } from './memory.ts';
+import type { RecurrentFigures } from './recurrent.ts';
 import type { RowFigures } from './rows.ts';
 import type { Comparison } from './training-vs-pytorch.ts';
 
@@ -24,7 +25,14 @@ const percent = (value: number): string => `${(100 * value).toFixed(0)} %`;
 const times = (value: number): string => `${value.toFixed(2)}×`;
 
 export function targets(): string {
-  const rows = [...productTargets(), ...inferenceTargets(), ...denseTargets(), ...trainingTargets(), ...otherTargets()];
+  const rows = [
+    ...productTargets(),
+    ...inferenceTargets(),
+    ...denseTargets(),
+    ...trainingTargets(),
+    ...recurrentTargets(),
+    ...otherTargets(),
+  ];
   const header = ['work', 'aim', 'reached', 'worst case', 'cases short of it'];
   return [
     '## What was aimed at and what is reached',
@@ -168,6 +176,28 @@ function trainingTargets(): Target[] {
       comparisons.filter((comparison) => comparison.threads === threads).map(({ median }) => median.ratio),
     ),
   }));
+}
+
+function recurrentTargets(): Target[] {
+  const { inference = [], training = [] } = keptValue<RecurrentFigures>('recurrent') ?? {};
+  const on = (threads: number): string => `on ${threads} thread${threads === 1 ? '' : 's'}`;
+  const common = { better: 'more', show: times } as const;
+  return [
+    {
+      ...common,
+      work: "an LSTM's inference, onnxruntime's time over ours",
+      aim: 1.3,
+      cases: inference.flatMap(({ measured }) =>
+        measured.map(({ threads, ratio }) => ({ name: on(threads), value: ratio })),
+      ),
+    },
+    {
+      ...common,
+      work: "an LSTM's training step, PyTorch's time over ours",
+      aim: 2,
+      cases: training.map(({ threads, median }) => ({ name: on(threads), value: median.ratio })),
+    },
+  ];
 }
 
 function otherTargets(): Target[] {

@@ -172,18 +172,19 @@ function resultTable(comparisons: readonly Comparison[], threads: number): strin
   return table(['model', ...header], [...rows, ['geometric mean', ...means]]);
 }
 
-interface Circumstances {
+export interface Circumstances {
   readonly fmaPeakGflops: number;
   /** Processes that wanted to run, over the last minute, before and after: above the number of threads, times of several threads mean little. */
   readonly load: readonly [number, number];
   readonly pytorch: { readonly version: string; readonly capability: string; readonly blas: string };
 }
 
-function report(
+/** The tables of a comparison, under a heading. */
+export function trainingReport(
   comparisons: readonly Comparison[],
-  threads: readonly number[],
   { fmaPeakGflops, load, pytorch }: Circumstances,
 ): string {
+  const threads = [...new Set(comparisons.map((comparison) => comparison.threads))];
   return [
     `## Training steps (batch ${batch}, cross-entropy, Adam) against PyTorch`,
     '',
@@ -211,25 +212,34 @@ export async function trainingVsPytorch(names: readonly string[] = []): Promise<
   if (unknown !== undefined)
     throw new Error(`no model ${unknown}; there are ${compared.map(({ name }) => name).join(', ')}`);
   const chosen = compared.filter(({ name }) => names.length === 0 || names.includes(name));
+  const { comparisons, circumstances } = await measureSteps(chosen);
+  const machine = `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`;
+  const kept = { machine, ...circumstances, turns, comparisons };
+  const file = fileURLToPath(new URL('./results/training.json', import.meta.url));
+  writeFileSync(file, `${JSON.stringify(kept, null, 2)}\n`);
+  return trainingReport(comparisons, circumstances);
+}
+
+/** Compares models, one after the other, on one thread and on all. */
+export async function measureSteps(
+  models: readonly ComparedModel[],
+): Promise<{ readonly comparisons: readonly Comparison[]; readonly circumstances: Circumstances }> {
   const python = findPython();
   const threads = [...new Set([1, availableParallelism()])];
   const folder = mkdtempSync(join(tmpdir(), 'ashlar-training-'));
   try {
     const before = loadavg()[0]!;
     const results = [];
-    for (const model of chosen) results.push(await compare(model, threads, python, folder));
-    const comparisons = results.flatMap((result) => result.comparisons);
-    const machine = `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`;
+    for (const model of models) results.push(await compare(model, threads, python, folder));
     const { version, capability, blas } = results[0]!.pytorch;
-    const circumstances: Circumstances = {
-      fmaPeakGflops: fmaPeak(),
-      load: [before, loadavg()[0]!],
-      pytorch: { version, capability, blas },
+    return {
+      comparisons: results.flatMap((result) => result.comparisons),
+      circumstances: {
+        fmaPeakGflops: fmaPeak(),
+        load: [before, loadavg()[0]!],
+        pytorch: { version, capability, blas },
+      },
     };
-    const kept = { machine, ...circumstances, turns, comparisons };
-    const file = fileURLToPath(new URL('./results/training.json', import.meta.url));
-    writeFileSync(file, `${JSON.stringify(kept, null, 2)}\n`);
-    return report(comparisons, threads, circumstances);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

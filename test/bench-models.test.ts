@@ -2,7 +2,7 @@
 // That they compute the same is checked where they run, by `npm run bench inference`.
 
 import { describe, expect, test } from 'vitest';
-import { ashlarModel, models, onnxModel } from '../bench/models/index.ts';
+import { ashlarModel, modelOf, models, onnxModel, recurrentModels } from '../bench/models/index.ts';
 
 /** Millions of multiply-adds of one image, as torchvision's tables of models count them. */
 const published: Readonly<Record<string, number>> = {
@@ -14,9 +14,9 @@ const published: Readonly<Record<string, number>> = {
   alexnet: 714,
 };
 
-describe.each(Object.keys(models))('%s', (name) => {
-  const ours = ashlarModel(models[name]!, name);
-  const theirs = onnxModel(models[name]!, name);
+describe.each(Object.keys({ ...models, ...recurrentModels }))('%s', (name) => {
+  const ours = ashlarModel(modelOf(name), name);
+  const theirs = onnxModel(modelOf(name), name);
 
   test('has one shape of result and one count of operations on both sides', () => {
     const { inputs, outputs } = theirs.graph;

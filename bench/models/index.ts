@@ -5,7 +5,7 @@ import type { OnnxGraph } from '../onnx-file.ts';
 import { AshlarBackend } from './ashlar-net.ts';
 import { dcgan } from './dcgan.ts';
 import { gpt2, vocabulary } from './gpt2.ts';
-import { lstm } from './lstm.ts';
+import { lstm, lstm64 } from './lstm.ts';
 import { fashionSimpleNet, mlp } from './mlp.ts';
 import { mobilenetV2 } from './mobilenet.ts';
 import { Net } from './net.ts';
@@ -36,6 +36,18 @@ export const models: Readonly<Record<string, Model>> = {
   gpt2: { title: 'GPT-2 small, 128 tokens', build: gpt2, vocabulary },
   lstm: { title: 'LSTM 2 × 256, 32 steps', build: lstm },
 };
+
+/** What part recurrent measures alone, so that means over the networks above stay what they were. */
+export const recurrentModels: Readonly<Record<string, Model>> = {
+  lstm64: { title: 'LSTM 128 → 256, 64 steps', build: lstm64 },
+};
+
+/** The network of that name, whichever part it belongs to. */
+export function modelOf(name: string): Model {
+  const model = models[name] ?? recurrentModels[name];
+  if (model === undefined) throw new Error(`no model ${name}`);
+  return model;
+}
 
 /** The model as a function of Ashlar, with its arithmetic. */
 export function ashlarModel({ build }: Model, name: string) {

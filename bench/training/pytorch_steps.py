@@ -33,10 +33,10 @@ def read_safetensors(path):
 
 
 class LstmClassifier(nn.Module):
-    def __init__(self):
+    def __init__(self, inputs, hidden):
         super().__init__()
-        self.lstm = nn.LSTM(28, 128, batch_first=True)
-        self.classify = nn.Linear(128, 10)
+        self.lstm = nn.LSTM(inputs, hidden, batch_first=True)
+        self.classify = nn.Linear(hidden, 10)
 
     def forward(self, x):
         _, (h, _) = self.lstm(x)
@@ -92,8 +92,8 @@ def fashion():
     return model, {**names, **dense("dense1", model[7]), **dense("dense2", model[9])}
 
 
-def lstm():
-    model = LstmClassifier()
+def lstm(inputs, hidden):
+    model = LstmClassifier(inputs, hidden)
     names = {
         "lstm.weight_ih": (model.lstm.weight_ih_l0, True),
         "lstm.weight_hh": (model.lstm.weight_hh_l0, True),
@@ -155,7 +155,14 @@ def run(step, count):
 
 def main():
     _, name, weights, batch = sys.argv
-    model, names = {"mlp": mlp, "fashion": fashion, "lstm": lstm, "transformer": transformer}[name]()
+    models = {
+        "mlp": mlp,
+        "fashion": fashion,
+        "lstm": lambda: lstm(28, 128),
+        "lstm64": lambda: lstm(128, 256),
+        "transformer": transformer,
+    }
+    model, names = models[name]()
     load(model, names, read_safetensors(weights))
     step = stepper(model, read_safetensors(batch))
     answers = {
