@@ -4,6 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import { evaluateFunc } from '../src/ir/evaluate.ts';
 import type { Func, Node } from '../src/ir/graph.ts';
+import { ndarray } from '../src/ir/ndarray.ts';
 import { opTable } from '../src/ir/ops/index.ts';
 import type { OpTable } from '../src/ir/optable.ts';
 import { verifyFunc } from '../src/ir/verify.ts';
@@ -25,6 +26,7 @@ import {
   whileLoop,
   zeros,
 } from '../src/lang/index.ts';
+import { optimize } from '../src/passes/graph-passes.ts';
 import { expectClose } from './helpers/close.ts';
 import { sampleInputs } from './helpers/samples.ts';
 
@@ -178,6 +180,64 @@ describe('branches and bounded loops', () => {
     const g = grad(y as AnyTensor, a) as AnyTensor;
     expect([...interpret({ g }, { p: [1], a: [2, 5] }).g.data]).toEqual([4, 10]);
     expect([...interpret({ g }, { p: [0], a: [2, 5] }).g.data]).toEqual([3, 3]);
+  });
+
+  const m = input('m', [8, 8]);
+  const v = input('v', [8]);
+  /** Two layers of products and exponentials, or one. */
+  const layers = (residuals?: 'keep' | 'recompute') =>
+    cond(
+      p,
+      () => m.matmul(m.matmul(v).tanh()).tanh().sum(),
+      () => m.T.matmul(v).exp().sum(),
+      residuals === undefined ? {} : { residuals },
+    ).square() as AnyTensor;
+  /** How often an operation is evaluated, of the loss and its gradients, after all passes. */
+  const evaluated = (op: 'dot' | 'tanh' | 'exp', loss: AnyTensor, chosen: boolean): number => {
+    const [gm, gv] = grad(loss, [m, v]) as AnyTensor[];
+    const optimized = optimize(func({ inputs: [p, m, v], outputs: { loss, gm: gm!, gv: gv! } }).func);
+    let runs = 0;
+    const rule = opTable[op];
+    const counting = {
+      ...opTable,
+      [op]: {
+        ...rule,
+        evaluate: (...given: never[]) => {
+          runs++;
+          return (rule.evaluate as (...all: never[]) => unknown)(...given);
+        },
+      },
+    } as unknown as OpTable;
+    const [, ...samples] = sampleInputs(optimized, 3);
+    evaluateFunc(optimized, [ndarray('bool', [], [Number(chosen)]), ...samples], counting);
+    return runs;
+  };
+
+  it('a cond keeps what is costly of the branch that ran, and computes nothing of it again', () => {
+    // Forward two products and in reverse two, those of m's gradient being outer ones; computing again adds the first two.
+    expect(evaluated('dot', layers(), true)).toBe(4);
+    expect(evaluated('tanh', layers(), true)).toBe(2);
+    expect(evaluated('dot', layers(), false)).toBe(2);
+    expect(evaluated('exp', layers(), false)).toBe(1);
+    expect(evaluated('dot', layers('recompute'), true)).toBe(6);
+    expect(evaluated('tanh', layers('recompute'), true)).toBe(4);
+  });
+
+  it('a cond has the same gradients whether it keeps or computes again, to second order', () => {
+    const all = (residuals: 'keep' | 'recompute'): Record<string, AnyTensor> => {
+      const [gm, gv] = grad(layers(residuals), [m, v]) as AnyTensor[];
+      const second = grad(gm!.square().sum().add(gv!.square().sum()) as AnyTensor, [m, v]) as AnyTensor[];
+      return { gm: gm!, gv: gv!, hm: second[0]!, hv: second[1]! };
+    };
+    const data = {
+      m: Array.from({ length: 64 }, (_, i) => Math.sin(i)),
+      v: Array.from({ length: 8 }, (_, i) => i / 8),
+    };
+    for (const chosen of [0, 1]) {
+      const kept = interpret(all('keep'), { ...data, p: [chosen] });
+      const again = interpret(all('recompute'), { ...data, p: [chosen] });
+      for (const name of ['gm', 'gv', 'hm', 'hv']) expectClose(kept[name]!.data, again[name]!.data, 1e-12);
+    }
   });
 
   const powers = (limit?: number): Tensor<[2], 'f32'> =>

@@ -151,11 +151,11 @@ describe('trim-loops', () => {
       `func @one(%x: f32[], %y: f32[], %z: f32[]) { %0 = exp(%x) return a = %0, b = %y, c = %z }
        func @two(%x: f32[], %y: f32[], %z: f32[]) { %0 = sin(%x) return a = %0, b = %y, c = %x }
        func @f(%p: bool[], %x: f32[], %y: f32[], %z: f32[]) {
-         %a, %b, %c = cond(%p, %x, %y, %z) {then=@one, otherwise=@two} return a = %a, b = %b }`,
+         %a, %b, %c = cond(%p, %x, %y, %z) {then=@one, otherwise=@two, residuals=keep} return a = %a, b = %b }`,
       `func @one(%x: f32[]) { %0 = exp(%x) return result = %0 }
        func @two(%x: f32[]) { %0 = sin(%x) return result = %0 }
        func @f(%p: bool[], %x: f32[], %y: f32[], %z: f32[]) {
-         %0 = cond(%p, %x) {then=@one, otherwise=@two} return a = %0, b = %y }`,
+         %0 = cond(%p, %x) {then=@one, otherwise=@two, residuals=keep} return a = %0, b = %y }`,
     );
   });
 });
@@ -189,7 +189,7 @@ describe('known-loops', () => {
     expectPass(
       knownLoops,
       `${branches} func @f(%x: f32[]) {
-         %0 = constant() {dtype=bool, shape=[], data=[0]} %a = cond(%0, %x) {then=@one, otherwise=@two} return a = %a }`,
+         %0 = constant() {dtype=bool, shape=[], data=[0]} %a = cond(%0, %x) {then=@one, otherwise=@two, residuals=keep} return a = %a }`,
       'func @f(%x: f32[]) { %0 = sin(%x) return a = %0 }',
     );
   });
@@ -197,9 +197,9 @@ describe('known-loops', () => {
   it('a cond of a negation chooses the other way', () => {
     expectPass(
       knownLoops,
-      `${branches} func @f(%p: bool[], %x: f32[]) { %0 = not(%p) %a = cond(%0, %x) {then=@one, otherwise=@two} return a = %a }`,
+      `${branches} func @f(%p: bool[], %x: f32[]) { %0 = not(%p) %a = cond(%0, %x) {then=@one, otherwise=@two, residuals=keep} return a = %a }`,
       `func @two(%x: f32[]) { %0 = sin(%x) return a = %0 } func @one(%x: f32[]) { %0 = exp(%x) return a = %0 }
-       func @f(%p: bool[], %x: f32[]) { %0 = cond(%p, %x) {then=@two, otherwise=@one} return a = %0 }`,
+       func @f(%p: bool[], %x: f32[]) { %0 = cond(%p, %x) {then=@two, otherwise=@one, residuals=keep} return a = %0 }`,
     );
   });
 

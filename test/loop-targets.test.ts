@@ -53,7 +53,7 @@ const collatz = [
   %1 = rem(%n, %0)
   %2 = constant() {dtype=i32, shape=[], data=[0]}
   %3 = eq(%1, %2)
-  %4 = cond(%3, %n) {then=@half, otherwise=@triple}
+  %4 = cond(%3, %n) {then=@half, otherwise=@triple, residuals=keep}
   %5 = constant() {dtype=i32, shape=[], data=[1]}
   %6 = add(%k, %5)
   return n = %4, k = %6

@@ -74,7 +74,7 @@ func @product(%x: f32[2]) {
   return y = %0
 }
 func @f(%p: bool[], %x: f32[2]) {
-  %y = cond(%p, %x) {then=@sum, otherwise=@product}
+  %y = cond(%p, %x) {then=@sum, otherwise=@product, residuals=keep}
   return y = %y
 }`;
   it('gives what the chosen function gives', () => {
@@ -144,17 +144,17 @@ func @both(%a: f32[], %b: f32[]) { return a = %a, b = %b }
     ],
     [
       'a predicate that is a number',
-      'cond(%k, %k, %s) {then=@sum, otherwise=@sum}',
+      'cond(%k, %k, %s) {then=@sum, otherwise=@sum, residuals=keep}',
       /a predicate bool\[\] expected, f32\[\] given/,
     ],
     [
       'branches of different types',
-      'cond(%p, %k, %s) {then=@sum, otherwise=@small}',
+      'cond(%p, %k, %s) {then=@sum, otherwise=@small, residuals=keep}',
       /both functions must give the same types, \(f32\[\]\) and \(bool\[\]\) given/,
     ],
     [
       'branches that take something else',
-      'cond(%p, %k) {then=@sum, otherwise=@sum}',
+      'cond(%p, %k) {then=@sum, otherwise=@sum, residuals=keep}',
       /then @sum\(f32\[\], f32\[\]\) cannot take \(f32\[\]\)/,
     ],
     ['a function that is none', 'cond(%p, %k, %s) {then=3, otherwise=@sum}', /then of cond must be a function/],
@@ -179,8 +179,8 @@ func @g(%x: f32[2]) {
   return y = %0
 }
 func @main(%p: bool[], %x: f32[2]) {
-  %0 = cond(%p, %x) {then=@f, otherwise=@g}
-  %1 = cond(%p, %0) {then=@g, otherwise=@f}
+  %0 = cond(%p, %x) {then=@f, otherwise=@g, residuals=keep}
+  %1 = cond(%p, %0) {then=@g, otherwise=@f, residuals=keep}
   return y = %1
 }`;
     const printed = printFunc(parseFunc(text));
@@ -196,7 +196,7 @@ func @main(%p: bool[], %x: f32[2]) {
       return y = %0
     }`);
     const [p, x] = main.parameters.map(({ value }) => value) as [never, never];
-    const [y] = builder.cond(p, x, { then: one!, otherwise: two! });
+    const [y] = builder.cond(p, x, { then: one!, otherwise: two!, residuals: 'keep' });
     const printed = printFunc({ ...main, results: [{ name: 'y', role: 'output', value: y! }], nodes: [y!.producer!] });
     expect(parseModule(printed).map(({ name }) => name)).toEqual(['same_1', 'same_2', 'same']);
     expect(printFunc(parseFunc(printed))).toBe(printed);

@@ -290,7 +290,7 @@ describe('nested functions', () => {
     func @one(%x: f32[2]) { ${one} return y = %y }
     func @two(%x: f32[2]) { ${two} return y = %y }
     func @f(%p: bool[], %x: f32[2]) { ${main} }`;
-  const chosen = 'cond(%p, %x) {then=@one, otherwise=@two}';
+  const chosen = 'cond(%p, %x) {then=@one, otherwise=@two, residuals=keep}';
 
   function expectPasses(passes: readonly Pass[], before: string, after: string): void {
     const result = runPasses(parseFunc(before), passes, { verify: true });
@@ -318,7 +318,7 @@ describe('nested functions', () => {
   });
 
   it('of one structure are one function to operations that are otherwise equal, whatever the names', () => {
-    const twice = `%r = ${chosen} %s = cond(%p, %x) {then=@three, otherwise=@two} %t = add(%r, %s) return t = %t`;
+    const twice = `%r = ${chosen} %s = cond(%p, %x) {then=@three, otherwise=@two, residuals=keep} %t = add(%r, %s) return t = %t`;
     const three = 'func @three(%z: f32[2]) { %q = exp(%z) return w = %q }';
     expectPasses(
       [commonSubexpressions],
@@ -328,7 +328,7 @@ describe('nested functions', () => {
   });
 
   it('that differ keep operations apart', () => {
-    const twice = `%r = ${chosen} %s = cond(%p, %x) {then=@two, otherwise=@one} %t = add(%r, %s) return t = %t`;
+    const twice = `%r = ${chosen} %s = cond(%p, %x) {then=@two, otherwise=@one, residuals=keep} %t = add(%r, %s) return t = %t`;
     const text = nested('%y = exp(%x)', '%y = sin(%x)', twice);
     expectPasses([commonSubexpressions], text, text);
   });

@@ -83,7 +83,7 @@ const attrKinds: {
     residuals: word('keep', 'recompute'),
   },
   while: { condition: func, body: func, consts: integer, limit: integerOrNull },
-  cond: { then: func, otherwise: func },
+  cond: { then: func, otherwise: func, residuals: word('keep', 'recompute') },
 };
 
 /** What is wrong with the attributes of an operation, in words; null where nothing is. */

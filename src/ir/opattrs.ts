@@ -151,7 +151,12 @@ export interface OpAttrs extends ElementwiseAttrs {
     readonly limit: number | null;
   };
   /** `(bool[], arguments..)`: what `then` gives of the arguments where the predicate is true, else `otherwise`; only that runs. */
-  readonly cond: { readonly then: Func; readonly otherwise: Func };
+  readonly cond: {
+    readonly then: Func;
+    readonly otherwise: Func;
+    /** What reverse mode keeps of the one that ran: what is costly to compute again, or nothing. */
+    readonly residuals: 'keep' | 'recompute';
+  };
 }
 
 export type OpName = keyof OpAttrs;

@@ -31,7 +31,7 @@ export {
   topk,
   where,
 } from './functions.ts';
-export { cond, type ScanOptions, scan, type WhileOptions, whileLoop } from './loops.ts';
+export { type CondOptions, cond, type ScanOptions, scan, type WhileOptions, whileLoop } from './loops.ts';
 export * as random from './random.ts';
 export { captureSources } from './source.ts';
 export { type AnyTensor, type Operand, Tensor } from './tensor.ts';

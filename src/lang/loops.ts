@@ -127,6 +127,14 @@ export function whileLoop<const C extends Exclude<Structure, null>, P extends Sh
   return carries.join(tensorsOf(results)) as never;
 }
 
+export interface CondOptions {
+  /**
+   * What the gradient keeps of the function that ran: `'keep'` whatever is costly to compute again (default), `'recompute'` nothing, so
+   * that it runs again.
+   */
+  readonly residuals?: 'keep' | 'recompute';
+}
+
 /**
  * What `then` makes where the predicate is true, else what `otherwise` makes. Only the chosen one runs; it need not take
  * arguments, it reads what it needs. Unlike `where`, which computes both, the predicate is one for all elements.
@@ -137,6 +145,7 @@ export function cond<P extends Shape, const T extends Exclude<Structure, null>, 
   predicate: Tensor<P, 'bool'> & IsScalar<P>,
   then: () => T,
   otherwise: () => U & SameStructure<T, U>,
+  { residuals = 'keep' }: CondOptions = {},
 ): Values<T> {
   const chosen = truthOf('cond: predicate', predicate);
   let made: Leaves | undefined;
@@ -150,6 +159,7 @@ export function cond<P extends Shape, const T extends Exclude<Structure, null>, 
   const results = here('cond').cond(chosen, ...captured, {
     then: capturing(first, captured),
     otherwise: capturing(second, captured),
+    residuals,
   });
   return made!.join(tensorsOf(results)) as never;
 }

@@ -8,6 +8,7 @@ import { inlineCalls } from './inline.ts';
 import { hoistLoops } from './nested/hoist.ts';
 import { knownLoops } from './nested/known.ts';
 import { mergeScans } from './nested/merge.ts';
+import { mergeConds } from './nested/merge-conds.ts';
 import { trimLoops } from './nested/trim.ts';
 import { type Pass, type PassOptions, runPasses } from './pass.ts';
 import { convolutionPhases } from './phases.ts';
@@ -19,6 +20,7 @@ export const graphPasses: readonly Pass[] = [
   widenHalves,
   commonSubexpressions,
   mergeScans,
+  mergeConds,
   knownLoops,
   trimLoops,
   commonSubexpressions,

@@ -36,7 +36,7 @@ export const decidedRounds: readonly string[] = [
   %1 = tanh(%0)
   %2 = constant() {dtype=i32, shape=[], data=[1]}
   %3 = eq(%k, %2)
-  %4 = cond(%3, %m, %1) {then=@twice, otherwise=@across}
+  %4 = cond(%3, %m, %1) {then=@twice, otherwise=@across, residuals=keep}
   %5 = add(%k, %2)
   return x = %4, k = %5
 }`,

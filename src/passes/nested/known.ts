@@ -45,5 +45,7 @@ function condOf(node: Node<'cond'>): readonly Value[] {
   if (known !== null) return inlineFunc(known === 0 ? otherwise : then, given);
   const negated = madeBy(predicate, 'not');
   if (negated === null) return node.results;
-  return builder.at(node.source).cond(negated.operands[0]!, ...given, { then: otherwise, otherwise: then });
+  return builder
+    .at(node.source)
+    .cond(negated.operands[0]!, ...given, { ...node.attrs, then: otherwise, otherwise: then });
 }

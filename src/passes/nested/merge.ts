@@ -18,7 +18,7 @@ export const mergeScans: Pass = {
   run: (given) => {
     if (!nests(given)) return given;
     const func = boundedAsScans(given);
-    const levels = levelsOf(func);
+    const levels = levelsOf(func, 'scan');
     const groups = groupsOf(func, levels);
     if (groups.size === 0) return func;
     const map = new Map<Value, Value>();
@@ -61,13 +61,13 @@ function boundedAsScans(func: Func): Func {
   });
 }
 
-/** How many scans lie on the longest way to each node: scans of one level do not read each other. */
-function levelsOf(func: Func): Map<Node, number> {
+/** How many nodes of an operation lie on the longest way to each node: those of one level do not read each other. */
+export function levelsOf(func: Func, op: 'scan' | 'cond'): Map<Node, number> {
   const levels = new Map<Node, number>();
   for (const node of func.nodes) {
     const before = node.operands.map(({ producer }) => (producer === null ? 0 : levels.get(producer)!));
     const below = before.reduce((most, level) => Math.max(most, level), 0);
-    levels.set(node, below + (node.op === 'scan' ? 1 : 0));
+    levels.set(node, below + (node.op === op ? 1 : 0));
   }
   return levels;
 }
@@ -101,7 +101,7 @@ function shareWalk(a: Node<'scan'>, b: Node<'scan'>): boolean {
 }
 
 /** One operand for each that differs, with the parameter that stands for it. */
-class Shared {
+export class Shared {
   readonly operands: Value[] = [];
   readonly values: Value[] = [];
   pass(operand: Value, like: Value): Value {

@@ -246,6 +246,7 @@ function trimCond(b: Builder, node: Node<'cond'>, used: readonly boolean[]): rea
       ? []
       : [
           ...b.cond(predicate, ...inputs.operands, {
+            ...node.attrs,
             then: taking(branches[0], taken),
             otherwise: renewed(taking(branches[1], taken)),
           }),

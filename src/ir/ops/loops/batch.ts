@@ -95,7 +95,7 @@ export function batchCond(b: Builder, { attrs }: Node<'cond'>, operands: Batched
   const either = alone[0].map((varies, i) => varies || alone[1][i]!);
   if (!batched[0]!) {
     const [then, otherwise] = [attrs.then, attrs.otherwise].map((branch) => func(branch, flags, either).func);
-    return b.cond(values[0]!, ...given, { then: then!, otherwise: otherwise! });
+    return b.cond(values[0]!, ...given, { ...attrs, then: then!, otherwise: otherwise! });
   }
   const computed = (branch: Func): Value[] => {
     const made: BatchedFunc = func(branch, flags);

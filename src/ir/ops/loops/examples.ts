@@ -167,7 +167,7 @@ export const condExamples: readonly OpExample[] = [
   return a = %0, b = %x
 }`,
     `func @f(%x: f32[3], %y: f32[3], %p: bool[]) {
-  %a, %b = cond(%p, %x, %y) {then=@up, otherwise=@down}
+  %a, %b = cond(%p, %x, %y) {then=@up, otherwise=@down, residuals=keep}
   return a = %a, b = %b
 }`,
   ),
@@ -189,7 +189,7 @@ export const condExamples: readonly OpExample[] = [
   %0 = reduce(%h) {kind=sum, axes=[0]}
   %1 = constant() {dtype=f32, shape=[], data=[0.25]}
   %2 = gt(%0, %1)
-  %y = cond(%2, %x, %h) {then=@product, otherwise=@sum}
+  %y = cond(%2, %x, %h) {then=@product, otherwise=@sum, residuals=keep}
   return y = %y
 }`,
   ),

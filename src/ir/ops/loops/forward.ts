@@ -130,6 +130,7 @@ export function condJvp(
   );
   const made = [
     ...b.cond(...node.operands, ...where(tangents, given).map((tangent) => tangent!), {
+      ...node.attrs,
       then: then!,
       otherwise: otherwise!,
     }),

@@ -6,7 +6,8 @@ import { batchCond, batchScan, batchWhile } from './batch.ts';
 import { evaluateScan, evaluateWhile } from './evaluate.ts';
 import { condExamples, scanExamples, whileExamples } from './examples.ts';
 import { condJvp, scanJvp, whileJvp } from './forward.ts';
-import { condVjp, scanVjp, whileVjp } from './reverse.ts';
+import { scanVjp, whileVjp } from './reverse.ts';
+import { condVjp } from './reverse-cond.ts';
 import { condTypes, scanTypes, whileTypes } from './types.ts';
 
 export const loopOps: Pick<OpTable, 'scan' | 'while' | 'cond'> = {

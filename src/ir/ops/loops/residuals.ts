@@ -12,6 +12,19 @@ export function isCostly(table: OpTable, node: Node): boolean {
   return lowering.class !== 'element' || lowering.cost === 'expensive';
 }
 
+/** What a derivative reads of what it is the derivative of: `results` are its results, `own` its own parameters. */
+export function neededBy(results: readonly Value[], own: ReadonlySet<Value>): readonly Value[] {
+  const made = new Set<Value>(own);
+  const needed = new Set<Value>();
+  for (const { operands, results: values } of nodesOf(results)) {
+    if (!operands.some((operand) => made.has(operand))) continue;
+    for (const value of values) made.add(value);
+    for (const operand of operands) if (!made.has(operand)) needed.add(operand);
+  }
+  for (const result of results) if (!made.has(result)) needed.add(result);
+  return [...needed];
+}
+
 export interface ResidualChoice {
   /** What the derivative reads of the step. */
   readonly needed: readonly Value[];

@@ -5,12 +5,12 @@
 import type { Builder } from '../../builder.ts';
 import { closeOver } from '../../closure.ts';
 import { UserError } from '../../errors.ts';
-import { type Node, nodesOf, type Value } from '../../graph.ts';
+import type { Node, Value } from '../../graph.ts';
 import { inlineFunc } from '../../inline.ts';
 import type { ReverseRules } from '../../optable.ts';
 import { isFloat } from '../../types.ts';
 import { fresh, nestedFunc, type Opened, open, orZeros, where } from './nested.ts';
-import { chooseResiduals, isCostly } from './residuals.ts';
+import { chooseResiduals, isCostly, neededBy } from './residuals.ts';
 
 const indices = (count: number, from = 0): number[] => Array.from({ length: count }, (_, i) => from + i);
 
@@ -150,17 +150,9 @@ function keptOf(
   own: ReadonlySet<Value>,
   { table }: ReverseRules,
 ): Set<Value> {
-  const made = new Set<Value>(own);
-  const needed = new Set<Value>();
-  for (const { operands, results: values } of nodesOf(results)) {
-    if (!operands.some((operand) => made.has(operand))) continue;
-    for (const value of values) made.add(value);
-    for (const operand of operands) if (!made.has(operand)) needed.add(operand);
-  }
-  for (const result of results) if (!made.has(result)) needed.add(result);
   const carried = step.parameters.slice(attrs.consts, attrs.consts + attrs.carries);
   return chooseResiduals({
-    needed: [...needed],
+    needed: neededBy(results, own),
     gone: new Set(carried),
     isCostly: (node) => attrs.residuals === 'keep' && isCostly(table, node),
     stored: new Set(step.results.slice(attrs.carries)),
@@ -187,7 +179,8 @@ export function boundedScan(b: Builder, { operands, attrs }: Node<'while'>, limi
   const [goesOn] = inlineFunc(condition, parameters);
   const unchanged = open(body).parameters;
   const stay = nestedFunc('stay', unchanged, unchanged.slice(consts));
-  const next = b.cond(goesOn!, ...parameters, { then: body, otherwise: stay });
+  // What is kept would be kept of all steps that there might be: carries are, and the step that was taken is computed again.
+  const next = b.cond(goesOn!, ...parameters, { then: body, otherwise: stay, residuals: 'recompute' });
   return b.scan(...operands, {
     body: nestedFunc(body.name, parameters, next),
     length: limit,
@@ -212,33 +205,4 @@ export function whileVjp(
     );
   const [first] = boundedScan(b, node, limit);
   return scanVjp(b, first!.producer as Node<'scan'>, cotangents, rules);
-}
-
-/** The derivative of the function that was chosen, which is computed again in it. */
-export function condVjp(
-  b: Builder,
-  node: Node<'cond'>,
-  cotangents: readonly (Value | null)[],
-  rules: ReverseRules,
-): readonly (Value | null)[] {
-  const wanted = node.operands.slice(1).map(({ type }, i) => rules.wanted[i + 1]! && isFloat(type.dtype));
-  const given = cotangents.filter((cotangent) => cotangent !== null);
-  const branches = [node.attrs.then, node.attrs.otherwise].map((func) => {
-    const { parameters, results } = open(func);
-    const arriving = results.map((value, i) => (cotangents[i] === null ? null : fresh('cotangent', value.type)));
-    const found = rules.vjp(results, arriving, where(parameters, wanted));
-    return { func, parameters, arriving, found };
-  });
-  const varies = branches[0]!.found.map((_, i) => branches.some(({ found }) => found[i] !== null));
-  if (!varies.includes(true)) return node.operands.map(() => null);
-  const [then, otherwise] = branches.map(({ func, parameters, arriving, found }) =>
-    nestedFunc(
-      `${func.name}_vjp`,
-      [...parameters, ...arriving.filter((value) => value !== null)],
-      orZeros(b, where(found, varies), where(where(parameters, wanted), varies)),
-    ),
-  );
-  const made = [...b.cond(...node.operands, ...given, { then: then!, otherwise: otherwise! })];
-  const found = varies.map((flag) => (flag ? made.shift()! : null));
-  return [null, ...wanted.map((flag) => (flag ? found.shift()! : null))];
 }
