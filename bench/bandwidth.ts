@@ -5,6 +5,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import koffi from 'koffi';
+import { alignedBytes } from '../src/runtime/c/library.ts';
 
 const source = `
 #include <stdio.h>
@@ -31,6 +33,13 @@ static float sum(const vector *from, long count) {
   float total = 0;
   for (int i = 0; i < chains; i++) for (int j = 0; j < lanes; j++) total += sums[i][j];
   return total;
+}
+float read_all(const float *memory, long bytes, int threads) {
+  const long count = bytes / (long)sizeof(vector) / threads;
+  float all = 0;
+  _Pragma("omp parallel for num_threads(threads) reduction(+ : all)")
+  for (int t = 0; t < threads; t++) all += sum((const vector *)memory + t * count, count);
+  return all;
 }
 int main(int argc, char **argv) {
   (void)argc;
@@ -63,20 +72,36 @@ int main(int argc, char **argv) {
 }
 `;
 
-/** GB/s at which so many bytes are read again and again, for each of the sizes. */
-export function readBandwidth(sizes: readonly number[], threads: number, compiler = 'gcc'): number[] {
+const flags = ['-O3', '-march=native', '-fassociative-math', '-fno-signed-zeros', '-fno-trapping-math', '-fopenmp'];
+
+function compiled<T>(compiler: string, extra: readonly string[], use: (path: string) => T): T {
   const folder = mkdtempSync(join(tmpdir(), 'ashlar-bandwidth-'));
   try {
     const program = join(folder, 'bandwidth');
     writeFileSync(`${program}.c`, source);
-    const flags = ['-O3', '-march=native', '-fassociative-math', '-fno-signed-zeros', '-fno-trapping-math', '-fopenmp'];
-    execFileSync(compiler, [...flags, '-o', program, `${program}.c`]);
+    execFileSync(compiler, [...flags, ...extra, '-o', program, `${program}.c`]);
+    return use(program);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A function that reads so many bytes once, of memory of its own in large pages, for turns within one process. */
+export function openReader(bytes: number, threads: number, compiler = 'gcc'): () => void {
+  const memory = alignedBytes(bytes).fill(1);
+  const read = compiled(compiler, ['-shared', '-fPIC'], (path) =>
+    koffi.load(path).func('float read_all(void *memory, long bytes, int threads)'),
+  );
+  return () => void read(memory, bytes, threads);
+}
+
+/** GB/s at which so many bytes are read again and again, for each of the sizes. */
+export function readBandwidth(sizes: readonly number[], threads: number, compiler = 'gcc'): number[] {
+  return compiled(compiler, [], (program) => {
     const lines = execFileSync(program, [threads, ...sizes].map(String), {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     return lines.trim().split('\n').map(Number);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }

@@ -6,6 +6,7 @@ import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { compileTime } from './compile-time.ts';
 import { cpuVariants } from './cpu-variants.ts';
+import { decodingSpeed } from './decoding.ts';
 import { gemv } from './gemv.ts';
 import { gpuPack } from './gpu/pack.ts';
 import { inference, inferenceOfOnnx } from './inference.ts';
@@ -32,6 +33,7 @@ const parts: Readonly<Record<string, () => string | Promise<string>>> = {
   'type-check': typeCheck,
   matmul,
   gemv,
+  decoding: decodingSpeed,
   'cpu-variants': cpuVariants,
   math,
   targets,

@@ -100,7 +100,7 @@ it('has these public names and no others', () => {
       ...['dense', 'conv1d', 'conv2d', 'conv3d', 'convTranspose1d', 'convTranspose2d', 'convTranspose3d'],
       ...['maxPool', 'avgPool', 'globalMaxPool', 'globalAvgPool', 'flatten', 'batchNorm', 'layerNorm', 'embedding'],
       ...['localResponseNorm', 'dropout', 'gaussianNoise', 'sequential', 'ensemble', 'resetNames', 'setSeed'],
-      ...['rnn', 'lstm', 'gru', 'rnnCell', 'lstmCell', 'gruCell', 'recurrent'],
+      ...['rnn', 'lstm', 'gru', 'rnnCell', 'lstmCell', 'gruCell', 'recurrent', 'multiHeadAttention'],
       ...['layerTable', 'gradientCheck', 'deadUnits', 'statistics', 'readStatistics'],
       ...['sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw', 'globalNorm'],
     ].sort(),

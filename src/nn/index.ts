@@ -2,6 +2,12 @@
 
 export * from './activations.ts';
 export {
+  type AttentionCache,
+  type AttentionOptions,
+  type MultiHeadAttention,
+  multiHeadAttention,
+} from './attention.ts';
+export {
   deadUnits,
   type GradientCheckOptions,
   type GradientError,

@@ -15,6 +15,7 @@ import type { Machine } from './machine.ts';
 import { attentionPays, rowsPay, type ScheduleTarget } from './schedule.ts';
 import type { ContractionChoice } from './schedule-candidates.ts';
 import { shareAmongThreads } from './team.ts';
+import { selectAround } from './uniform-selections.ts';
 
 /** A cache line, and the widest vector. */
 const alignment = 64;
@@ -32,7 +33,7 @@ export function cpuMachine(target: ScheduleTarget, choose: Choose<ContractionCho
     // Of a product of 256 × 256 the copy is 1/128 of the loads; halves of one buffer would hide from a compiler that they differ.
     swapsCarries: false,
     memory: { alignment, bytesPerElement },
-    finish: shareAmongThreads,
+    finish: (program) => shareAmongThreads(selectAround(program)),
   };
 }
 

@@ -50,7 +50,8 @@ export function chooseInlined(func: Func, table: OpTable, uses: Uses): Set<Node>
   const inlined = new Set<Node>();
   const readings = new Map<Node, Reading | null>();
   const ofIndices = madeOfIndices(func, table);
-  const widenings = new Set([...wideningsOfWeights(func, table), ...centredBytes(func, table, uses)]);
+  const widenings = [...wideningsOfWeights(func, table), ...centredBytes(func, table, uses)];
+  const always = new Set([...ofIndices, ...widenings, ...maskings(func, table, uses, ofIndices)]);
   for (let i = func.nodes.length - 1; i >= 0; i--) {
     const node = func.nodes[i]!;
     const { lowering } = table[node.op];
@@ -58,7 +59,7 @@ export function chooseInlined(func: Func, table: OpTable, uses: Uses): Set<Node>
     if (lowering.class !== 'element' || uses.results.has(value) || isConstantBuffer(node)) continue;
     const reading = readingOf(node, table, uses, inlined, readings);
     if (
-      lowering.cost === 'free' || ofIndices.has(node) || widenings.has(node)
+      lowering.cost === 'free' || always.has(node)
         ? (reading?.chain ?? 0) < longestInlinedChain
         : worthInlining(node, table, reading, uses, inlined)
     ) {
@@ -69,19 +70,44 @@ export function chooseInlined(func: Func, table: OpTable, uses: Uses): Set<Node>
   return inlined;
 }
 
-/** A few cheap operations on indices and literals, such as a causal mask: computed again they cost less than a load. */
+/**
+ * A few cheap operations on indices, literals and single integers, such as a causal mask or one that begins at a given place: computed
+ * again they cost less than a load, and where a kernel has the condition itself it need not read what that hides.
+ */
 function madeOfIndices(func: Func, table: OpTable): Set<Node> {
   const operations = new Map<Node, number>();
+  const isIndices = (producer: Node | null): boolean => producer !== null && operations.has(producer);
   for (const node of func.nodes) {
     const { lowering } = table[node.op];
     if (lowering.class !== 'element' || lowering.cost === 'expensive' || isConstantBuffer(node)) continue;
-    const counts = node.operands.map(
-      ({ producer }) => (producer && operations.get(producer)) ?? Number.POSITIVE_INFINITY,
-    );
+    const counts = node.operands.map((operand) => {
+      if (isIndices(operand.producer)) return operations.get(operand.producer!)!;
+      return isSingleInteger(operand) ? 0 : Number.POSITIVE_INFINITY;
+    });
     const count = counts.reduce((sum, next) => sum + next, lowering.cost === 'free' ? 0 : 1);
-    if (count <= mostIndexOperations) operations.set(node, count);
+    // A single number that depends on given ones is computed once, beside others of its kind.
+    const isSingle =
+      sizeOf(node.results[0]!.type.shape) === 1 && node.operands.some(({ producer }) => !isIndices(producer));
+    if (count <= mostIndexOperations && !isSingle) operations.set(node, count);
   }
   return new Set(operations.keys());
+}
+
+const isSingleInteger = ({ type: { dtype, shape } }: Value): boolean => dtype === 'i32' && sizeOf(shape) === 1;
+
+/**
+ * Selections between what is in memory anyway and a literal, by a condition of indices: readers select for themselves, so that what is
+ * hidden is not read, and nothing is copied.
+ */
+function maskings(func: Func, table: OpTable, uses: Uses, ofIndices: ReadonlySet<Node>): Set<Node> {
+  const isStored = (value: Value): boolean => value.producer === null || uses.results.has(value);
+  const selects = ({ op }: Node): boolean => ['element', 'reduction', 'contraction'].includes(table[op].lowering.class);
+  return new Set(
+    func.nodes.filter(({ op, operands: [condition, kept, hidden], results: [value] }) => {
+      const isMask = op === 'select' && condition!.producer !== null && ofIndices.has(condition!.producer);
+      return isMask && splatOf(hidden) !== null && isStored(kept!) && (uses.readers.get(value!) ?? []).every(selects);
+    }),
+  );
 }
 
 /** Casts of weights that are stored in fewer bytes: whoever reads them widens them, and they are never wide in memory. */

@@ -12,7 +12,7 @@ import { bytesPerElement, isFloat } from '../ir/types.ts';
 import { type Candidate, ranked } from './decision.ts';
 import { substituteAxes } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, type LoweringContext, memberStmts } from './group.ts';
-import { extentOf } from './loops.ts';
+import { contiguousAxis, extentOf } from './loops.ts';
 import { isOfBytes, lowerBytes } from './lower-bytes.ts';
 import { asDepthwise, lowerDepthwise } from './lower-depthwise.ts';
 import { type DirectProblem, lowerDirect } from './lower-direct.ts';
@@ -46,6 +46,7 @@ import {
   mostDepthwiseTaps,
   packingThreshold,
   type ScheduleTarget,
+  shortestSummedRow,
   streamedSchedule,
 } from './schedule.ts';
 import {
@@ -101,6 +102,7 @@ function untunedChoice(context: GroupContext, problem: Problem): ContractionChoi
       ...streamedSchedule(extentOf(features), bytesPerElement[image.dtype], formTarget(target)),
     };
   }
+  if (isReadByRows(problem, context)) return { form: 'reduction' };
   if (isReadInPlace(problem, thin, context)) return { form: 'direct', ...directScheduleFor(problem, target) };
   const convolution = work * extentOf(problem.batch) >= packingThreshold ? convolutionChoice(context, problem) : null;
   if (convolution !== null) return convolution;
@@ -124,6 +126,19 @@ function paysStreaming(context: GroupContext, problem: Problem): boolean {
   const features = extentOf(direct.features);
   const bytes = features * extentOf(direct.inner) * bytesPerElement[direct.weights.dtype];
   return bytes > mostBytesInLanes || features % (lanes * vectors) !== 0;
+}
+
+/**
+ * One row times constant weights that lie along the summed axes, such as an embedding that is the head as well, and fit no cache: memory
+ * is read as fast along their rows as in panels, and there is no second copy of them.
+ */
+function isReadByRows(problem: Problem, context: GroupContext): boolean {
+  const { features, pixels, inner, weights } = asDirect(problem);
+  if (problem.window !== undefined || extentOf(pixels) !== 1) return false;
+  if (weights.kind !== 'load' || !context.isConstant(weights)) return false;
+  const along = contiguousAxis([weights], [...features, ...inner]);
+  const bytes = extentOf(features) * extentOf(inner) * bytesPerElement[weights.dtype];
+  return along !== null && inner.includes(along) && along.extent >= shortestSummedRow && bytes > mostBytesInLanes;
 }
 
 /** Few rows, or weights that are packed once for all calls: the rows are then read where they lie. */

@@ -113,6 +113,9 @@ export const mostThreads = 256;
 /** A thread that waits looks so often (25 µs) before it offers its core to others at every look. */
 export const spinsBeforeYield = 1000;
 
+/** A condition that stands before a piece of work instead of in it hides at least so many loads: one more branch, and the code twice. */
+export const fewestHidden = 16;
+
 /** Elements that one thread takes at a time from a flat loop: half a first-level cache of f32 operands. */
 export const flatBlock = 4096;
 
@@ -169,6 +172,9 @@ const streamedRows = 4;
 
 /** Matrices of more bytes than this are streamed. Smaller ones stay in a cache, where sums in registers are faster (73 to 57 GB/s). */
 export const mostBytesInLanes = 2 ** 20;
+
+/** Rows of weights from memory that are summed where they lie: of 1 KB on, folding a row's lanes takes less than waiting for it. */
+export const shortestSummedRow = 256;
 
 /** From this many multiply-adds on, a convolution to few features is direct with idle lanes rather than a reduction. */
 export const alwaysDirect = 1 << 17;

@@ -14,7 +14,10 @@ export type TypedArray =
   | Uint16Array
   | BigInt64Array;
 
-type Constructor = { new (memory: number | ArrayBuffer): TypedArray; readonly name: string };
+type Constructor = {
+  new (memory: number | ArrayBuffer, byteOffset?: number, length?: number): TypedArray;
+  readonly name: string;
+};
 
 const constructors: Readonly<Record<DType, Constructor>> = {
   f16: Uint16Array,
@@ -43,9 +46,8 @@ export function allocate(type: TensorType): TypedArray {
   }
 }
 
-/** Copies numbers into a new array of a type; numbers become the bits of f16, and such bits are copied. */
-export function arrayFrom(type: TensorType, data: ArrayLike<number>): TypedArray {
-  const array = allocate(type);
+/** Copies numbers into an array of a type, by default a new one; numbers become the bits of f16, and such bits are copied. */
+export function arrayFrom(type: TensorType, data: ArrayLike<number>, array = allocate(type)): TypedArray {
   if (array instanceof BigInt64Array) for (let i = 0; i < array.length; i++) array[i] = BigInt(data[i] ?? 0);
   else array.set(type.dtype === 'f16' ? halfBits(data) : data);
   return array;

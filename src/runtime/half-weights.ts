@@ -1,7 +1,7 @@
 // Weights in half precision: stored as f16, computed with as f32.
 
 import { type Func, makeFunc, type Node, type Parameter, parameter, type Value } from '../ir/graph.ts';
-import { roundToHalf } from '../ir/half.ts';
+import { nearestHalves } from '../ir/half.ts';
 import { inlineFunc } from '../ir/inline.ts';
 import { builder } from '../ir/ops/index.ts';
 import { sizeOf } from '../ir/types.ts';
@@ -60,7 +60,7 @@ export function halfWeights<Inputs, Outputs>(
       func: halved,
       variables: definition.variables.map((variable) => {
         if (!isHalf.has(variable.name) || variable.type.dtype !== 'f32') return variable;
-        const initial = (): Float32Array => Float32Array.from(elementsOf(variable.name), roundToHalf);
+        const initial = (): Float32Array => nearestHalves(elementsOf(variable.name));
         return { name: variable.name, type: { ...variable.type, dtype: 'f16' }, initial };
       }),
     },
@@ -82,8 +82,8 @@ function withHalves(func: Func, narrow: ReadonlySet<Value>): Func {
     const [value] = node.results;
     if (value === undefined || !narrow.has(value)) return node.results;
     const { shape, data } = (node as Node<'constant'>).attrs;
-    const halves = Float32Array.from(data as ArrayLike<number>, roundToHalf);
-    return [widened(builder.emit('constant', [], { dtype: 'f16', shape, data: halves }, value.name).results[0]!)];
+    const rounded = nearestHalves(data as ArrayLike<number>);
+    return [widened(builder.emit('constant', [], { dtype: 'f16', shape, data: rounded }, value.name).results[0]!)];
   });
   const parameters = constants.parameters.map((old): Parameter => {
     if (!narrow.has(old.value)) return old;

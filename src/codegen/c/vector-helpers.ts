@@ -36,6 +36,18 @@ function fromHalf(lanes: number): HelperText {
   };
 }
 
+/**
+ * From bytes to i32. gcc 12 makes forty instructions of a conversion from 16 bytes, where AVX-512 has one and AVX2 one for eight; in a
+ * product of one row that is nine tenths of the time.
+ */
+function fromByte(from: string, lanes: number): { readonly needs: readonly string[]; readonly wide: string } {
+  const needs = ['ash_intrinsics'];
+  const kind = from === 'i8' ? 'epi8' : 'epu8';
+  if (lanes === 16) return { needs, wide: `((ash_i32x16)_mm512_cvt${kind}_epi32((__m128i)(x)))` };
+  if (lanes === 8) return { needs, wide: `((ash_i32x8)_mm256_cvt${kind}_epi32(_mm_cvtsi64_si128((long long)(x))))` };
+  return { needs: [], wide: `__builtin_convertvector((x), ash_i32x${lanes})` };
+}
+
 /** Four bytes of any place as an i32, the first the lowest. */
 const word: HelperText = {
   needs: [],
@@ -93,7 +105,7 @@ export function vectorHelper(name: string): HelperText | null {
   if (conversion === null) return null;
   const [, from, lanes, to] = conversion as unknown as [string, string, string, string];
   if (from === 'f16') return fromHalf(Number(lanes));
-  // Compilers widen bytes in one instruction, and convert as many integers as there are in another.
-  const given = to.startsWith('f') ? `__builtin_convertvector((x), ash_i32x${lanes})` : '(x)';
-  return { needs: [], text: `#define ${name}(x) __builtin_convertvector(${given}, ash_${to}x${lanes})` };
+  const { needs, wide } = fromByte(from, Number(lanes));
+  const value = to === 'i32' ? wide : `__builtin_convertvector(${wide}, ash_${to}x${lanes})`;
+  return { needs, text: `#define ${name}(x) ${value}` };
 }

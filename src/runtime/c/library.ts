@@ -117,16 +117,23 @@ function holdExternal({ name, type, data }: ProgramBuffer, isKept: boolean, weig
   if (data === null && weights === null) throw new InternalError(`no elements are known for the weight ${name}`);
   const made: Held[] = [];
   const memory = (): TypedArray => {
-    const own = isKept ? { array: allocate(type), release: nothing } : releasable(type);
+    const own = isKept ? { array: alignedArray(type), release: nothing } : releasable(type);
     made.push(own);
     return own.array;
   };
   const given: ArrayLike<number> | TypedArray = data ?? weights!.elements(name, type, memory);
   const [own] = made;
   if (own !== undefined && own.array === given) return own;
+  if (!isKept && given instanceof arrayConstructor(type.dtype)) return { array: given as TypedArray, release: nothing };
   // What kernels read at every call is copied: its source may change.
-  const asItIs = !isKept && given instanceof arrayConstructor(type.dtype);
-  return { array: asItIs ? (given as TypedArray) : arrayFrom(type, given as ArrayLike<number>), release: nothing };
+  const array = isKept ? alignedArray(type) : allocate(type);
+  return { array: arrayFrom(type, given as ArrayLike<number>, array), release: nothing };
+}
+
+/** An array that kernels read at every call, in large pages where it is large. */
+function alignedArray({ dtype, shape }: TensorType): TypedArray {
+  const { buffer, byteOffset } = alignedBytes(sizeOf(shape) * bytesPerElement[dtype]);
+  return new (arrayConstructor(dtype))(buffer as ArrayBuffer, byteOffset, sizeOf(shape));
 }
 
 /** Memory outside of the garbage collector's reach: a buffer that is shrunk to nothing is given back to the system. */
