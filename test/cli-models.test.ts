@@ -90,6 +90,9 @@ describe('.onnx files', () => {
 
   it('are named after the file; dimensions without a size are 1, or an input is given a shape', () => {
     expect(ashlar.json(['inspect', 'scale.onnx'])).toMatchObject({ name: 'scale', inputs: { 'a=b/c:0': 'f32[1,3]' } });
+    const told = 'scale.onnx: rows taken as 1; --dim rows=SIZE says otherwise\n';
+    expect(ashlar.run(['inspect', 'scale.onnx']).stderr).toBe(told);
+    expect(ashlar.run(['inspect', 'scale.onnx', '--dim', 'rows=1']).stderr).toBe('');
     const shaped = ashlar.json(['inspect', 'scale.onnx', '--shape', 'a=b/c:0=4,3']);
     expect(shaped.outputs).toEqual({ 'p/0': 'f32[4,3]', q: 'f16[4,3]' });
   });

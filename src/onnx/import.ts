@@ -55,6 +55,8 @@ export interface OnnxDefinition {
   readonly variables: readonly { readonly name: string; readonly type: TensorType; initial(): ArrayLike<number> }[];
   readonly inputs: readonly OnnxPort[];
   readonly outputs: readonly OnnxPort[];
+  /** Dimensions that the file names and no option sizes: they are 1. */
+  readonly assumed: readonly string[];
   /** Carries the types of a call; never read. */
   readonly signature?: { readonly inputs: OnnxArrays; readonly outputs: OnnxArrays };
 }
@@ -89,6 +91,7 @@ class ModelImport {
   readonly #inputNames = new Map<Value, string>();
   readonly #weights = new Map<string, { readonly parameter: Parameter; readonly tensor: KnownTensor }>();
   readonly #refused: UnsupportedNode[] = [];
+  readonly #assumed = new Set<string>();
   /** Names of parameters. */
   readonly #taken = new Set<string>();
 
@@ -239,9 +242,12 @@ class ModelImport {
     shape: { readonly dims: readonly { readonly value?: bigint; readonly parameter?: string }[] } | undefined,
   ): Shape {
     if (shape === undefined) return fail(`input ${shown(name)} has no shape; give it by shapes`);
-    return shape.dims.map(({ value, parameter: named }) =>
-      value === undefined ? (given(this.#options.dimensions, named ?? '') ?? 1) : Number(value),
-    );
+    return shape.dims.map(({ value, parameter: named = '' }) => {
+      if (value !== undefined) return Number(value);
+      const size = given(this.#options.dimensions, named);
+      if (size === undefined && named !== '') this.#assumed.add(named);
+      return size ?? 1;
+    });
   }
 
   /** bfloat16 is computed in f32, which is too precise by so much that a caller would notice. */
@@ -285,6 +291,7 @@ class ModelImport {
       })),
       inputs: ports,
       outputs: outputs.map(({ type }, i) => ({ name: names[i]!, elementType: type, ...stored[i]!.type })),
+      assumed: [...this.#assumed],
     };
   }
 }

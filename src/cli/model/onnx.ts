@@ -7,6 +7,7 @@ import { readOnnxFile } from '../../onnx/file.ts';
 import type { OnnxPort } from '../../onnx/import.ts';
 import type { Definition } from '../../runtime/definition.ts';
 import { toCarrier } from '../element-types.ts';
+import { harmless, note } from '../terminal.ts';
 
 export interface OnnxFileOptions {
   /** Sizes of dimensions that the file only names. */
@@ -32,13 +33,19 @@ export async function loadOnnx(path: string, options: OnnxFileOptions): Promise<
   const { dim = new Map(), shape = new Map(), constant = new Map<string, string>(), randomSeed, name } = options;
   try {
     const constants = [...constant].map(([input, file]) => [input, elementsOf(readNpyFile(file))]);
-    const { func, variables, inputs, outputs } = await readOnnxFile(path, {
+    const { func, variables, inputs, outputs, assumed } = await readOnnxFile(path, {
       name,
       dimensions: Object.fromEntries(dim),
       shapes: Object.fromEntries(shape),
       constants: Object.fromEntries(constants),
       ...(randomSeed === undefined ? {} : { seed: randomSeed }),
     });
+    if (assumed.length > 0)
+      note(
+        harmless(
+          `${path}: ${assumed.join(', ')} taken as 1; ${assumed.map((each) => `--dim ${each}=SIZE`).join(' ')} says otherwise`,
+        ),
+      );
     return { func, variables, fileDTypes: { inputs: typesOf(inputs), outputs: typesOf(outputs) } };
   } catch (error) {
     if (error instanceof Error && !error.message.startsWith(path)) error.message = `${path}: ${error.message}`;
