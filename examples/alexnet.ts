@@ -10,14 +10,13 @@ import { type ExampleTarget, figure, galleryProgram, type Shown } from './galler
 import { alexNet } from './models.ts';
 
 const batchSize = 2;
-const steps = 2;
 const imageShape = [3, 227, 227] as const;
 /** A tenth of the paper's, which is for 128 images at a time. */
 const learningRate = 0.001;
 const classes = 1000;
 
 /** The rows for one image, on one graphics card or in the two groups of the paper. */
-export function alexNetTable(groups: 1 | 2): nn.LayerRow[] {
+function alexNetTable(groups: 1 | 2): nn.LayerRow[] {
   return nn.layerTable(input('image', [1, ...imageShape]), alexNet({ groups }));
 }
 
@@ -52,26 +51,38 @@ export interface AlexNetRun {
   readonly ungrouped: readonly nn.LayerRow[];
   readonly grouped: readonly nn.LayerRow[];
   readonly losses: readonly number[];
+  /** What the first step made of the biases of the first layer and the last. */
+  readonly biases: readonly Float32Array[];
   readonly memory: StepMemory;
   readonly kernels: number;
 }
 
-export async function trainAlexNet({ target = 'c' }: ExampleTarget = {}): Promise<AlexNetRun> {
+export interface AlexNetOptions extends ExampleTarget {
+  readonly images?: number;
+  readonly steps?: number;
+}
+
+export async function trainAlexNet(options: AlexNetOptions = {}): Promise<AlexNetRun> {
+  const { target = 'c', images = batchSize, steps = 2 } = options;
   const [ungrouped, grouped] = [alexNetTable(1), alexNetTable(2)];
-  const step = target === 'wgsl' ? await compile(alexNetStep(), { target }) : await compile(alexNetStep(), { target });
-  const x = nn.initializers.normal(0, 1, 7)([batchSize, ...imageShape], 'f32') as Float32Array;
-  const y = Int32Array.from({ length: batchSize }, (_, i) => (i * 389) % classes);
-  const losses: number[] = [];
-  for (let i = 0; i < steps; i++) losses.push((await step({ x, y })).loss[0]!);
+  const train = alexNetStep(images);
+  const step = target === 'wgsl' ? await compile(train, { target }) : await compile(train, { target });
+  const x = nn.initializers.normal(0, 1, 7)([images, ...imageShape], 'f32') as Float32Array;
+  const y = Int32Array.from({ length: images }, (_, i) => (i * 389) % classes);
+  const losses = [(await step({ x, y })).loss[0]!];
+  const biases = [];
+  for (const name of ['conv1.bias', 'fc8.bias']) biases.push(Float32Array.from(await step.state.get(name), Number));
+  for (let i = 1; i < steps; i++) losses.push((await step({ x, y })).loss[0]!);
   const parameters = 4 * total(ungrouped, 'parameters');
   return {
     ungrouped,
     grouped,
     losses,
+    biases,
     memory: {
       parameters,
       momentum: parameters,
-      activations: 4 * batchSize * ungrouped.reduce((sum, { shape }) => sum + elements(shape), 0),
+      activations: 4 * images * ungrouped.reduce((sum, { shape }) => sum + elements(shape), 0),
       arena: step.target === 'wgsl' ? step.program.blocks.arena! : step.program.arenaBytes,
     },
     kernels: step.program.steps.length,

@@ -60,12 +60,12 @@ export async function deadUnitsAt(lr: number, { target, steps = 30 }: ExampleTar
 }
 
 /** The loss on one batch, learnt again and again: of logits, and of probabilities that were taken for logits. */
-export async function overfitted({ target }: ExampleTarget = {}) {
+export async function overfitted({ target, steps = 300 }: ExampleTarget & { steps?: number } = {}) {
   const learn = async (network: nn.Layer) => {
     const loss = lossOf(network);
     const updates = nn.adam(loss, network.variables, { lr: 0.01 });
     const step = await compile(func({ name: 'step', inputs: [x, y], outputs: { loss }, updates }), on(target));
-    return overfitOneBatch(step, firstDigits());
+    return overfitOneBatch(step, firstDigits(), { steps });
   };
   return {
     sound: await learn(classifier(nn.relu)),

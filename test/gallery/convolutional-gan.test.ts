@@ -26,18 +26,18 @@ describe('convolutional generative adversarial networks', () => {
     expect(showDigits(found).pictures.length).toBe(1);
   });
 
-  it.skipIf(typeof device === 'string')(titleOf('the same on WebGPU', device), async () => {
+  it.skipIf(typeof device === 'string')(titleOf('the same in JavaScript and on WebGPU', device), async () => {
     for (const game of ['non-saturating', 'Wasserstein'] as const) {
       const short = { steps: 10, batchSize: 8 };
-      const [c, wgsl] = [
-        await playDigits(game, { target: 'c', ...short }),
+      const [js, wgsl] = [
+        await playDigits(game, { target: 'js', ...short }),
         await playDigits(game, { target: 'wgsl', ...short }),
       ];
       for (const curve of ['losses', 'norms'] as const)
-        c[curve].forEach((value, i) => {
+        js[curve].forEach((value, i) => {
           expect(Math.abs(wgsl[curve][i]! - value), game).toBeLessThan(1e-3 * (1 + Math.abs(value)));
         });
-      c.after.forEach((pixel, i) => {
+      js.after.forEach((pixel, i) => {
         expect(Math.abs(wgsl.after[i]! - pixel), game).toBeLessThan(1e-2);
       });
     }

@@ -53,8 +53,10 @@ describe('convolutions', () => {
   it.skipIf(typeof device === 'string')(titleOf('the same on WebGPU', device), async () => {
     expectWorked(await workedConvolutions({ target: 'wgsl' }));
     const short = { examples: 64, heldOut: 32, epochs: 1 };
-    const [c, wgsl] = [await learnWaves({ target: 'c', ...short }), await learnWaves({ target: 'wgsl', ...short })];
-    expect(wgsl.losses.training[0]!).toBeCloseTo(c.losses.training[0]!, 3);
-    expect(wgsl.losses.heldOut[0]!).toBeCloseTo(c.losses.heldOut[0]!, 3);
+    for (const learn of [learnWaves, learnSolids]) {
+      const [c, wgsl] = [await learn({ target: 'c', ...short }), await learn({ target: 'wgsl', ...short })];
+      expect(wgsl.losses.training[0]!).toBeCloseTo(c.losses.training[0]!, 3);
+      expect(wgsl.losses.heldOut[0]!).toBeCloseTo(c.losses.heldOut[0]!, 3);
+    }
   });
 });

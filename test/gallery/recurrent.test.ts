@@ -25,8 +25,15 @@ describe('recurrent networks', () => {
   });
 
   it.skipIf(typeof device === 'string')(titleOf('WebGPU takes the same steps', device), async () => {
-    const losses = (target: 'c' | 'wgsl') => addingProblem('LSTM', { target, steps: 3 });
+    const steps = 3;
+    const losses = async (target: 'c' | 'wgsl') => [
+      ...(await addingProblem('basic RNN', { target, steps })),
+      ...(await addingProblem('LSTM', { target, steps })),
+      ...(await addingProblem('GRU', { target, steps })),
+      ...(await characterModel('LSTM', { target, steps })).bits,
+    ];
     const [c, wgsl] = [await losses('c'), await losses('wgsl')];
+    expect(c.length).toBe(4 * steps);
     wgsl.forEach((loss, i) => {
       expect(Math.abs(loss - c[i]!)).toBeLessThan(1e-3 * c[i]!);
     });

@@ -1,4 +1,4 @@
-// A task built to overfit: what each method against it reaches, and that dropout trains alike on WebGPU.
+// A task built to overfit: what each method against it reaches, and that dropout and batch norm train alike on WebGPU.
 
 import { describe, expect, it } from 'vitest';
 import { kept, regularize, showCurves } from '../../examples/regularization.ts';
@@ -20,10 +20,11 @@ describe('regularization', () => {
   });
 
   it.skipIf(typeof device === 'string')(titleOf('the same on WebGPU', device), async () => {
-    const short = { epochs: 2, methods: ['dropout'] } as const;
+    const short = { epochs: 2, methods: ['dropout', 'batch norm'] } as const;
     const [c, wgsl] = [await regularize({ target: 'c', ...short }), await regularize({ target: 'wgsl', ...short })];
-    wgsl.dropout!.training.forEach((loss, epoch) => {
-      expect(loss).toBeCloseTo(c.dropout!.training[epoch]!, 4);
-    });
+    for (const method of short.methods)
+      wgsl[method]!.training.forEach((loss, epoch) => {
+        expect(Math.abs(loss - c[method]!.training[epoch]!), method).toBeLessThan(1e-4);
+      });
   });
 });
