@@ -6,7 +6,7 @@ export type { DType, Shape, TensorType } from './ir/types.ts';
 export * from './lang/index.ts';
 export * as nn from './nn/index.ts';
 
-export type { WgslTuningRecord } from './passes/tuning.ts';
+export type { TuningEntry, TuningRecord, WgslTuningRecord } from './passes/tuning.ts';
 export { tuneForWebGpu, type WebGpuTuneOptions } from './runtime/tune/tune-on-device.ts';
 export type { TunedProblem, TuneResult } from './runtime/tune/tuner.ts';
 export { compileForWebGpu, type WebGpuExecutable, type WebGpuOptions } from './runtime/webgpu/compile.ts';

@@ -416,9 +416,9 @@ export default func({ name: 'product', inputs: [a], outputs: { y: a.matmul(a.tra
       const entries = [won(problems[0].problem), won('another')];
       ashlar.write('won.json', JSON.stringify({ ...written, entries }));
 
+      const unused = 'the tuning record won.json: 1 entries fit no problem of it:\nanother\n';
       const outputs = (out: string, ...more: string[]): Float32Array => {
         const { stderr, code } = ashlar.run(['run', 'product.ts', '-t', 'wgsl', '-i', 'a=a.npy', '-o', out, ...more]);
-        const unused = 'the tuning record won.json: 1 entries fit no problem of it:\nanother\n';
         expect([code, stderr]).toEqual([0, more.length === 0 ? '' : unused]);
         return readNpy(readFileSync(path(`${out}/y.npy`))).data as Float32Array;
       };
@@ -429,7 +429,8 @@ export default func({ name: 'product', inputs: [a], outputs: { y: a.matmul(a.tra
         ashlar.json(['inspect', 'product.ts', '-s', 'wgsl', ...more]).text as string;
       expect(shaders('--tuning', 'won.json')).not.toBe(shaders('--kernels', kernels));
       const compiled = (out: string, ...more: string[]): string => {
-        ashlar.json(['compile', 'product.ts', '-t', 'wgsl', '-o', out, ...more]);
+        const { stderr } = ashlar.run(['compile', 'product.ts', '-t', 'wgsl', '-o', out, ...more]);
+        expect(stderr).toBe(more[0] === '--tuning' ? unused : '');
         return readFileSync(path(`${out}/product.js`), 'utf8');
       };
       expect(compiled('module', '--tuning', 'won.json')).not.toBe(compiled('plain', '--kernels', kernels));

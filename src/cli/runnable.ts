@@ -17,7 +17,7 @@ import type { OwnModules } from './model/module.ts';
 import type { ModelDefinition } from './model/onnx.ts';
 import { expectForTarget } from './options.ts';
 import type { Target } from './stages.ts';
-import { note } from './terminal.ts';
+import { noteTuning } from './terminal.ts';
 
 export interface Boundary {
   readonly name: string;
@@ -116,11 +116,6 @@ export async function compiled(
     // A device would keep the process alive.
     close: () => (state instanceof WebGpuStateStore ? state.device.destroy() : undefined),
   };
-}
-
-/** Of all stages, what a record did not fit. */
-function noteTuning(stage: string, text: string): void {
-  if (stage === 'tuning') note(text);
 }
 
 export function boundariesOf({ func, fileDTypes }: ModelDefinition): Pick<Runnable, 'inputs' | 'outputs' | 'checks'> {

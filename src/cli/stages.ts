@@ -24,7 +24,7 @@ import { recordText } from '../runtime/tuning-file.ts';
 import { tunedFor } from '../runtime/webgpu/tuned.ts';
 import { weightsOfStates } from '../runtime/weights.ts';
 import { Misuse } from './failure.ts';
-import { note } from './terminal.ts';
+import { noteTuning } from './terminal.ts';
 
 export type Target = 'c' | 'wgsl' | 'js';
 export type TextStage = 'graph' | 'optimized' | 'kernels' | 'program' | Target;
@@ -51,7 +51,7 @@ export function programFor(func: Func, target: Target, making: Making): Program 
   if (target === 'js') return compileToProgram(func, { schedule: scriptTarget, mostInlineElements });
   const { machine, tuned } = target === 'wgsl' ? deviceFor(func, making) : processorFor(making);
   const program = compileToProgram(func, target === 'wgsl' ? { machine } : { machine, mostInlineElements });
-  if (tuned !== null) noteUnused(tuned, tuned.name, (_stage, text) => note(text));
+  if (tuned !== null) noteUnused(tuned, tuned.name, noteTuning);
   return program;
 }
 

@@ -30,6 +30,11 @@ export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+/** Of all stages that a compilation prints, what a tuning record did not fit. */
+export function noteTuning(stage: string, text: string): void {
+  if (stage === 'tuning') note(text);
+}
+
 export interface Column {
   readonly title: string;
   readonly align?: 'left' | 'right';

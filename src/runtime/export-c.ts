@@ -29,6 +29,7 @@ import { bindStates } from '../passes/bind-states.ts';
 import { cpuMachine } from '../passes/cpu.ts';
 import { compileForMachines } from '../passes/pipeline.ts';
 import { type CpuName, targets } from '../passes/schedule.ts';
+import { noteUnused } from '../passes/tuning.ts';
 import { arrayConstructor, arrayFrom, type TypedArray } from './arrays.ts';
 import { describeFile, describeTensor, hashOfFiles, weightsByType } from './artifact/describe.ts';
 import { writeArtifact } from './artifact/write.ts';
@@ -57,6 +58,8 @@ export interface ExportOptions {
   readonly cpu?: Cpu | readonly CpuName[];
   /** What `tune` measured on the machine that will run it, or the path of its file; `cpu` must name that processor alone. */
   readonly tuning?: Tuning;
+  /** Hears which entries of `tuning` fit nothing of the function. */
+  readonly print?: (stage: string, text: string) => void;
 }
 
 export interface ExportedC {
@@ -135,7 +138,7 @@ function expectEmbeddable({ func, variables }: Definition): void {
 /** The function with its weights as constants, for each processor, nothing left to prepare. */
 function compileVariants(
   { func, variables }: Definition,
-  { state, cpu, tuning }: ExportOptions,
+  { state, cpu, tuning, print }: ExportOptions,
 ): readonly [Variant, ...Variant[]] {
   const cpus = cpusOf(cpu);
   const initial = new Map(variables.map((variable) => [variable.name, () => variable.initial()]));
@@ -145,10 +148,11 @@ function compileVariants(
   const [widest] = cpus;
   if (tuning !== undefined && cpus.length > 1)
     throw new UserError('tuning holds for one processor: name the one that was measured as cpu');
-  const choose = tuning === undefined ? undefined : tunedChoices(tuning, targets[widest].vectorBytes).choose;
-  const machines = cpus.map((name) => cpuMachine({ ...targets[name], widest: targets[widest] }, choose));
+  const tuned = tuning === undefined ? null : tunedChoices(tuning, targets[widest].vectorBytes);
+  const machines = cpus.map((name) => cpuMachine({ ...targets[name], widest: targets[widest] }, tuned?.choose));
   const baked = new Baked(scriptBaker);
   const programs = compileForMachines(bound, machines).map((program) => bakePreparation(program, baked));
+  if (tuned !== null) noteUnused(tuned, tuned.name, print);
   const variants = cpus.map((name, i): Variant => ({ cpu: name, program: programs[i]! }));
   return withByteProducts(variants as [Variant, ...Variant[]]);
 }

@@ -2,6 +2,7 @@
 
 import { UserError } from '../ir/errors.ts';
 import { type GpuKind, gpuTargets } from '../passes/gpu/schedule.ts';
+import { noteUnused } from '../passes/tuning.ts';
 import type { TypedArray } from './arrays.ts';
 import { type ExportedModule, writeModule } from './artifact/write-module.ts';
 import type { Definition } from './definition.ts';
@@ -27,6 +28,8 @@ export interface ExportWebOptions {
    * they are not given. Default: nothing.
    */
   readonly tuning?: Tuning;
+  /** Hears which entries of `tuning` fit nothing of the functions. */
+  readonly print?: (stage: string, text: string) => void;
 }
 
 export type ExportedWeb = ExportedModule;
@@ -41,7 +44,7 @@ const alignment = 4;
  */
 export async function exportWeb(
   functions: Readonly<Record<string, Definition>>,
-  { name, directory, state, kernels, tuning }: ExportWebOptions,
+  { name, directory, state, kernels, tuning, print }: ExportWebOptions,
 ): Promise<ExportedWeb> {
   if (kernels !== undefined && !Object.hasOwn(gpuTargets, kernels))
     throw new UserError(
@@ -52,6 +55,7 @@ export async function exportWeb(
   const tuned = tuning === undefined ? null : tunedFor(kernels, recordText(tuning));
   const made = tuned === null ? { kernels: kernels ?? 'card' } : { kernels: tuned.kernels, choose: tuned.choose };
   const { code, facade, weights, programs } = await webModule(name, functions, known, made);
+  if (tuned !== null) noteUnused(tuned, tuned.name, print);
   const checks = Object.fromEntries(Object.entries(programs).map(([key, program]) => [key, program.checks]));
   return writeModule(directory, facade, { code, weights, alignment, checks, definitions: Object.values(functions) });
 }

@@ -13,7 +13,7 @@ import { loadDefinition, type ModelOptions } from '../model/load.ts';
 import { expectForTarget } from '../options.ts';
 import type { Context } from '../program.ts';
 import type { Target } from '../stages.ts';
-import { formatBytes, print, printJson, table } from '../terminal.ts';
+import { formatBytes, noteTuning, print, printJson, table } from '../terminal.ts';
 import { type Narrowed, type NarrowOptions, narrowed, printNarrowed } from '../weights/narrowed.ts';
 
 interface CompileOptions extends ModelOptions, NarrowOptions {
@@ -51,7 +51,7 @@ export async function compileModel(path: string, options: CompileOptions, { own 
 async function written(definition: Definition, options: CompileOptions): Promise<readonly string[]> {
   const { target, out: directory, weights, kernels, tuning } = options;
   const { name } = definition.func;
-  const tuned = tuning === undefined ? {} : { tuning };
+  const tuned = tuning === undefined ? {} : { tuning, print: noteTuning };
   if (target === 'wgsl') {
     const made = { name, directory, ...tuned, ...(kernels === undefined ? {} : { kernels }) };
     return Object.values(await exportWeb({ [name]: definition }, made));

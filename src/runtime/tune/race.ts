@@ -6,6 +6,13 @@ export interface Contender {
   measure(): number | Promise<number>;
 }
 
+/** An AbortSignal, as far as is needed: not every program's types have those. */
+export interface Interruption {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  throwIfAborted(): void;
+}
+
 /** Runs of each contender: at least the first number, at most the second, as many as fit in the seconds. */
 const fewestRounds = 7;
 const mostRounds = 40;
@@ -18,13 +25,13 @@ const hopeless: readonly (readonly [round: number, times: number])[] = [
 ];
 
 /** Lets others in, an interruption among them, and ends with its reason where there was one. */
-export async function pause(signal: AbortSignal | undefined): Promise<void> {
+export async function pause(signal: Interruption | undefined): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 0));
   signal?.throwIfAborted();
 }
 
 /** Seconds of the fastest run of each contender, in their order; the first one is never out. */
-export async function race(contenders: readonly Contender[], signal?: AbortSignal): Promise<number[]> {
+export async function race(contenders: readonly Contender[], signal?: Interruption): Promise<number[]> {
   const fastest = contenders.map(() => Number.POSITIVE_INFINITY);
   let running = contenders.map((_, i) => i);
   for (const contender of contenders) await contender.measure();
@@ -55,7 +62,7 @@ export interface Duel {
 }
 
 /** Two contenders in turn, the order changing from pair to pair. */
-export async function duel(first: Contender, second: Contender, signal?: AbortSignal): Promise<Duel> {
+export async function duel(first: Contender, second: Contender, signal?: Interruption): Promise<Duel> {
   const times: [number, number][] = [];
   const end = performance.now() + secondsOfDuel * 1000;
   await first.measure();

@@ -6,6 +6,7 @@ import type { Definition } from '../definition.ts';
 import type { WebGpuDevice } from '../webgpu/device.ts';
 import type { WebGpuStateStore } from '../webgpu/state.ts';
 import { type WeightTensors, weightsOfTensors } from '../weights.ts';
+import type { Interruption } from './race.ts';
 import { type TunedProblem, type TuneResult, tuneOn } from './tuner.ts';
 import { wgslWorkbench } from './wgsl-workbench.ts';
 
@@ -18,8 +19,8 @@ export interface WebGpuTuneOptions {
   readonly doubles?: 'f32';
   /** Seconds after which no further problem is begun. Default 300. */
   readonly seconds?: number;
-  /** Ends tuning with its reason. */
-  readonly signal?: AbortSignal;
+  /** An AbortSignal, which ends tuning with its reason. */
+  readonly signal?: Interruption;
   /** Hears of each problem that was measured, and has the record as it is then. */
   readonly onProblem?: (problem: TunedProblem, record: WgslTuningRecord) => void;
 }

@@ -13,6 +13,7 @@ import { WebGpuStateStore } from '../webgpu/state.ts';
 import { weightsOfTensors } from '../weights.ts';
 import { weightsOfFile } from '../weights-file.ts';
 import { cWorkbench } from './c-workbench.ts';
+import type { Interruption } from './race.ts';
 import { defaultSeconds } from './tune-on-device.ts';
 import { type TuneResult, type TunerOptions, tuneOn } from './tuner.ts';
 import { wgslWorkbench } from './wgsl-workbench.ts';
@@ -25,8 +26,8 @@ export interface TuneOptions
   readonly path?: string;
   /** Seconds after which no further problem is begun. Default 300. */
   readonly seconds?: number;
-  /** Ends tuning with its reason; the file then has what was measured. */
-  readonly signal?: AbortSignal;
+  /** An AbortSignal, which ends tuning with its reason; the file then has what was measured. */
+  readonly signal?: Interruption;
   /** Where progress is shown if it is a terminal. Default: stderr. */
   readonly stream?: TerminalStream;
 }

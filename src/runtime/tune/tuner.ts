@@ -7,7 +7,7 @@ import type { Candidate, Decision } from '../../passes/decision.ts';
 import type { Group } from '../../passes/fuse.ts';
 import { lower } from '../../passes/lower.ts';
 import type { TuningEntry, TuningRecord } from '../../passes/tuning.ts';
-import { duel, pause, race } from './race.ts';
+import { duel, type Interruption, pause, race } from './race.ts';
 import type { Ground, Refused, Trial, Workbench } from './workbench.ts';
 
 /** One problem's measurements. */
@@ -38,7 +38,7 @@ export interface TunerOptions {
   /** Seconds after which no further problem is begun. */
   readonly seconds: number;
   /** Ends tuning with its reason. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Interruption | undefined;
   /** Hears how many problems there are. */
   readonly onBegin?: (problems: number) => void;
   /** Hears of each problem that was measured, and has the record as it is then. */
@@ -57,6 +57,8 @@ interface Problem<Choice> {
 const mostTiles = 12;
 const fewestOfForm = 2;
 const mostVariants = 8;
+/** Seconds that a candidate may be estimated to take: a system may end a device that computes for two. */
+const longestTrial = 0.2;
 
 type Form = { readonly form: string };
 
@@ -109,7 +111,7 @@ function problemsOf<Choice extends Form>(bench: Workbench<Choice>): Problem<Choi
 async function tuneProblem<Choice extends Form>(
   { key, calls, decision, group }: Problem<Choice>,
   bench: Workbench<Choice>,
-  signal: AbortSignal | undefined,
+  signal: Interruption | undefined,
 ): Promise<TunedProblem<Choice>> {
   const ground = bench.ground(group);
   try {
@@ -143,7 +145,7 @@ async function raced<Choice extends Form>(
   candidates: readonly Candidate<Choice>[],
   ground: Ground<Choice>,
   mostCost: number,
-  signal: AbortSignal | undefined,
+  signal: Interruption | undefined,
 ): Promise<{ readonly measured: readonly Measured<Choice>[]; readonly winner: Trial<Choice> | undefined }> {
   const [first] = candidates;
   const untuned = await ground.trial(first!.choice);
@@ -161,7 +163,9 @@ async function raced<Choice extends Form>(
     for (const [i, next] of fresh.entries()) measured.push({ ...next, seconds: times[i + 1]! });
   };
   const fastest = () => measured.reduce((best, next) => (next.seconds < best.seconds ? next : best));
-  await measure(tilesToMeasure(candidates, mostCost));
+  const allowed = first!.cost * Math.max(1, longestTrial / (await untuned.measure()));
+  const least = Math.min(...candidates.map(({ cost }) => cost));
+  await measure(tilesToMeasure(candidates, Math.min(allowed, least * mostCost)));
   await measure(candidates.filter(({ tile }) => tile === fastest().candidate.tile).slice(0, mostVariants));
   return { measured, winner: fastest().trial };
 }
@@ -171,7 +175,7 @@ async function confirmed<Choice>(
   problem: string,
   untuned: Trial<Choice>,
   winner: Trial<Choice>,
-  signal: AbortSignal | undefined,
+  signal: Interruption | undefined,
 ): Promise<TuningEntry<Choice> | null> {
   const { first, second, won } = await duel(untuned, winner, signal);
   if (!won) return null;
@@ -179,13 +183,12 @@ async function confirmed<Choice>(
   return { problem, choice: winner.choice, untuned: rounded(first), tuned: rounded(second) };
 }
 
-/** One candidate of each tile: the least estimated cost, and of every form a few that are not hopeless. */
+/** One candidate of each tile up to an estimated cost: the least estimated cost, and of every form a few that are not hopeless. */
 function tilesToMeasure<Choice extends Form>(
   candidates: readonly Candidate<Choice>[],
-  mostCost: number,
+  limit: number,
 ): Candidate<Choice>[] {
   const seen = new Set([candidates[0]!.tile]);
-  const limit = Math.min(...candidates.map(({ cost }) => cost)) * mostCost;
   const tiles = candidates.filter(({ tile, cost }) => {
     if (seen.has(tile) || cost > limit) return false;
     seen.add(tile);
@@ -205,7 +208,7 @@ function tilesToMeasure<Choice extends Form>(
 async function compareWhole<Choice extends Form>(
   bench: Workbench<Choice>,
   record: TuningRecord,
-  signal: AbortSignal | undefined,
+  signal: Interruption | undefined,
 ): ReturnType<typeof duel> {
   const untuned = await bench.whole(null);
   try {

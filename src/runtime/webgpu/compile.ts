@@ -10,7 +10,7 @@ import { gpuMachine } from '../../passes/gpu/machine.ts';
 import { narrowDoubles, narrowIntegers } from '../../passes/gpu/narrow.ts';
 import { type GpuTarget, gpuTargets } from '../../passes/gpu/schedule.ts';
 import { type CompileOptions, compileToProgram } from '../../passes/pipeline.ts';
-import { noteUnused, printRecord, type RecordText, type WgslTuningRecord } from '../../passes/tuning.ts';
+import { noteUnused, printRecord, type RecordText, type TuningRecord } from '../../passes/tuning.ts';
 import { allocate, type TypedArray } from '../arrays.ts';
 import type { AnyExecutable, Arrays, CallOptions, Definition } from '../definition.ts';
 import { type Weights, type WeightTensors, weightsOfTensors } from '../weights.ts';
@@ -42,8 +42,8 @@ export interface WebGpuOptions {
   readonly print?: (stage: string, text: string) => void;
   /** False: one kernel per operation, for comparison. */
   readonly fusion?: boolean;
-  /** What `tuneForWebGpu` measured on this device. Entries that fit nothing are ignored, with a note to `print`. */
-  readonly tuning?: WgslTuningRecord;
+  /** What `tuneForWebGpu` or `tune` measured on this device, or its JSON, parsed. Entries that fit nothing are ignored, with a note to `print`. */
+  readonly tuning?: TuningRecord;
 }
 
 /** A function on a device. */
@@ -72,7 +72,8 @@ export interface WebGpuExecutable<Inputs = Record<string, TypedArray>, Outputs =
 
 /**
  * Compiles a function for a WebGPU device. Throws LimitationError for dtypes that WGSL lacks and for values beyond the
- * device's limits, UserError for a state of another device and for weights that are missing or of another type.
+ * device's limits, UserError for a state or a tuning record of another device and for weights that are missing or of
+ * another type.
  */
 export function compileForWebGpu<Inputs, Outputs>(
   definition: Definition<Inputs, Outputs>,
