@@ -270,6 +270,11 @@ describe.skipIf(typeof gpu === 'string')(titleOf('a tuning record of a device', 
       /rows: a whole number of at least 1 expected, -2/,
     ],
     ['a field too many', withChoice({ ...entry!.choice, evil: 1 }), /only the fields rows, columns, invocations/],
+    [
+      'a value of great depth',
+      printRecord(sound).replace(/"entries".*$/s, `"entries": ${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}}`),
+      /entries: a list expected, something nested too deeply given/,
+    ],
     ['a huge block', withChoice({ ...entry!.choice, rows: 1e9 }), /one of the problem's \d+ schedules expected/],
     [
       'a tile where there are none',

@@ -232,7 +232,14 @@ const isOf: Readonly<Record<FieldKind, (value: unknown) => boolean>> = {
 
 /** A value from a file, short enough for a message. */
 function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
+  let text: string;
+  try {
+    text = JSON.stringify(value) ?? 'nothing';
+  } catch (error) {
+    // Reading JSON has no limit of depth, writing it has the stack's.
+    if (!(error instanceof RangeError)) throw error;
+    text = 'something nested too deeply';
+  }
   return text.length <= 120 ? text : `${text.slice(0, 117)}…`;
 }
 
