@@ -67,6 +67,28 @@ describe('Winograd convolution', () => {
     });
   }
 
+  it('of many large images goes through them in blocks, in the memory of one', async () => {
+    const [images, channels, size] = [3, 32, 288];
+    const text = layer(`${images},${channels},${size},${size}`, `${channels},${channels},3,3`);
+    const program = compileToProgram(parseFunc(text));
+    const named = leavesOf(program.steps).filter(({ kernel }) => kernel.name.endsWith('_image'));
+    // 36 cells of 72 · 72 tiles with 32 channels and features are 48 MB an image: two fit into 128 MB.
+    expect(named.length).toBe(2);
+    expect(program.arenaBytes).toBeLessThan(2 * 50e6 + images * channels * 290 * 290 * 4 + 1e6);
+    const each = channels * size * size;
+    const x = Float32Array.from({ length: images * each }, (_, i) => Math.fround(Math.sin(i)));
+    const w = Float32Array.from({ length: channels * channels * 9 }, (_, i) => Math.fround(Math.cos(i)));
+    type Run = (inputs: Record<string, Float32Array>) => Record<string, Float32Array>;
+    const compiled = async (of: string): Promise<Run> =>
+      (await compile({ func: parseFunc(of), variables: [] }, { target: 'c' })) as unknown as Run;
+    const { y } = (await compiled(text))({ x, w });
+    const alone = await compiled(layer(`1,${channels},${size},${size}`, `${channels},${channels},3,3`));
+    for (const image of [0, 2]) {
+      const own = alone({ x: x.subarray(image * each, (image + 1) * each), w }).y!;
+      expect(Buffer.compare(Buffer.from(own.buffer), Buffer.from(y!.buffer, image * 4 * each, 4 * each))).toBe(0);
+    }
+  });
+
   it('is exact in real arithmetic: interpreted in float64 it loses nothing', () => {
     const func = parseFunc(layer('1,16,13,12', '16,16,3,3').replace('relu(%0)', 'neg(%0)'));
     const inputs = sampleInputs(func, 8, [-1, 1]);

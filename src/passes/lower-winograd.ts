@@ -12,7 +12,14 @@ import { substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
 import { loop, nest } from './loops.ts';
 import { conflictStride, type DirectProblem, lowerDirect, rowPadding, stageImage } from './lower-direct.ts';
-import { type DirectSchedule, directSchedule, lanesOf, parallelThreshold, type ScheduleTarget } from './schedule.ts';
+import {
+  type DirectSchedule,
+  directSchedule,
+  imagesTogether,
+  lanesOf,
+  parallelThreshold,
+  type ScheduleTarget,
+} from './schedule.ts';
 import { Block, type Transforms, transformsFor } from './winograd-transforms.ts';
 
 /** A convolution with its axes by name: image, rows and columns of pixels; channel and taps. */
@@ -97,7 +104,6 @@ export function lowerWinograd(
   schedule: DirectSchedule,
 ): KernelBody[] {
   const { channel, feature, tilesY, tilesX, vertical, horizontal, window } = square;
-  const tiles = tilesOf(square);
   const points = pointsOf(square);
   const [height, width] = [tilesY * vertical.outputs, tilesX * horizontal.outputs];
   const padded: DirectProblem['window'] = {
@@ -108,42 +114,59 @@ export function lowerWinograd(
   const dtype = square.image.dtype;
   const bytes = bytesPerElement[dtype];
   const rowElements = channel.extent + ((channel.extent * bytes) % conflictStride === 0 ? rowPadding : 0);
+  const imageBytes = tilesY * tilesX * points * (rowElements + feature.extent) * bytes;
+  const count = imagesTogether(square.image_.extent, imageBytes);
+  const tiles = count * tilesY * tilesX;
   const transformed = planesOf(context, 'transformed', dtype, points, tiles, rowElements);
   const products = planesOf(context, 'products', dtype, points, tiles, feature.extent);
   const panelWidth = schedule.packedWidth;
   const panels = Math.ceil(feature.extent / panelWidth);
   const packed = context.scratch('packed_weights', dtype, points * panels * channel.extent * panelWidth);
   const point = axis('point', points);
-  const tile = axis('tile', tiles);
-  const sums: DirectProblem = {
-    batch: [point],
-    features: [feature],
-    pixels: [tile],
-    inner: [channel],
-    weights: square.weights,
-    image: load(transformed.buffer, transformed.at(of(point), of(tile), of(channel))),
-    window,
-    result: square.result,
-    packed,
-    finish: (map, value) => [
-      {
-        kind: 'store',
-        buffer: products.buffer,
-        offset: products.at(map.get(point)!, map.get(tile)!, map.get(feature)!),
-        value,
-      },
-    ],
+  const sumsOf = (images: number): DirectProblem => {
+    const tile = axis('tile', images * tilesY * tilesX);
+    return {
+      batch: [point],
+      features: [feature],
+      pixels: [tile],
+      inner: [channel],
+      weights: square.weights,
+      image: load(transformed.buffer, transformed.at(of(point), of(tile), of(channel))),
+      window,
+      result: square.result,
+      packed,
+      finish: (map, value) => [
+        {
+          kind: 'store',
+          buffer: products.buffer,
+          offset: products.at(map.get(point)!, map.get(tile)!, map.get(feature)!),
+          value,
+        },
+      ],
+    };
+  };
+  const blockOf = (from: number): KernelBody[] => {
+    const images: Images = { from, count: Math.min(count, square.image_.extent - from) };
+    return [
+      { suffix: '_image', body: transformImage(square, images, staged.at, transformed), flops: 0 },
+      ...lowerDirect(context, anchor, sumsOf(images.count), schedule).map((kernel) => ({
+        ...kernel,
+        suffix: `_products${kernel.suffix}`,
+      })),
+      { suffix: '', body: transformResults(context, anchor, square, images, products), flops: 0 },
+    ];
   };
   return [
     { suffix: '_pad', body: staged.body, flops: 0 },
     { suffix: '_weights', body: transformWeights(square, packed, panels, panelWidth), flops: 0 },
-    { suffix: '_image', body: transformImage(square, staged.at, transformed), flops: 0 },
-    ...lowerDirect(context, anchor, sums, schedule).map((kernel) => ({
-      ...kernel,
-      suffix: `_products${kernel.suffix}`,
-    })),
-    { suffix: '', body: transformResults(context, anchor, square, products), flops: 0 },
+    ...range(Math.ceil(square.image_.extent / count)).flatMap((block) => blockOf(block * count)),
   ];
+}
+
+/** Images that are transformed together, one block after another. */
+interface Images {
+  readonly from: number;
+  readonly count: number;
 }
 
 /** `[point][tile][element]` */
@@ -224,8 +247,8 @@ function transformWeights(square: Square, packed: Buffer, panels: number, panelW
   ]);
 }
 
-function tileAxes({ image_, tilesY, tilesX }: Square): [Axis, Axis, Axis] {
-  return [axis('image', image_.extent), axis('tile_y', tilesY), axis('tile_x', tilesX)];
+function tileAxes({ tilesY, tilesX }: Square, { count }: Images): [Axis, Axis, Axis] {
+  return [axis('image', count), axis('tile_y', tilesY), axis('tile_x', tilesX)];
 }
 
 function flatTile(axes: readonly Axis[]): IndexExpr {
@@ -235,8 +258,13 @@ function flatTile(axes: readonly Axis[]): IndexExpr {
   );
 }
 
-function transformImage(square: Square, at: (index: readonly IndexExpr[]) => Expr, transformed: Planes): Stmt[] {
-  const [image, tileY, tileX] = tileAxes(square);
+function transformImage(
+  square: Square,
+  images: Images,
+  at: (index: readonly IndexExpr[]) => Expr,
+  transformed: Planes,
+): Stmt[] {
+  const [image, tileY, tileX] = tileAxes(square, images);
   const channel = axis('channel', square.channel.extent);
   const { vertical, horizontal } = square;
   const block = new Block();
@@ -244,7 +272,7 @@ function transformImage(square: Square, at: (index: readonly IndexExpr[]) => Exp
     range(horizontal.size).map((j) => {
       const y = add(multiply(of(tileY), vertical.outputs), fixed(i));
       const x = add(multiply(of(tileX), horizontal.outputs), fixed(j));
-      return block.let(`cell${i}${j}`, at([of(image), of(channel), y, x]));
+      return block.let(`cell${i}${j}`, at([add(of(image), fixed(images.from)), of(channel), y, x]));
     }),
   );
   const tile = flatTile([image, tileY, tileX]);
@@ -262,12 +290,18 @@ function transformImage(square: Square, at: (index: readonly IndexExpr[]) => Exp
 /** Features that one pass transforms: what a block of them takes stays in the first-level cache. */
 const featureBlocks = [64, 48, 32, 16, 8, 4];
 
-function transformResults(context: GroupContext, anchor: Node, square: Square, products: Planes): Stmt[] {
+function transformResults(
+  context: GroupContext,
+  anchor: Node,
+  square: Square,
+  images: Images,
+  products: Planes,
+): Stmt[] {
   const { feature, vertical, horizontal } = square;
   const { dtype } = square.image;
   const cells = vertical.outputs * horizontal.outputs;
   const width = featureBlocks.find((count) => feature.extent % count === 0)!;
-  const [image, tileY, tileX] = tileAxes(square);
+  const [image, tileY, tileX] = tileAxes(square, images);
   const panel = axis('panel', feature.extent / width);
   const lane = axis('lane', width);
   const sums: Buffer = { name: 'sums', dtype, size: cells * width, space: 'stack' };
@@ -289,7 +323,7 @@ function transformResults(context: GroupContext, anchor: Node, square: Square, p
   const body: Stmt[] = [
     { kind: 'allocate', buffer: sums },
     loop(lane, 'vector', block.stmts),
-    ...finishTile(context, anchor, square, sums, [image, tileY, tileX], at, lane),
+    ...finishTile(context, anchor, square, sums, [add(of(image), fixed(images.from)), of(tileY), of(tileX)], at, lane),
   ];
   const work = products.buffer.size * transformCost;
   return nest([image, tileY, tileX, panel], work >= parallelThreshold ? 'parallel' : 'serial', body);
@@ -300,17 +334,17 @@ function finishTile(
   anchor: Node,
   { y, x, image_, feature, batch, result, vertical, horizontal }: Square,
   sums: Buffer,
-  [image, tileY, tileX]: readonly [Axis, Axis, Axis],
+  [image, tileY, tileX]: readonly [IndexExpr, IndexExpr, IndexExpr],
   at: IndexExpr,
   lane: Axis,
 ): Stmt[] {
   const cell = axis('cell', vertical.outputs * horizontal.outputs);
   const [row, column] = unflatten(of(cell), [vertical.outputs, horizontal.outputs]) as [IndexExpr, IndexExpr];
-  const atY = add(multiply(of(tileY), vertical.outputs), row);
-  const atX = add(multiply(of(tileX), horizontal.outputs), column);
+  const atY = add(multiply(tileY, vertical.outputs), row);
+  const atX = add(multiply(tileX, horizontal.outputs), column);
   const map = new Map([
     ...batch.map((next): [Axis, IndexExpr] => [next, fixed(0)]),
-    [image_, of(image)],
+    [image_, image],
     [y, atY],
     [x, atX],
     [feature, at],

@@ -180,6 +180,19 @@ export const shortestSummedRow = 256;
 export const alwaysDirect = 1 << 17;
 /** Winograd's form loses digits and takes memory: it has to save this much of the direct form's time by estimate. */
 export const leastWinogradGain = 1.25;
+/**
+ * Transformed tiles and products that one pass of Winograd's form takes, in bytes: beyond, images follow in equal blocks. A layer of
+ * AlexNet with 32 images has 318 MB of them, more than the rest of its training step. Blocks of this size are still far beyond the caches, so
+ * that the products run as in one, and one image of any network in the bench stays whole.
+ */
+const mostWinogradBytes = 2 ** 27;
+
+/** Images of one block, given the bytes of each. */
+export function imagesTogether(images: number, imageBytes: number): number {
+  const most = Math.max(1, Math.floor(mostWinogradBytes / imageBytes));
+  return Math.ceil(images / Math.ceil(images / most));
+}
+
 /** Rows that displace one another in the cache are still read in place for this many columns: a copy would not pay. */
 export const mostConflictingColumns = 384;
 /**
