@@ -60,7 +60,28 @@ describe('narrowIntegers', () => {
     expect(text).not.toContain('i64');
   });
 
-  it('refuses what goes around in a loop as i64', () => {
+  it('follows what goes around in a loop as i64 while it grows', () => {
+    const loop = (length: number, next: string): string =>
+      `func @step(%m: i64[], %s: i64[], %n: i32[]) {\n  %one = constant() {dtype=i64, shape=[], data=[1]}\n${next}\n  return s = %t, k = %s\n}\n` +
+      `func @f(%n: i32[${length}]) {\n  %m = constant() {dtype=i64, shape=[], data=[100]}\n  %s = constant() {dtype=i64, shape=[], data=[0]}\n` +
+      `  %t, %k = scan(%m, %s, %n) {body=@step, length=${length}, reverse=false, consts=1, carries=1, residuals=keep}\n  return t = %t, k = %k\n}`;
+    const count = '  %t = add(%s, %one)';
+    expect(printFunc(narrowIntegers(parseFunc(loop(200, count))))).not.toContain('i64');
+    // 2⁶ stays in 32 bits, 2⁴⁰ does not.
+    const double = '  %d = add(%s, %s)\n  %t = add(%d, %one)';
+    expect(printFunc(narrowIntegers(parseFunc(loop(6, double))))).not.toContain('i64');
+    expect(() => narrowIntegers(parseFunc(loop(40, double)))).toThrow(
+      /add gives i64\[\], whose elements may need more/,
+    );
+    // However long, what is bounded settles.
+    const bounded = '  %u = add(%s, %one)\n  %t = min(%u, %m)';
+    expect(printFunc(narrowIntegers(parseFunc(loop(100_000, bounded))))).not.toContain('i64');
+    expect(() => narrowIntegers(parseFunc(loop(100_000, count)))).toThrow(
+      /scan gives i64\[\], whose elements may need/,
+    );
+  });
+
+  it('refuses what goes around in a loop as i64 and may leave 32 bits', () => {
     const text =
       step('  %t = add(%s, %m)\n  return s = %t', '%m: i64[], %s: i64[], %n: i32[]') +
       `func @f(%m: i64[], %s: i64[], %n: i32[4]) {\n  %t = scan(%m, %s, %n) ${scan}\n  return t = %t\n}`;

@@ -113,7 +113,7 @@ function boundsOfFunc({ parameters, nodes, results }: Func, given: readonly Boun
   return results.map(({ value }) => of(value));
 }
 
-/** Bounds of what nested functions give; null for other nodes. What goes around in a loop has none that one walk could find. */
+/** Bounds of what nested functions give; null for other nodes. */
 function boundsOfNested(node: Node, operands: readonly Bounds[]): Bounds[] | null {
   if (node.op === 'call' || node.op === 'custom')
     return boundsOfFunc((node as Node<'call' | 'custom'>).attrs.callee, operands);
@@ -122,14 +122,58 @@ function boundsOfNested(node: Node, operands: readonly Bounds[]): Bounds[] | nul
     const [first, second] = [then, otherwise].map((func) => boundsOfFunc(func, operands.slice(1)));
     return first!.map((bounds, i) => joined([bounds, second![i]!]));
   }
-  if (node.op !== 'scan' && node.op !== 'while') return null;
-  const { consts } = (node as Node<'scan' | 'while'>).attrs;
-  const carries = node.op === 'scan' ? (node as Node<'scan'>).attrs.carries : node.results.length;
-  const given = operands.map((bounds, i) =>
-    i < consts || i >= consts + carries ? bounds : boundsOfDType(node.operands[i]!),
+  if (node.op === 'scan') {
+    const { body, consts, carries, length } = (node as Node<'scan'>).attrs;
+    return boundsOfLoop(node, operands, { functions: [body], consts, carries, most: length });
+  }
+  if (node.op !== 'while') return null;
+  const { body, condition, consts, limit } = (node as Node<'while'>).attrs;
+  return boundsOfLoop(node, operands, {
+    functions: [body, condition],
+    consts,
+    carries: node.results.length,
+    most: limit,
+  });
+}
+
+interface Repeated {
+  /** What gives the next carries, then outputs; and what else is walked on the same parameters. */
+  readonly functions: readonly [body: Func, ...others: Func[]];
+  readonly consts: number;
+  readonly carries: number;
+  /** Steps at most; null: without bound. */
+  readonly most: number | null;
+}
+
+/** Steps that bounds are followed through: what still grows then has none. */
+const mostFollowed = 256;
+
+/**
+ * Bounds of a loop's results: carries' are those of all steps, followed until a step adds nothing to them, or there are no more. Throws
+ * LimitationError for a carry that still grows after `mostFollowed` steps.
+ */
+function boundsOfLoop(
+  node: Node,
+  operands: readonly Bounds[],
+  { functions, consts, carries, most }: Repeated,
+): Bounds[] {
+  const isCarry = (i: number): boolean => i >= consts && i < consts + carries;
+  // Carries of other types keep the bounds of their type.
+  let given = operands.map((bounds, i) =>
+    isCarry(i) && node.operands[i]!.type.dtype !== 'i64' ? boundsOfDType(node.operands[i]!) : bounds,
   );
-  const walked = nestedFuncs(node).map((func) => boundsOfFunc(func, given));
-  return node.results.map((value, i) => (i < carries ? boundsOfDType(value) : walked[0]![i]!));
+  for (let step = 0; ; step++) {
+    const [results] = functions.map((func) => boundsOfFunc(func, given));
+    const grown = given.map((bounds, i) =>
+      isCarry(i) && node.operands[i]!.type.dtype === 'i64' ? joined([bounds, results![i - consts]!]) : bounds,
+    );
+    const isSettled = grown.every(({ low, high }, i) => low === given[i]!.low && high === given[i]!.high);
+    if (isSettled || step === most)
+      return node.results.map((_, i) => (i < carries ? given[consts + i]! : results![i]!));
+    const growing = grown.findIndex(({ low, high }, i) => low !== given[i]!.low || high !== given[i]!.high);
+    if (step === mostFollowed) refuse(node, node.results[growing - consts]!);
+    given = grown;
+  }
 }
 
 const boundsOfDType = ({ type }: Value): Bounds => boundsOfType[type.dtype] ?? unknown;
