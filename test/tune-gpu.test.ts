@@ -4,6 +4,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 import { afterAll, describe, expect, it } from 'vitest';
 import { printWgsl } from '../src/codegen/wgsl/program.ts';
 import { UserError } from '../src/ir/errors.ts';
@@ -23,6 +25,7 @@ import { tuneForWebGpu } from '../src/runtime/tune/tune-on-device.ts';
 import { compileForWebGpu } from '../src/runtime/webgpu/compile.ts';
 import { openDevice } from '../src/runtime/webgpu/device.ts';
 import { nodeGpu } from '../src/runtime/webgpu/node-gpu.ts';
+import { browserPath, openBrowser } from './helpers/browser.ts';
 import { interpretProgram } from './helpers/interpret-program.ts';
 import { sampleInputs } from './helpers/samples.ts';
 import { testDevice, titleOf } from './helpers/webgpu.ts';
@@ -341,5 +344,47 @@ describe.skipIf(typeof gpu === 'string')(titleOf('a tuning record of a device', 
     await expect(tuned({ target: 'js' })).rejects.toThrow('target js has nothing to tune');
     await expect(tuned({ target: 'wgsl', threads: 2 })).rejects.toThrow('target wgsl has no threads to set');
     await expect(tuned({ target: 'c', device })).rejects.toThrow('target c runs on no device');
+  });
+});
+
+describe.skipIf(browserPath === undefined)('in a page', () => {
+  it('tuning resolves to a record that is data, and that functions of the page take', async () => {
+    const script = `
+      import { compileForWebGpu, func, input, openDevice, tuneForWebGpu } from './src/index.ts';
+      window.tuned = async () => {
+        const device = await openDevice(navigator.gpu);
+        const a = input('a', [24, 64]);
+        const product = func({ inputs: [a], outputs: { y: a.matmul(a.transpose()) } });
+        const { record, problems } = await tuneForWebGpu(product, { device });
+        const tuning = JSON.parse(JSON.stringify(record));
+        const run = await compileForWebGpu(product, { device, tuning });
+        const { y } = await run({ a: new Float32Array(24 * 64).fill(0.5) });
+        return { record, measured: problems.map(({ measured }) => measured.length), y: y[7] };
+      };`;
+    const bundle = { bundle: true, format: 'esm', write: false } as const;
+    const { outputFiles } = await build({
+      ...bundle,
+      stdin: { contents: script, resolveDir: fileURLToPath(new URL('..', import.meta.url)) },
+    });
+    const browser = await openBrowser();
+    try {
+      const page = await browser.newPage();
+      const body = '<!doctype html><title>tuning</title>';
+      await page.route('http://localhost/**', (route) => route.fulfill({ contentType: 'text/html', body }));
+      await page.goto('http://localhost/');
+      await page.addScriptTag({ type: 'module', content: outputFiles[0]!.text });
+      await page.waitForFunction('window.tuned');
+      const { record, measured, y } = (await page.evaluate('tuned()')) as {
+        record: WgslTuningRecord;
+        measured: number[];
+        y: number;
+      };
+      expect(parseRecord(printRecord(record), 'r').target).toBe('wgsl');
+      expect(measured).toHaveLength(1);
+      expect(measured[0]).toBeGreaterThan(4);
+      expect(y).toBe(16);
+    } finally {
+      await browser.close();
+    }
   });
 });
