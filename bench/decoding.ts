@@ -25,6 +25,8 @@ export interface DecodingFigures {
   /** Of weights as the file has them, and of the process when it had read its first token. */
   readonly weightMegabytes: number;
   readonly peakMegabytes: number;
+  /** Of a logit from that of the text read at once, of the largest. */
+  readonly difference: number;
 }
 
 export async function decodingSpeed(): Promise<string> {
@@ -59,7 +61,8 @@ export async function decodingSpeed(): Promise<string> {
     ),
     '',
     `The process has at most ${Math.max(...rows.map(({ peakMegabytes }) => peakMegabytes)).toFixed(0)} MB in use until it has read ` +
-      `its first token; ${rows[0]!.weightMegabytes.toFixed(0)} MB of it are weights.`,
+      `its first token; ${rows[0]!.weightMegabytes.toFixed(0)} MB of it are weights. A text read at once has the same logits within ` +
+      `${Math.max(...rows.map(({ difference }) => difference)).toExponential(0)} of the largest, and a loop over tokens in one program says the same.`,
   ].join('\n');
 }
 

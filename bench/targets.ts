@@ -1,6 +1,7 @@
 // What "C kernels close to the machine's peak" set out to reach, against what the other parts last measured and kept in
 // results/*.json. Measures nothing itself.
 
+import type { DecodingFigures } from './decoding.ts';
 import type { GemvFigures } from './gemv.ts';
 import type { ModelFigures } from './inference-report.ts';
 import { keptFigures, keptRows, keptValue } from './kept.ts';
@@ -31,6 +32,7 @@ export function targets(): string {
     ...denseTargets(),
     ...trainingTargets(),
     ...recurrentTargets(),
+    decodingTarget(),
     ...otherTargets(),
   ];
   const header = ['work', 'aim', 'reached', 'worst case', 'cases short of it'];
@@ -198,6 +200,19 @@ function recurrentTargets(): Target[] {
       cases: training.map(({ threads, median }) => ({ name: on(threads), value: median.ratio })),
     },
   ];
+}
+
+function decodingTarget(): Target {
+  return {
+    work: 'GPT-2 small a token at a time, of reading its weights and caches',
+    aim: 0.8,
+    better: 'more',
+    show: percent,
+    cases: keptRows<DecodingFigures>('decoding').map(({ length, threads, share }) => ({
+      name: `${length} tokens before, on ${threads}`,
+      value: share,
+    })),
+  };
 }
 
 function otherTargets(): Target[] {
