@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { evaluateFunc } from '../src/ir/evaluate.ts';
 import { leavesOf } from '../src/ir/steps.ts';
 import { parseFunc } from '../src/ir/text.ts';
+import { walkStmts } from '../src/passes/expr-rewrite.ts';
 import { compileToProgram } from '../src/passes/pipeline.ts';
 import { arrayFrom, type TypedArray } from '../src/runtime/arrays.ts';
 import { compile } from '../src/runtime/compile.ts';
@@ -181,6 +182,26 @@ describe('few rows times a matrix that changes', () => {
       const { steps } = compileToProgram(parseFunc(dot('1,300', `300,${width}`, '[[1],[0]]')));
       expect(leavesOf(steps).map(({ kernel }) => kernel.name)).toEqual(['dot']);
     }
+  });
+});
+
+describe('taps of few channels', () => {
+  // gcc's time grows with the square of what is written out.
+  it.each([
+    ['3 × 3', 3, ['unroll', 'unroll']],
+    ['4 × 4', 4, ['serial', 'unroll']],
+    ['5 × 5', 5, ['serial', 'serial']],
+  ] as const)('%s of one channel are written out while they are few', (_name, taps, kinds) => {
+    const func = parseFunc(`func @f(%x: f32[8,1,32,32], %w: f32[32,1,${taps},${taps}]) {
+      %0 = conv(%x, %w) {strides=[2,2], padding=[[1,1],[1,1]], lhsDilation=[1,1], rhsDilation=[1,1], groups=1}
+      return y = %0
+    }`);
+    const kernel = leavesOf(compileToProgram(func).steps).at(-1)!.kernel;
+    const found: string[] = [];
+    walkStmts(kernel.body, (stmt) => {
+      if (stmt.kind === 'loop' && stmt.axis.name.startsWith('tap')) found.push(stmt.axisKind);
+    });
+    expect(found).toEqual(kinds);
   });
 });
 

@@ -252,3 +252,16 @@ export function unflatten(offset: IndexExpr, shape: readonly number[]): IndexExp
   }
   return indices;
 }
+
+/** True where an atom's value may change with one of the axes; what is read from memory counts as changing. */
+export function mentions(atom: Atom, axes: readonly Axis[]): boolean {
+  switch (atom.kind) {
+    case 'axis':
+      return axes.includes(atom);
+    case 'quotient':
+    case 'remainder':
+      return atom.value.terms.some((term) => mentions(term.atom, axes));
+    case 'dynamic':
+      return true;
+  }
+}

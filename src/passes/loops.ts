@@ -13,7 +13,7 @@ import {
   of,
   unflatten,
 } from '../ir/index-expr.ts';
-import type { AxisKind, Expr, Stmt } from '../ir/kernel.ts';
+import { type AxisKind, type Buffer, type Expr, literal, type Stmt } from '../ir/kernel.ts';
 import { type Nest, splitDividedAxes } from './axis-split.ts';
 import { allIndices, indicesOf, rewriteStmts } from './expr-rewrite.ts';
 import { splitRanges } from './range-split.ts';
@@ -144,6 +144,31 @@ export function extentOf(axes: readonly Axis[]): number {
 /** Loops around a body; axes of one element vanish. */
 export function nest(axes: readonly Axis[], kind: 'parallel' | 'serial' | 'unroll', body: Stmt[]): Stmt[] {
   return axes.reduceRight<Stmt[]>((inside, next) => (next.extent === 1 ? inside : [loop(next, kind, inside)]), body);
+}
+
+/** Zeros, in lanes. */
+export function clear(sums: Buffer): Stmt[] {
+  const cell = axis('cell', sums.size);
+  return [loop(cell, 'vector', [{ kind: 'store', buffer: sums, offset: of(cell), value: literal(sums.dtype, 0) }])];
+}
+
+/**
+ * Summed elements that are written out: a loop of so few costs more than it does, but loops around the innermost one only for so many
+ * products of vectors. gcc takes 0.7 s for 252 (3 × 3 taps of one channel), 1.7 s for 448 (4 × 4), which run a tenth faster as 4 × 112.
+ */
+const [mostUnrolledSums, mostUnrolledProducts] = [16, 256];
+
+/** Loops over what a register tile sums, with so many products of vectors inside. */
+export function nestOfProducts(axes: readonly Axis[], products: number, body: Stmt[]): Stmt[] {
+  if (extentOf(axes) > mostUnrolledSums) return nest(axes, 'serial', body);
+  const innermost = axes.findLastIndex(({ extent }) => extent > 1);
+  const isWrittenOut = (from: number): boolean =>
+    from === innermost || extentOf(axes.slice(from)) * products <= mostUnrolledProducts;
+  const begin = Math.max(
+    0,
+    axes.findIndex((_, i) => isWrittenOut(i)),
+  );
+  return nest(axes.slice(0, begin), 'serial', nest(axes.slice(begin), 'unroll', body));
 }
 
 /** A flat index as the indices of axes, in row-major order. */

@@ -14,6 +14,7 @@ import {
   flatten,
   floorDiv,
   type IndexExpr,
+  mentions,
   modulo,
   multiply,
   of,
@@ -35,7 +36,17 @@ import type { PaddedWindow } from '../ir/optable.ts';
 import { bytesPerElement } from '../ir/types.ts';
 import { indicesOf, substituteAxes, substituteIndex } from './expr-rewrite.ts';
 import { type GroupContext, type KernelBody, memberStmts } from './group.ts';
-import { axisMap, elementLoops, extentOf, loop, mergeAxes, nest, substituteStmts } from './loops.ts';
+import {
+  axisMap,
+  clear,
+  elementLoops,
+  extentOf,
+  loop,
+  mergeAxes,
+  nest,
+  nestOfProducts,
+  substituteStmts,
+} from './loops.ts';
 import { storedWeights } from './narrow-weights.ts';
 import { type DirectSchedule, parallelThreshold } from './schedule.ts';
 
@@ -137,18 +148,6 @@ export const conflictStride = 2048;
 const fewestConflicts = 8;
 /** Elements added to a row that would otherwise meet others in the cache: one line. */
 export const rowPadding = 16;
-
-function mentions(atom: Atom, axes: readonly Axis[]): boolean {
-  switch (atom.kind) {
-    case 'axis':
-      return axes.includes(atom);
-    case 'quotient':
-    case 'remainder':
-      return atom.value.terms.some((term) => mentions(term.atom, axes));
-    case 'dynamic':
-      return true;
-  }
-}
 
 /** The summed axis that moves slowest through memory, when the positions of a window move at these speeds. */
 function fastest(inner: readonly Axis[], index: readonly IndexExpr[], speeds: readonly number[]): Axis | undefined {
@@ -345,21 +344,12 @@ function contract(context: GroupContext, anchor: Node, plan: Plan): Stmt[] {
   return nest([batch, panel, task], work >= parallelThreshold ? 'parallel' : 'serial', body);
 }
 
-/** Zeros, in lanes. */
-export function clear(sums: Buffer): Stmt[] {
-  const cell = axis('cell', sums.size);
-  return [loop(cell, 'vector', [{ kind: 'store', buffer: sums, offset: of(cell), value: literal(sums.dtype, 0) }])];
-}
-
 /** Where a tile's sums lie: every tile has its own where several blocks add to them. */
 function sumOffset(plan: Plan, { tile }: Task, row: IndexExpr, column: IndexExpr): IndexExpr {
   const { pixels } = plan.schedule;
   const rowInTask = plan.blocks.length === 0 ? row : add(multiply(of(tile), pixels), row);
   return add(multiply(rowInTask, plan.panelWidth), column);
 }
-
-/** Summed elements that are written out: a loop of so few costs more than it does. */
-const mostUnrolledInner = 16;
 
 function registerTile(plan: Plan, task: Task): Stmt[] {
   const { pixels, vectors, lanes } = plan.schedule;
@@ -394,7 +384,7 @@ function registerTile(plan: Plan, task: Task): Stmt[] {
   return [
     ...bases.map(({ local, value }): Stmt => ({ kind: 'let', local, value: indexValue(value) })),
     ...cells.map(({ local, offset }): Stmt => ({ kind: 'accumulator', local, initial: initial(offset) })),
-    ...nest(plan.inside, extentOf(plan.inside) <= mostUnrolledInner ? 'unroll' : 'serial', [
+    ...nestOfProducts(plan.inside, multiplyAdds.length, [
       ...weights.map(({ local, value }): Stmt => ({ kind: 'let', local, value })),
       ...multiplyAdds,
     ]),

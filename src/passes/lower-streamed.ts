@@ -8,8 +8,8 @@ import { type Axis, add, axis, coefficientOf, fixed, type IndexExpr, multiply, o
 import { apply, type Buffer, type Expr, indexValue, type Local, literal, load, type Stmt } from '../ir/kernel.ts';
 import { substituteAxes } from './expr-rewrite.ts';
 import type { GroupContext, KernelBody } from './group.ts';
-import { axisMap, extentOf, loop, nest } from './loops.ts';
-import { clear, type DirectProblem, membersOn } from './lower-direct.ts';
+import { axisMap, clear, extentOf, loop, nest } from './loops.ts';
+import { type DirectProblem, membersOn } from './lower-direct.ts';
 import { parallelThreshold, type StreamedSchedule } from './schedule.ts';
 
 /** True where features lie side by side in weights that may change. */
