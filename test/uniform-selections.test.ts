@@ -52,6 +52,16 @@ describe('a condition that a given place decides', () => {
     expect(text.slice(text.indexOf('} else {'))).not.toMatch(/table/);
   });
 
+  test('doubles code no more often than twice, however many there are', () => {
+    const x = input('x', [rows, width]);
+    const flags = Array.from({ length: 8 }, (_, i) => input(`flag${i}`, [], 'bool'));
+    const sums = flags.map((flag, i) => where(flag as never, x.mul(i + 1), x.add(i)) as AnyTensor);
+    const total = sums.reduce((all, next) => all.add(next) as AnyTensor);
+    const { steps } = compileToProgram(func({ inputs: [x, ...flags], outputs: { y: total.sum(0) as AnyTensor } }).func);
+    const texts = leavesOf(steps).map(({ kernel }) => printKernelText(kernel));
+    expect(texts.join('\n').length).toBeLessThan(20_000);
+  });
+
   for (const target of ['c', 'js'] as const)
     test(`gives the same numbers on ${target}, beyond the ends and with what is hidden not a number`, async () => {
       const run = await compile(reading(), { target });

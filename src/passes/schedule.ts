@@ -115,6 +115,8 @@ export const spinsBeforeYield = 1000;
 
 /** A condition that stands before a piece of work instead of in it hides at least so many loads: one more branch, and the code twice. */
 export const fewestHidden = 16;
+/** Each doubles the code of what is inside. */
+export const mostNestedSplits = 2;
 
 /** Elements that one thread takes at a time from a flat loop: half a first-level cache of f32 operands. */
 export const flatBlock = 4096;

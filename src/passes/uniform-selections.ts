@@ -9,7 +9,7 @@ import type { Program } from '../ir/program.ts';
 import { mapSteps } from '../ir/steps.ts';
 import { exprsOf, indicesOf, rewriteStmts, walkExpr, walkStmts } from './expr-rewrite.ts';
 import { substituteStmts } from './loops.ts';
-import { fewestHidden } from './schedule.ts';
+import { fewestHidden, mostNestedSplits } from './schedule.ts';
 
 export function selectAround(program: Program): Program {
   const steps = mapSteps(
@@ -26,11 +26,15 @@ export function selectAround(program: Program): Program {
 export function kernelSelectingAround(kernel: Kernel): Kernel {
   const readOnly = new Set(kernel.parameters.filter(({ access }) => access === 'read').map(({ buffer }) => buffer));
   const decides = (condition: Expr): boolean => readsOnly(condition, readOnly, kernel.iterations);
-  const body = withinLoops(kernel.body, decides);
+  const body = withinLoops(kernel.body, { decides, left: mostNestedSplits });
   return body === kernel.body ? kernel : { ...kernel, body };
 }
 
-type Decides = (condition: Expr) => boolean;
+interface Deciding {
+  decides(condition: Expr): boolean;
+  /** How often what is split already may be split again. */
+  readonly left: number;
+}
 
 /** True for what reads memory that the kernel does not write, or the number of an iteration, and no register. */
 function readsOnly(condition: Expr, readOnly: ReadonlySet<Buffer>, iterations: readonly Axis[]): boolean {
@@ -46,10 +50,10 @@ function readsOnly(condition: Expr, readOnly: ReadonlySet<Buffer>, iterations: r
   return decides && fits;
 }
 
-function withinLoops(stmts: readonly Stmt[], decides: Decides): readonly Stmt[] {
+function withinLoops(stmts: readonly Stmt[], deciding: Deciding): readonly Stmt[] {
   let changed = false;
   const result = stmts.flatMap((stmt): readonly Stmt[] => {
-    const next = withinLoop(stmt, decides);
+    const next = withinLoop(stmt, deciding);
     if (next !== null) changed = true;
     return next ?? [stmt];
   });
@@ -57,26 +61,29 @@ function withinLoops(stmts: readonly Stmt[], decides: Decides): readonly Stmt[] 
 }
 
 /** Null: as it is. */
-function withinLoop(stmt: Stmt, decides: Decides): readonly Stmt[] | null {
+function withinLoop(stmt: Stmt, deciding: Deciding): readonly Stmt[] | null {
   if (stmt.kind === 'if') {
-    const [then, otherwise] = [withinLoops(stmt.then, decides), withinLoops(stmt.otherwise, decides)];
+    const [then, otherwise] = [withinLoops(stmt.then, deciding), withinLoops(stmt.otherwise, deciding)];
     return then === stmt.then && otherwise === stmt.otherwise ? null : [{ ...stmt, then, otherwise }];
   }
-  if (stmt.kind !== 'loop') return null;
-  const body = split(stmt.body, decides) ?? withinLoops(stmt.body, decides);
+  // A branch inside of lanes would be one of every lane.
+  if (stmt.kind !== 'loop' || stmt.axisKind === 'vector') return null;
+  const body = split(stmt.body, deciding) ?? withinLoops(stmt.body, deciding);
   return body === stmt.body ? null : atOneIndex({ ...stmt, body });
 }
 
 /** The body as two, chosen by a condition that is the same for all of it; null where that hides too little. */
-function split(body: readonly Stmt[], decides: Decides): readonly Stmt[] | null {
+function split(body: readonly Stmt[], deciding: Deciding): readonly Stmt[] | null {
+  if (deciding.left === 0) return null;
+  const inside: Deciding = { ...deciding, left: deciding.left - 1 };
   for (const condition of conditionsIn(body)) {
-    if (!decides(condition) || axesOfLoops(body).some((axis) => mentions(condition, axis))) continue;
+    if (!deciding.decides(condition) || axesOfLoops(body).some((axis) => mentions(condition, axis))) continue;
     const [then, otherwise] = [true, false].map((holds) => cleaned(decided(body, condition, holds))) as [
       Stmt[],
       Stmt[],
     ];
     if (loadsIn(then) - loadsIn(otherwise) < fewestHidden) continue;
-    return [{ kind: 'if', condition, then: withinLoops(then, decides), otherwise: withinLoops(otherwise, decides) }];
+    return [{ kind: 'if', condition, then: withinLoops(then, inside), otherwise: withinLoops(otherwise, inside) }];
   }
   return null;
 }
