@@ -5,6 +5,7 @@ import { evaluateFunc } from '../src/ir/evaluate.ts';
 import type { Func, Node } from '../src/ir/graph.ts';
 import { opTable } from '../src/ir/ops/index.ts';
 import type { OpTable } from '../src/ir/optable.ts';
+import { leavesOf } from '../src/ir/steps.ts';
 import { parseFunc, printFunc } from '../src/ir/text.ts';
 import { verifyFunc } from '../src/ir/verify.ts';
 import {
@@ -19,12 +20,15 @@ import {
   whileLoop,
   zeros,
 } from '../src/lang/index.ts';
+import { gpuMachine } from '../src/passes/gpu/machine.ts';
+import { defaultGpu } from '../src/passes/gpu/schedule.ts';
 import { optimize } from '../src/passes/graph-passes.ts';
 import { hoistLoops } from '../src/passes/nested/hoist.ts';
 import { knownLoops } from '../src/passes/nested/known.ts';
 import { mergeScans } from '../src/passes/nested/merge.ts';
 import { trimLoops } from '../src/passes/nested/trim.ts';
 import { type Pass, runPasses } from '../src/passes/pass.ts';
+import { compileToProgram } from '../src/passes/pipeline.ts';
 import { expectClose } from './helpers/close.ts';
 import { sampleInputs } from './helpers/samples.ts';
 
@@ -420,4 +424,21 @@ it('loops inside each other take time by their number, not by the ways through t
         ])[0].value;
   const after = optimize(func({ inputs: [x], outputs: { y: nested(24, x) } }).func);
   expect(printFunc(after).match(/= scan\(/g)).toHaveLength(24);
+});
+
+it('what a loop gives under another shape is written where the result lies', () => {
+  const [x, weights] = [input('x', [5, 2, 3]), input('w', [3, 3])];
+  const [last, all] = scan(zeros([2, 3]), x, (h, slice) => {
+    const next = h.matmul(weights).add(slice).tanh();
+    return [next, next.mul(2)];
+  });
+  const shaped = { last: last.reshape([1, 2, 3]), all: all.reshape([5, 1, 2, 3]) };
+  for (const machine of [undefined, gpuMachine(defaultGpu)]) {
+    const options = machine === undefined ? {} : { machine };
+    const [plain, reshaped] = [{ last, all }, shaped].map((outputs) =>
+      compileToProgram(func({ inputs: [x, weights], outputs }).func, options),
+    );
+    expect(leavesOf(reshaped!.steps).length).toBe(leavesOf(plain!.steps).length);
+    expect(reshaped!.arenaBytes).toBe(plain!.arenaBytes);
+  }
 });

@@ -30,7 +30,8 @@ export function cpuMachine(target: ScheduleTarget, choose: Choose<ContractionCho
     operandPays: () => false,
     lowerGroup: (context) => lowerGroup({ ...context, target, choose }),
     elementLoops,
-    // Of a product of 256 × 256 the copy is 1/128 of the loads; halves of one buffer would hide from a compiler that they differ.
+    // Of a product of 256 × 256 the copy is 1/128 of the loads; halves of one buffer would hide from a compiler that they differ. On a busy
+    // machine 64 steps of an RNN or GRU of 16 to 256 took 0.95 to 1.08 times as long with copies in C, in JavaScript 0.82 to 1.0.
     swapsCarries: false,
     memory: { alignment, bytesPerElement },
     finish: (program) => shareAmongThreads(selectAround(program)),

@@ -15,7 +15,7 @@ import { elementOf, type KernelBody, type Known, type LoweringContext, nodesOf }
 import { isConstantBuffer } from './inlining.ts';
 import { chooseLayouts, type Layouts, offsetIn } from './layout.ts';
 import { type LoopScope, lowerLoop, type NestedScope, type Surroundings } from './lower-loop.ts';
-import { type KernelStep, kernelOf, type Lowered, type LoweredStep } from './lowered.ts';
+import { copyStep, type KernelStep, kernelOf, type Lowered, type LoweredStep } from './lowered.ts';
 import type { Machine } from './machine.ts';
 
 export function lower(fused: Fused, table: OpTable, machine: Machine): Lowered {
@@ -96,9 +96,27 @@ class FuncScope implements LoopScope {
         for (const value of group.stored) this.bufferFor(value);
         return [];
       }
+      const copies = this.#copiesOf(group);
+      if (copies !== null) return copies;
       const bodies = this.machine.lowerGroup(this.#context(group));
       return bodies.map((body) => this.#step(finishKernel(group, body, this.surroundings.iterations)));
     });
+  }
+
+  /** What a loop has computed under another shape is copied, and the plan leaves the copy out; null for other groups. */
+  #copiesOf(group: Group): LoweredStep[] | null {
+    const { table } = this.#workshop;
+    if (group.anchor !== null || group.members.length !== group.stored.length) return null;
+    const steps: LoweredStep[] = [];
+    for (const value of group.stored) {
+      const { producer } = value;
+      const from = producer!.op === 'reshape' ? producer!.operands[0]! : null;
+      if (from?.producer == null || table[from.producer.op].lowering.class !== 'loop') return null;
+      const [source, target] = [this.wholeBuffer(from), this.wholeBuffer(value)];
+      if (source === null || target === null) return null;
+      steps.push(copyStep(source, target, this.machine));
+    }
+    return steps;
   }
 
   func(node: Node, nested: Func): Func {
