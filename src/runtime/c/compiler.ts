@@ -87,7 +87,7 @@ function probe(command: string, cpu: Cpu): Compiler | null {
   }
   const chosen = cpu === 'native' ? runs[0]! : cpu;
   const architecture = cpu === 'native' ? native : cpusInC[cpu].flags;
-  const macros = predefined(command, architecture);
+  const macros = cpu === 'native' ? here : predefined(command, architecture);
   // clang splits 512-bit vectors into halves, and spills, unless told that they are welcome.
   const wide = macros.has('__clang__') && targets[chosen].vectorBytes === 64 ? ['-mprefer-vector-width=512'] : [];
   const openmp = links(command, ['-fopenmp'], '#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }');
