@@ -250,7 +250,7 @@ describe('plans of loops', () => {
 
   it('on a GPU a carry that is read as a whole has two places, which take turns', () => {
     const text = printProgramText(
-      compileToProgram(parseFunc(memoryCell(32).join('\n')), { machine: gpuMachine(defaultGpu) }),
+      compileToProgram(parseFunc(memoryCell(128).join('\n')), { machine: gpuMachine(defaultGpu) }),
     );
     const [before, inside] = text.split('loop step < 6');
     expect(inside!.split('\n').filter((line) => line.startsWith('      '))).toHaveLength(1);

@@ -63,14 +63,16 @@ export function interpretKernel(
   }
 }
 
-type Steps = Generator<Wait, void, void>;
+/** Gives true where the loop around is left. */
+type Steps = Generator<Wait, boolean, void>;
 
 function finish(steps: Steps): void {
   for (const _ of steps) throw new InternalError('a barrier outside a workgroup');
 }
 
 function* runBlock(body: readonly Stmt[], frame: Frame): Steps {
-  for (const stmt of body) yield* runStmt(stmt, frame);
+  for (const stmt of body) if (yield* runStmt(stmt, frame)) return true;
+  return false;
 }
 
 function* runStmt(stmt: Stmt, frame: Frame): Steps {
@@ -78,28 +80,28 @@ function* runStmt(stmt: Stmt, frame: Frame): Steps {
     case 'loop':
       if (stmt.axisKind === 'invocation') {
         lockstep(stmt.axis, stmt.body, frame);
-        return;
+        return false;
       }
       for (let i = 0; i < stmt.axis.extent; i++) {
         frame.axes.set(stmt.axis, i);
         if (stmt.axisKind === 'parallel') frame.races.beginTask();
-        yield* runBlock(stmt.body, frame);
+        if (yield* runBlock(stmt.body, frame)) break;
       }
       if (stmt.axisKind === 'parallel') frame.races.endTasks();
-      return;
+      return false;
     case 'tasks':
       yield* runTasks(stmt.axes, stmt.body, frame);
       frame.races.endTasks();
-      return;
+      return false;
     case 'let':
       frame.locals.set(stmt.local, valuesOf(stmt.value, stmt.local.lanes, frame));
-      return;
+      return false;
     case 'accumulator':
       frame.locals.set(stmt.local, valuesOf(stmt.initial, stmt.local.lanes, frame));
-      return;
+      return false;
     case 'assign':
       frame.locals.set(stmt.local, valuesOf(stmt.value, stmt.local.lanes, frame));
-      return;
+      return false;
     case 'accumulate': {
       const before = localOf(stmt.local, frame);
       const values = valuesOf(stmt.value, stmt.local.lanes, frame);
@@ -107,7 +109,7 @@ function* runStmt(stmt: Stmt, frame: Frame): Steps {
         stmt.local,
         before.map((value, lane) => combine(stmt.monoid, value, values[lane]!, stmt.local.dtype)),
       );
-      return;
+      return false;
     }
     case 'store': {
       const values = valuesOf(stmt.value, lanesOf(stmt.value), frame);
@@ -115,25 +117,34 @@ function* runStmt(stmt: Stmt, frame: Frame): Steps {
       values.forEach((value, lane) => {
         write(stmt.buffer, start + lane, value, frame);
       });
-      return;
+      return false;
     }
     case 'update': {
       const at = indexOf(stmt.offset, frame);
       const [value] = valuesOf(stmt.value, 1, frame);
       write(stmt.buffer, at, combine(stmt.monoid, read(stmt.buffer, at, frame), value!, stmt.buffer.dtype), frame);
-      return;
+      return false;
     }
     case 'allocate':
       frame.memory.set(stmt.buffer, new Float64Array(stmt.buffer.size).fill(Number.NaN));
-      return;
+      return false;
     case 'if':
-      yield* runBlock(valuesOf(stmt.condition, 1, frame)[0] !== 0 ? stmt.then : stmt.otherwise, frame);
-      return;
+      return yield* runBlock(valuesOf(stmt.condition, 1, frame)[0] !== 0 ? stmt.then : stmt.otherwise, frame);
     case 'subgroup':
       yield { stmt, value: valuesOf(stmt.value, 1, frame)[0]! };
-      return;
+      return false;
+    case 'part':
+      return yield* runBlock(stmt.body, frame);
+    case 'leave':
+      return valuesOf(stmt.condition, 1, frame)[0] === 0;
+    case 'uniform':
+      yield 'barrier';
+      frame.locals.set(stmt.local, [read(stmt.buffer, indexOf(stmt.offset, frame), frame)]);
+      yield 'barrier';
+      return false;
     case 'barrier':
       yield 'barrier';
+      return false;
   }
 }
 
@@ -142,13 +153,13 @@ function* runTasks(axes: readonly Axis[], body: readonly Stmt[], frame: Frame): 
   const [outer, ...inner] = axes;
   if (outer === undefined) {
     frame.races.beginTask();
-    yield* runBlock(body, frame);
-    return;
+    return yield* runBlock(body, frame);
   }
   for (let i = 0; i < outer.extent; i++) {
     frame.axes.set(outer, i);
     yield* runTasks(inner, body, frame);
   }
+  return false;
 }
 
 /** Every invocation runs to its next barrier or subgroup operation before any runs on; all must reach the same ones. */

@@ -57,6 +57,12 @@ function printBlock(body: readonly Stmt[], depth: number): string[] {
         return [`${pad}${stmt.local.name} = subgroup ${stmt.monoid}(${printScalar(stmt.value)})`];
       case 'barrier':
         return [`${pad}barrier`];
+      case 'uniform':
+        return [`${pad}${stmt.local.name} = uniform ${element(stmt.buffer, stmt.offset)}`];
+      case 'leave':
+        return [`${pad}while ${printScalar(stmt.condition)}`];
+      case 'part':
+        return [`${pad}part ${stmt.summary} {`, ...printBlock(stmt.body, depth + 1), `${pad}}`];
     }
   };
   return body.flatMap(print);

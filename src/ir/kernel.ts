@@ -171,7 +171,18 @@ export type Stmt =
    */
   | { readonly kind: 'barrier' }
   /** `local` = the values of all invocations of a subgroup, combined; all of them come here together. Names the result. */
-  | { readonly kind: 'subgroup'; readonly local: Local; readonly monoid: Monoid; readonly value: Expr };
+  | { readonly kind: 'subgroup'; readonly local: Local; readonly monoid: Monoid; readonly value: Expr }
+  /** `local` = an element of memory that the workgroup shares: all invocations meet here, and all get the same. */
+  | { readonly kind: 'uniform'; readonly local: Local; readonly buffer: Buffer; readonly offset: IndexExpr }
+  /** Leaves the loop around where the condition is false, which is the same for all invocations of a workgroup. */
+  | { readonly kind: 'leave'; readonly condition: Expr }
+  /** Statements with what they compute and the user's lines, for a comment: a kernel made of several has one for each. */
+  | {
+      readonly kind: 'part';
+      readonly summary: string;
+      readonly sources: readonly SourcePosition[];
+      readonly body: readonly Stmt[];
+    };
 
 /**
  * Where an invocation stands: among the subgroups of its workgroup (some number of invocations, 4 to 128 of them, that a device

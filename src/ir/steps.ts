@@ -3,6 +3,7 @@
 // these are the only walks over it.
 
 import type { Axis } from './index-expr.ts';
+import type { Buffer } from './kernel.ts';
 
 /** What stands in a list of steps; `Place` is what a truth value is read from. */
 export type Step<Leaf extends AnyLeaf, Place> = Leaf | Loop<Leaf, Place> | Branch<Leaf, Place>;
@@ -24,8 +25,23 @@ export interface Loop<Leaf extends AnyLeaf, Place> {
   readonly steps: Steps<Leaf, Place>;
   /** As a launch's: everything before must be over when it begins. */
   readonly waits: boolean;
+  /** How it and all that is in it become one kernel, before memory is planned; null: it stays a loop. */
+  readonly form: LoopForm | null;
   /** True: every other iteration takes its tasks from the last to the first, which changes no result. Default: false. */
   readonly alternates?: boolean;
+}
+
+/** A loop as one kernel (gpu/loop-kernel.ts). */
+export interface LoopForm {
+  readonly name: string;
+  /** Rows that do not depend on one another, each computed alone. 1: everything is one row. */
+  readonly rows: number;
+  /** What computes a row. */
+  readonly each: 'workgroup' | 'invocation';
+  /** Invocations of a workgroup. */
+  readonly invocations: number;
+  /** Memory that is the loop's own, as arrays of one row. */
+  readonly places: ReadonlyMap<Buffer, Buffer>;
 }
 
 /** Runs one of two lists of steps. */

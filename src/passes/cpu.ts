@@ -34,6 +34,8 @@ export function cpuMachine(target: ScheduleTarget, choose: Choose<ContractionCho
     // machine 64 steps of an RNN or GRU of 16 to 256 took 0.95 to 1.08 times as long with copies in C, in JavaScript 0.82 to 1.0.
     swapsCarries: false,
     memory: { alignment, bytesPerElement },
+    isPhases: false,
+    loopKernels: null,
     finish: (program) => shareAmongThreads(selectAround(program)),
   };
 }

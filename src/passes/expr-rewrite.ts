@@ -3,7 +3,7 @@
 
 import { InternalError } from '../ir/errors.ts';
 import { type Axis, type IndexExpr, substitute } from '../ir/index-expr.ts';
-import type { Buffer, Expr, Local, Stmt } from '../ir/kernel.ts';
+import { type Buffer, type Expr, type Local, load, type Stmt } from '../ir/kernel.ts';
 
 export interface Replacement {
   axis(axis: Axis): IndexExpr | null;
@@ -72,7 +72,17 @@ function rewriteStmt(stmt: Stmt, replacement: Replacement): Stmt {
   switch (stmt.kind) {
     case 'loop':
     case 'tasks':
+    case 'part':
       return { ...stmt, body: rewriteStmts(stmt.body, replacement) };
+    case 'leave':
+      return { ...stmt, condition: rewriteExpr(stmt.condition, replacement) };
+    case 'uniform':
+      return {
+        ...stmt,
+        local: rewriteLocal(stmt.local, replacement),
+        buffer: replacement.buffer(stmt.buffer),
+        offset: rewriteIndex(stmt.offset, replacement),
+      };
     case 'let':
     case 'accumulate':
     case 'assign':
@@ -107,6 +117,32 @@ function rewriteStmt(stmt: Stmt, replacement: Replacement): Stmt {
     case 'barrier':
       return stmt;
   }
+}
+
+/** Where an access goes instead. */
+type Move = (buffer: Buffer, offset: IndexExpr) => { readonly buffer: Buffer; readonly offset: IndexExpr };
+
+/** The statements with every access elsewhere. */
+export function rewriteAccesses(body: readonly Stmt[], move: Move): Stmt[] {
+  const expr = (each: Expr): Expr => (each.kind === 'load' ? { ...each, ...move(each.buffer, each.offset) } : each);
+  const stores = (stmts: readonly Stmt[]): Stmt[] =>
+    stmts.map((stmt): Stmt => {
+      switch (stmt.kind) {
+        case 'store':
+        case 'update':
+        case 'uniform':
+          return { ...stmt, ...move(stmt.buffer, stmt.offset) };
+        case 'loop':
+        case 'tasks':
+        case 'part':
+          return { ...stmt, body: stores(stmt.body) };
+        case 'if':
+          return { ...stmt, then: stores(stmt.then), otherwise: stores(stmt.otherwise) };
+        default:
+          return stmt;
+      }
+    });
+  return stores(rewriteStmts(body, { axis: () => null, buffer: keepBuffer, expr }));
 }
 
 /** Calls `visit` with every expression, outermost first; index expressions that hold expressions included. */
@@ -151,7 +187,7 @@ function walkIndex(index: IndexExpr, visit: (expr: Expr) => void): void {
 export function walkStmts(body: readonly Stmt[], visit: (stmt: Stmt) => void): void {
   for (const stmt of body) {
     visit(stmt);
-    if (stmt.kind === 'loop' || stmt.kind === 'tasks') walkStmts(stmt.body, visit);
+    if (stmt.kind === 'loop' || stmt.kind === 'tasks' || stmt.kind === 'part') walkStmts(stmt.body, visit);
     if (stmt.kind === 'if') {
       walkStmts(stmt.then, visit);
       walkStmts(stmt.otherwise, visit);
@@ -173,9 +209,13 @@ export function exprsOf(stmt: Stmt): readonly Expr[] {
     case 'accumulator':
       return [stmt.initial];
     case 'if':
+    case 'leave':
       return [stmt.condition];
+    case 'uniform':
+      return [load(stmt.buffer, stmt.offset)];
     case 'loop':
     case 'tasks':
+    case 'part':
     case 'allocate':
     case 'barrier':
       return [];

@@ -50,6 +50,8 @@ export interface Fused {
   readonly settled: number;
   /** By the loop or branch. */
   readonly nested: ReadonlyMap<Node, ReadonlyMap<Func, Fused>>;
+  /** The same for loops in one kernel (machine.ts); empty where there are none. */
+  readonly inPhases: ReadonlyMap<Node, ReadonlyMap<Func, Fused>>;
 }
 
 /** Most element operations in one kernel: compilers take more than linear time on longer blocks. */

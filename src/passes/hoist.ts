@@ -18,6 +18,8 @@ function hoisted(steps: readonly LoweredStep[], lowered: Lowered): LoweredStep[]
   return steps.flatMap((step) => {
     if (!isLoop(step) && !isBranch(step)) return [step];
     const inner = withInner(step, (list) => hoisted(list, lowered));
+    // What is one kernel keeps all that is in it.
+    if (isLoop(inner) && inner.form !== null) return [inner];
     const leaving = leavingFrom(inner, lowered);
     return [...leaving, withInner(inner, (list) => list.filter((each) => !leaving.has(each as KernelStep)))];
   });

@@ -9,6 +9,7 @@ import { type Axis, add, type IndexExpr } from '../ir/index-expr.ts';
 import { type Buffer, type Expr, type Kernel, load, type Stmt } from '../ir/kernel.ts';
 import type { OpTable } from '../ir/optable.ts';
 import { type DType, sizeOf } from '../ir/types.ts';
+import { dispatchesOf } from './dispatches.ts';
 import { walkExpr } from './expr-rewrite.ts';
 import type { Fused, Group } from './fuse.ts';
 import { elementOf, type KernelBody, type Known, type LoweringContext, nodesOf } from './group.ts';
@@ -114,7 +115,7 @@ class FuncScope implements LoopScope {
       if (from?.producer == null || table[from.producer.op].lowering.class !== 'loop') return null;
       const [source, target] = [this.wholeBuffer(from), this.wholeBuffer(value)];
       if (source === null || target === null) return null;
-      steps.push(copyStep(source, target, this.machine));
+      steps.push(copyStep(source, target, this.machine, value.type.shape));
     }
     return steps;
   }
@@ -125,6 +126,18 @@ class FuncScope implements LoopScope {
 
   nested(node: Node, func: Func, surroundings: Surroundings): NestedScope {
     return new FuncScope(this.fused.nested.get(node)!.get(func)!, this.#workshop, surroundings, new Map());
+  }
+
+  inPhases(): LoopScope | null {
+    const { loopKernels } = this.machine;
+    if (loopKernels === null || this.fused.inPhases.size === 0) return null;
+    const workshop = { ...this.#workshop, machine: loopKernels.phases };
+    const fused = { ...this.fused, nested: this.fused.inPhases };
+    return new FuncScope(fused, workshop, this.surroundings, this.#bufferOf);
+  }
+
+  dispatches(node: Node): number {
+    return dispatchesOf(this.fused, node);
   }
 
   bufferFor(value: Value): Buffer {

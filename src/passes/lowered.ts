@@ -1,7 +1,7 @@
 // What lowering makes of a function: kernels in the order of their work, and the memory that they name.
 
 import type { Value } from '../ir/graph.ts';
-import { type Axis, axis, of } from '../ir/index-expr.ts';
+import { type Axis, axis, flatten, of } from '../ir/index-expr.ts';
 import { type Buffer, type Kernel, load, type Stmt } from '../ir/kernel.ts';
 import type { Step } from '../ir/steps.ts';
 import { bytesPerElement } from '../ir/types.ts';
@@ -60,11 +60,17 @@ export function kernelOf(
   };
 }
 
-/** Copies all elements of a buffer to one of the same size. */
-export function copyStep(from: Buffer, to: Buffer, machine: Machine): KernelStep {
-  const i = axis('i', from.size);
-  const store: Stmt = { kind: 'store', buffer: to, offset: of(i), value: load(from, of(i)) };
-  const body = machine.elementLoops([i], [store], 1);
+/** Copies all elements of a buffer to one of the same size; `shape`: with an axis for each dimension. */
+export function copyStep(
+  from: Buffer,
+  to: Buffer,
+  machine: Machine,
+  shape: readonly number[] = [from.size],
+): KernelStep {
+  const axes = shape.map((extent) => axis('i', extent));
+  const at = flatten(axes.map(of), shape);
+  const store: Stmt = { kind: 'store', buffer: to, offset: at, value: load(from, at) };
+  const body = machine.elementLoops(axes, [store], 1);
   const described = { name: 'copy', summary: 'copy', sources: [], flops: 0 };
   return { kind: 'kernel', kernel: kernelOf(body, [], described), copy: { from, to } };
 }

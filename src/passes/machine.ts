@@ -1,10 +1,12 @@
 // A kind of machine, as lowering sees it: how a fused group becomes kernels, and how memory is laid out for them.
 
 import type { Axis } from '../ir/index-expr.ts';
-import type { Stmt } from '../ir/kernel.ts';
+import type { Buffer, Stmt } from '../ir/kernel.ts';
 import type { Program } from '../ir/program.ts';
+import type { Loop, LoopForm } from '../ir/steps.ts';
 import type { DType } from '../ir/types.ts';
 import type { KernelBody, LoweringContext } from './group.ts';
+import type { KernelStep, LoweredStep } from './lowered.ts';
 
 export interface Machine {
   /** True where a convolution over a spread image is better as a graph of plain ones (phases.ts) than as one contraction. */
@@ -24,8 +26,34 @@ export interface Machine {
   readonly memory: MemoryRules;
   /** True where copies of carries at the end of iterations are worth avoiding (swap-carries.ts). */
   readonly swapsCarries: boolean;
+  /** True for what lowers to phases of a loop's kernel. */
+  readonly isPhases: boolean;
+  /** Loops as one kernel each; null where none is. */
+  readonly loopKernels: LoopKernels | null;
   /** The last pass over a planned program. */
   finish(program: Program): Program;
+}
+
+/** How a machine makes one kernel of a loop. */
+export interface LoopKernels {
+  /** Lowers what is in such a loop to phases: parallel loops around elements, one kernel step each. */
+  readonly phases: Machine;
+  /** Null where it is better a loop of the program. */
+  choose(loop: LoopInPhases): LoopForm | null;
+  /** The kernel of a loop that has a form. */
+  kernel(loop: Loop<KernelStep, Buffer>, form: LoopForm): KernelStep;
+}
+
+export interface LoopInPhases {
+  readonly name: string;
+  /** What fills the carries, the loop, and what stores its results. */
+  readonly steps: readonly LoweredStep[];
+  /** Where results go. */
+  readonly results: ReadonlySet<Buffer>;
+  /** The carries' first extents. */
+  readonly rows: ReadonlySet<number>;
+  /** Kernels that it would take otherwise, each as often as it runs. */
+  readonly dispatches: number;
 }
 
 /** The extents of a contraction: `windowed` is the side of which windows are made, `others` the other one. */

@@ -46,19 +46,28 @@ function fuseFunc(
   sliced = Number.POSITIVE_INFINITY,
   settled = 0,
 ): Fused {
-  const separated = separateResults(func, builder, opTable, sliced);
+  const separated = separateResults(func, builder, opTable, sliced, machine.isPhases);
   const groups = fusion ? fuse(separated, opTable, machine.rowsPay) : withoutFusion(separated, opTable);
   const joined = [withAttention, withWindows, withOperands];
   const plan = fusion ? joined.reduce((all, join) => join(all, separated, opTable, machine), groups) : groups;
-  const nested = new Map<Node, ReadonlyMap<Func, Fused>>();
-  for (const node of separated.nodes) {
-    if (opTable[node.op].lowering.class !== 'loop') continue;
-    // Outputs of a scan's body, behind its carries, lie slice by slice in their stacks.
-    const from = node.op === 'scan' ? (node as Node<'scan'>).attrs.carries : Number.POSITIVE_INFINITY;
-    const fused = (inner: Func): Fused => fuseFunc(inner, machine, fusion, from, settledConstants(node));
-    nested.set(node, new Map(nestedFuncs(node).map((inner) => [inner, fused(inner)])));
-  }
-  return { func: separated, plan, settled, nested };
+  const loops = separated.nodes.filter(({ op }) => opTable[op].lowering.class === 'loop');
+  const nestedFor = (inner: Machine): Fused['nested'] =>
+    new Map(loops.map((node) => [node, fuseNested(node, inner, fusion)]));
+  const phases = fusion ? machine.loopKernels?.phases : undefined;
+  return {
+    func: separated,
+    plan,
+    settled,
+    nested: nestedFor(machine),
+    inPhases: phases === undefined ? new Map() : nestedFor(phases),
+  };
+}
+
+function fuseNested(node: Node, machine: Machine, fusion: boolean): Map<Func, Fused> {
+  // Outputs of a scan's body, behind its carries, lie slice by slice in their stacks.
+  const from = node.op === 'scan' ? (node as Node<'scan'>).attrs.carries : Number.POSITIVE_INFINITY;
+  const fused = (inner: Func): Fused => fuseFunc(inner, machine, fusion, from, settledConstants(node));
+  return new Map(nestedFuncs(node).map((inner) => [inner, fused(inner)]));
 }
 
 /** Compiles a function to a program: kernels in order, their buffers placed. Deterministic for a given function and options. */

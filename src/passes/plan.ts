@@ -6,7 +6,7 @@ import { InternalError } from '../ir/errors.ts';
 import type { Func, Node, Value } from '../ir/graph.ts';
 import type { Buffer, Kernel } from '../ir/kernel.ts';
 import type { Launch, Program, ProgramBuffer, RangeCheck, Storage } from '../ir/program.ts';
-import { isBranch, isLoop, leavesOf, mapLists, mapSteps } from '../ir/steps.ts';
+import { isBranch, isLoop, leavesOf, listsOf, mapLists, mapSteps } from '../ir/steps.ts';
 import { bytesPerElement, sizeOf, type TensorType } from '../ir/types.ts';
 import { aligned, planArena } from './arena.ts';
 import { aliasBuffers, canReplace } from './in-place.ts';
@@ -38,7 +38,7 @@ export function planProgram(
   const isOwn = (buffer: Buffer): boolean => !storage.has(buffer) && !preparation.buffers.has(buffer);
   const aliases = mergeCopies(steps, isOwn);
   reuseDying(steps, isOwn, aliases);
-  const merged = aliased(steps, aliases);
+  const merged = loopsAsKernels(aliased(steps, aliases), machine);
   const planned = { steps: machine.swapsCarries ? swapCarries(merged, isOwn, machine) : merged, preparation };
   return assemble(func, lowered, planned, { storage, memory: machine.memory }, checks);
 }
@@ -56,6 +56,20 @@ function aliased(steps: readonly LoweredStep[], { root }: Aliases): LoweredStep[
         return [{ kind: 'kernel', kernel: aliasBuffers(kernel, root), copy: copied }];
       }),
     root,
+  );
+}
+
+/** The steps with every loop that has a form as one kernel. */
+function loopsAsKernels(steps: readonly LoweredStep[], { loopKernels }: Machine): LoweredStep[] {
+  if (loopKernels === null) return [...steps];
+  return mapLists<KernelStep, Buffer, KernelStep, Buffer>(
+    steps,
+    (list, inner) =>
+      list.map((step): LoweredStep => {
+        if (isLoop(step) && step.form !== null) return loopKernels.kernel(step, step.form);
+        return isLoop(step) || isBranch(step) ? inner(step) : step;
+      }),
+    (buffer) => buffer,
   );
 }
 
@@ -142,7 +156,11 @@ function reuseDying(steps: readonly LoweredStep[], isOwn: (buffer: Buffer) => bo
   // A buffer that stands for a state or another buffer may be read later under that name.
   const pinned = aliases.all();
   const isArena = (buffer: Buffer): boolean => isOwn(buffer) && !pinned.has(buffer);
-  for (const [{ kernel }, position] of positions) {
+  // What loops in one kernel keep is no part of the arena.
+  const inKernels = new Set(formed(steps));
+  for (const [step, position] of positions) {
+    if (inKernels.has(step)) continue;
+    const { kernel } = step;
     for (const { buffer: written, access } of kernel.parameters) {
       if (access !== 'write' || !isArena(written) || writers.get(written) !== 1) continue;
       if (lives.get(written)!.first !== position) continue;
@@ -161,6 +179,13 @@ function reuseDying(steps: readonly LoweredStep[], isOwn: (buffer: Buffer) => bo
       aliases.set(written, dying.buffer);
     }
   }
+}
+
+/** The kernels of loops that become one. */
+function formed(steps: readonly LoweredStep[]): KernelStep[] {
+  return steps.flatMap((step) =>
+    isLoop(step) && step.form !== null ? leavesOf<KernelStep, Buffer>([step]) : listsOf(step).flatMap(formed),
+  );
 }
 
 function assemble(

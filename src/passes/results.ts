@@ -7,9 +7,16 @@ import type { OpTable } from '../ir/optable.ts';
 
 /**
  * The results from position `sliced` on are to lie in part of a larger array; what writes its own loops, or is a loop itself,
- * knows whole buffers alone, so its results get a copy too. Default: none.
+ * knows whole buffers alone, so its results get a copy too. Default: none. `keepsSlices`: nothing but results lies there, so that all
+ * of them get one.
  */
-export function separateResults(func: Func, b: Builder, table: OpTable, sliced = Number.POSITIVE_INFINITY): Func {
+export function separateResults(
+  func: Func,
+  b: Builder,
+  table: OpTable,
+  sliced = Number.POSITIVE_INFINITY,
+  keepsSlices = false,
+): Func {
   const seen = new Set<Value>();
   let changed = false;
   const isWhole = ({ producer }: Value): boolean => {
@@ -19,7 +26,7 @@ export function separateResults(func: Func, b: Builder, table: OpTable, sliced =
   const results = func.results.map((result, position): Result => {
     const { value } = result;
     const isGiven = value.producer === null || value.producer.op === 'constant';
-    const needsCopy = seen.has(value) || isGiven || (position >= sliced && isWhole(value));
+    const needsCopy = seen.has(value) || isGiven || (position >= sliced && (keepsSlices || isWhole(value)));
     seen.add(value);
     if (!needsCopy) return result;
     changed = true;

@@ -4,9 +4,9 @@
 
 import type { Axis } from '../ir/index-expr.ts';
 import { add, fixed, type IndexExpr, modulo, multiply, of } from '../ir/index-expr.ts';
-import { type Buffer, type Expr, type Kernel, load, type Stmt } from '../ir/kernel.ts';
+import { type Buffer, type Kernel, load, type Stmt } from '../ir/kernel.ts';
 import { isBranch, isLoop, type Loop, mapLists } from '../ir/steps.ts';
-import { rewriteStmts } from './expr-rewrite.ts';
+import { rewriteAccesses } from './expr-rewrite.ts';
 import { type KernelStep, kernelOf, type LoweredStep } from './lowered.ts';
 import type { Machine } from './machine.ts';
 import { touchesOf } from './merge-copies.ts';
@@ -79,36 +79,13 @@ function movedStep(step: LoweredStep, both: Buffer, places: ReadonlyMap<Buffer, 
   if (isLoop(step) || isBranch(step)) return step;
   const { kernel } = step;
   if (!kernel.parameters.some(({ buffer }) => places.has(buffer))) return step;
-  const body = moved(kernel.body, (buffer, offset) => {
+  const body = rewriteAccesses(kernel.body, (buffer, offset) => {
     const from = places.get(buffer);
     return from === undefined ? { buffer, offset } : { buffer: both, offset: add(from, offset) };
   });
   const numbers = [...kernel.iterations.filter((other) => other !== axis), axis];
   const again: Kernel = { ...kernelOf(body, numbers, kernel), bytes: kernel.bytes };
   return { kind: 'kernel', kernel: again, copy: null };
-}
-
-type Move = (buffer: Buffer, offset: IndexExpr) => { readonly buffer: Buffer; readonly offset: IndexExpr };
-
-/** The statements with every access elsewhere. */
-function moved(body: readonly Stmt[], move: Move): Stmt[] {
-  const expr = (each: Expr): Expr => (each.kind === 'load' ? { ...each, ...move(each.buffer, each.offset) } : each);
-  const stores = (stmts: readonly Stmt[]): Stmt[] =>
-    stmts.map((stmt): Stmt => {
-      switch (stmt.kind) {
-        case 'store':
-        case 'update':
-          return { ...stmt, ...move(stmt.buffer, stmt.offset) };
-        case 'loop':
-        case 'tasks':
-          return { ...stmt, body: stores(stmt.body) };
-        case 'if':
-          return { ...stmt, then: stores(stmt.then), otherwise: stores(stmt.otherwise) };
-        default:
-          return stmt;
-      }
-    });
-  return stores(rewriteStmts(body, { axis: () => null, buffer: (buffer) => buffer, expr }));
 }
 
 interface Part {

@@ -184,6 +184,7 @@ function givenBy(stmt: Stmt): Local | Buffer | null {
     case 'accumulate':
     case 'assign':
     case 'subgroup':
+    case 'uniform':
       return stmt.local;
     case 'store':
     case 'update':
@@ -192,6 +193,8 @@ function givenBy(stmt: Stmt): Local | Buffer | null {
     case 'loop':
     case 'if':
     case 'tasks':
+    case 'part':
+    case 'leave':
     case 'barrier':
       return null;
   }

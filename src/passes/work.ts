@@ -29,9 +29,13 @@ function cyclesOfStmt(stmt: Stmt): number {
     case 'accumulate':
     case 'assign':
     case 'subgroup':
+    case 'uniform':
+    case 'leave':
     case 'store':
     case 'update':
       return 1 + cyclesOfExprs(stmt);
+    case 'part':
+      return cyclesOf(stmt.body);
   }
 }
 

@@ -184,7 +184,10 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
     case 'barrier':
       return line('ash_wait(worker);');
     case 'subgroup':
-      throw new InternalError('a subgroup in a C kernel');
+    case 'uniform':
+    case 'leave':
+    case 'part':
+      throw new InternalError(`${stmt.kind} in a C kernel`);
   }
 }
 

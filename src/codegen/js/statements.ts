@@ -87,7 +87,10 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number, scratch: string[]): 
     case 'barrier':
       return [];
     case 'subgroup':
-      throw new InternalError('a subgroup in a JavaScript kernel');
+    case 'uniform':
+    case 'leave':
+    case 'part':
+      throw new InternalError(`${stmt.kind} in a JavaScript kernel`);
   }
 }
 

@@ -21,7 +21,7 @@ const reserved: ReadonlySet<string> = new Set(
     'cross degrees determinant distance dot exp exp2 extractBits faceForward floor fma fract frexp insertBits inverseSqrt ldexp ' +
     'length log log2 max min mix modf normalize pow quantizeToF16 radians reflect refract reverseBits round saturate sign sin ' +
     'sinh smoothstep sqrt step tan tanh transpose trunc countOneBits main workgroup invocation read write read_write storage ' +
-    'uniform private function workgroupBarrier storageBarrier'
+    'uniform private function workgroupBarrier storageBarrier workgroupUniformLoad'
   ).split(' '),
 );
 

@@ -211,9 +211,21 @@ function printStmt(stmt: Stmt, scope: Scope, depth: number): string[] {
           : `${(dtype === 'bool' ? ofTruths : ofNumbers)[stmt.monoid]}(${value})`;
       return [`${pad}let ${name(stmt.local)} = ${call};`];
     }
+    case 'uniform':
+      return [`${pad}let ${name(stmt.local)} = ${printUniform(stmt, scope)};`];
+    case 'leave':
+      return [`${pad}if !${inParentheses(printExpr(stmt.condition, scope))} { break; }`];
+    case 'part':
+      return [`${pad}// ${describeKernel(stmt)}`, ...printBlock(stmt.body, scope, depth)];
     case 'tasks':
       throw new InternalError('tasks of threads in a WGSL kernel');
   }
+}
+
+/** A truth value is a word in memory. */
+function printUniform({ local, buffer, offset }: Extract<Stmt, { kind: 'uniform' }>, scope: Scope): string {
+  const value = `workgroupUniformLoad(&${printPlace(buffer, offset, scope)})`;
+  return local.dtype === 'bool' ? `${value} != 0u` : value;
 }
 
 function arrayType(buffer: Buffer, scope: Scope): string {

@@ -197,6 +197,12 @@ class Legalizer {
         };
       case 'barrier':
         return stmt;
+      case 'uniform':
+        return { ...stmt, ...this.#target(stmt), local: this.local(stmt.local) };
+      case 'leave':
+        return { ...stmt, condition: this.value(stmt.condition) };
+      case 'part':
+        return { ...stmt, body: this.block(stmt.body) };
       case 'tasks':
         throw new InternalError('tasks of threads in a kernel for a GPU');
     }

@@ -21,7 +21,7 @@ export function lowerNest(context: LoweringContext, anchor: Node, target: GpuTar
 }
 
 /** Parallel loops one by one, and what stands between them or barriers together. */
-function separated(nest: readonly Stmt[]): Stmt[][] {
+export function separated(nest: readonly Stmt[]): Stmt[][] {
   const parts: Stmt[][] = [[]];
   for (const stmt of nest) {
     if (stmt.kind === 'barrier') parts.push([]);
@@ -34,7 +34,7 @@ function separated(nest: readonly Stmt[]): Stmt[][] {
 const isParallel = (stmt: Stmt): boolean => stmt.kind === 'loop' && stmt.axisKind === 'parallel';
 
 /** The parallel loops that stand directly inside one another, and what they run. */
-function parallelNest(stmts: readonly Stmt[]): { axes: Axis[]; body: readonly Stmt[] } {
+export function parallelNest(stmts: readonly Stmt[]): { axes: Axis[]; body: readonly Stmt[] } {
   const axes: Axis[] = [];
   let body = stmts;
   for (;;) {

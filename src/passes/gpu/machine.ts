@@ -5,9 +5,11 @@ import type { Node } from '../../ir/graph.ts';
 import { type Choose, untuned } from '../decision.ts';
 import type { KernelBody } from '../group.ts';
 import { reductionOf } from '../lower-reduction.ts';
-import type { Machine } from '../machine.ts';
+import type { Machine, MemoryRules } from '../machine.ts';
 import type { GpuChoice, GpuContext } from './candidates.ts';
 import { elementGrid } from './grid.ts';
+import { chooseLoopForm } from './loop-choice.ts';
+import { loopKernel } from './loop-kernel.ts';
 import { lowerAttention } from './lower-attention.ts';
 import { lowerContraction } from './lower-contraction.ts';
 import { lowerElement } from './lower-element.ts';
@@ -16,6 +18,7 @@ import { reductionKernels } from './lower-reduction.ts';
 import { lowerRows } from './lower-rows.ts';
 import { lowerScan } from './lower-scan.ts';
 import { lowerWindows } from './lower-windows.ts';
+import { phaseMachine } from './phases.ts';
 import {
   attentionPays,
   bindingAlignment,
@@ -35,10 +38,18 @@ export function gpuMachine(target: GpuTarget, choose: Choose<GpuChoice> = untune
     elementLoops: (axes, body) => elementGrid(axes, body),
     // A copy is a dispatch, which costs as much as a small cell.
     swapsCarries: true,
-    memory: { alignment: bindingAlignment, bytesPerElement: gpuBytes },
+    memory,
+    isPhases: false,
+    loopKernels: {
+      phases: phaseMachine(memory, target.invocations),
+      choose: (loop) => chooseLoopForm(loop, target),
+      kernel: loopKernel,
+    },
     finish: (program) => program,
   };
 }
+
+const memory: MemoryRules = { alignment: bindingAlignment, bytesPerElement: gpuBytes };
 
 /** Rows, attention, windows of several results and own operands have invocations wait for each other. */
 const withoutBarriers: Pick<Machine, 'rowsPay' | 'attentionPays' | 'windowPays' | 'operandPays'> = {

@@ -4,6 +4,7 @@
 import type { DType } from '../../ir/types.ts';
 import { bytesPerElement } from '../../ir/types.ts';
 import type { WindowedProblem } from '../machine.ts';
+import { cardLoops, type LoopCosts, softwareLoops } from './schedule-loops.ts';
 
 export interface GpuTarget {
   /** Most invocations of a workgroup. */
@@ -16,6 +17,9 @@ export interface GpuTarget {
   readonly subgroups: boolean;
   /** False: no kernel has invocations that wait for each other or share memory. */
   readonly barriers: boolean;
+  /** Bytes that a loop in one kernel may keep for a workgroup: as many as the device has. */
+  readonly loopBytes: number;
+  readonly loops: LoopCosts;
 }
 
 /** WebGPU's default limits; 16,384 invocations are eight per lane of a small GPU and a sixteenth of the largest. */
@@ -25,6 +29,8 @@ export const defaultGpu: GpuTarget = {
   wanted: 16_384,
   subgroups: false,
   barriers: true,
+  loopBytes: 16_384,
+  loops: cardLoops,
 };
 
 /**
@@ -33,7 +39,7 @@ export const defaultGpu: GpuTarget = {
  * before anything is computed, and 1.5 µs for every barrier. A product of 256 × 256 × 256 takes 560 ms in tiles, 35 in blocks
  * of registers, and its pipeline is made in 0.1 s instead of 4.
  */
-export const softwareGpu: GpuTarget = { ...defaultGpu, wanted: 64, barriers: false };
+export const softwareGpu: GpuTarget = { ...defaultGpu, wanted: 64, barriers: false, loops: softwareLoops };
 
 /** What kernels are made for where no device is there to say it. */
 export type GpuKind = 'card' | 'software';

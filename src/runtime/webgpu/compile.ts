@@ -151,9 +151,10 @@ export async function loadForDevice(
 }
 
 /** What kernels of a device are made for. */
-export const targetOf = ({ features }: WebGpuDevice): GpuTarget => ({
+export const targetOf = ({ features, limits }: WebGpuDevice): GpuTarget => ({
   ...gpuTargets[features.kernels],
   subgroups: features.subgroups,
+  loopBytes: limits.maxComputeWorkgroupStorageSize,
 });
 
 /** The function with what is constant in it, before and after its values are made narrow. */
