@@ -6,7 +6,7 @@ import { inferenceReport, type ModelFigures } from './inference-report.ts';
 import { keepValue } from './kept.ts';
 import { recurrentModels } from './models/index.ts';
 import { benchPackage } from './packages.ts';
-import { recurrentModel } from './training/models.ts';
+import { recurrentModels as trainedModels } from './training/models.ts';
 import { type Comparison, measureSteps, trainingReport } from './training-vs-pytorch.ts';
 
 export interface RecurrentFigures {
@@ -18,7 +18,7 @@ export async function recurrent(): Promise<string> {
   benchPackage('onnxruntime-node');
   const inference: ModelFigures[] = [];
   for (const name of Object.keys(recurrentModels)) inference.push(await measureModel(name, 'onnx'));
-  const { comparisons, circumstances } = await measureSteps([recurrentModel]);
+  const { comparisons, circumstances } = await measureSteps(trainedModels);
   keepValue<RecurrentFigures>('recurrent', { inference, training: comparisons });
   return [
     inferenceReport('A recurrent network at batch 1 against onnxruntime-node, from one ONNX file', inference),

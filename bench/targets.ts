@@ -197,7 +197,7 @@ function recurrentTargets(): Target[] {
       ...common,
       work: "an LSTM's training step, PyTorch's time over ours",
       aim: 2,
-      cases: training.map(({ threads, median }) => ({ name: on(threads), value: median.ratio })),
+      cases: training.map(({ model, threads, median }) => ({ name: `${model}, ${on(threads)}`, value: median.ratio })),
     },
   ];
 }

@@ -66,7 +66,7 @@ function writeFiles(folder: string, model: ComparedModel, our: Awaited<ReturnTyp
   const dtype = model.x.classes === null ? 'f32' : 'i32';
   writeSafetensorsFile(examples, [
     ['x', { shape: model.x.shape, dtype, data: our.given.x }],
-    ['y', { shape: [batch], dtype: 'i32', data: our.given.y }],
+    ['y', { shape: [our.given.y.length], dtype: 'i32', data: our.given.y }],
   ]);
   return [weights, examples];
 }
@@ -179,14 +179,15 @@ export interface Circumstances {
   readonly pytorch: { readonly version: string; readonly capability: string; readonly blas: string };
 }
 
-/** The tables of a comparison, under a heading. */
+/** The tables of a comparison, under a heading that says the batch where it is the same for all. */
 export function trainingReport(
   comparisons: readonly Comparison[],
   { fmaPeakGflops, load, pytorch }: Circumstances,
+  batches = '',
 ): string {
   const threads = [...new Set(comparisons.map((comparison) => comparison.threads))];
   return [
-    `## Training steps (batch ${batch}, cross-entropy, Adam) against PyTorch`,
+    `## Training steps (${batches}cross-entropy, Adam) against PyTorch`,
     '',
     ...threads.flatMap((count) => [
       `### ${count} ${count === 1 ? 'thread' : 'threads'}`,
@@ -217,7 +218,7 @@ export async function trainingVsPytorch(names: readonly string[] = []): Promise<
   const kept = { machine, ...circumstances, turns, comparisons };
   const file = fileURLToPath(new URL('./results/training.json', import.meta.url));
   writeFileSync(file, `${JSON.stringify(kept, null, 2)}\n`);
-  return trainingReport(comparisons, circumstances);
+  return trainingReport(comparisons, circumstances, `batch ${batch}, `);
 }
 
 /** Compares models, one after the other, on one thread and on all. */
