@@ -9,7 +9,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 const compiler = process.env.ASHLAR_PROFILE_CC ?? 'gcc';
 const given = process.argv.slice(2);
 const sources = given.filter((argument) => argument.endsWith('.c'));
-for (const source of sources) writeFileSync(source, instrument(readFileSync(source, 'utf8')));
+for (const source of sources) {
+  const code = readFileSync(source, 'utf8');
+  // Of a program in several files one has the calls.
+  if (/^int \w+_run\(/m.test(code)) writeFileSync(source, instrument(code));
+}
 const { status } = spawnSync(compiler, given, { stdio: 'inherit' });
 process.exit(status ?? 1);
 

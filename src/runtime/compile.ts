@@ -91,7 +91,9 @@ export async function compile(definition: Definition, options: CompileTargetOpti
   try {
     const prepared = prepareDefinition(definition, weights, state);
     const limited = { ...passes, mostInlineElements };
-    return target === 'js' ? compileToJs(prepared, weights, limited) : compileToC(prepared, weights, options, limited);
+    return target === 'js'
+      ? compileToJs(prepared, weights, limited)
+      : await compileToC(prepared, weights, options, limited);
   } finally {
     weights?.close();
   }

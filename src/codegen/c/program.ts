@@ -11,7 +11,8 @@ import { toComment } from '../names.ts';
 import { loadOf, placeOf, printLiteral, type Scope, scalarType } from './expressions.ts';
 import { helpersInOrder } from './helpers.ts';
 import { Namer, toIdentifier } from './names.ts';
-import { kernelKey, printKernel } from './statements.ts';
+import type { CPieces, KernelText } from './parts.ts';
+import { declareKernel, kernelKey, printKernel } from './statements.ts';
 import { printSteps, printTeamSteps, type StepTexts } from './steps.ts';
 import { teamHelpers, teamIncludes, teamNeeds, teamRegion } from './team.ts';
 
@@ -20,6 +21,11 @@ export interface CSource {
   readonly name: string;
   readonly code: string;
   readonly header: string;
+}
+
+/** A program's source, and the pieces of its code. */
+export interface ProgramSource extends CSource {
+  readonly pieces: CPieces;
 }
 
 /** Status codes of `NAME_run`, shared with the header. */
@@ -35,11 +41,11 @@ export const includes = (hasTeam: boolean): string =>
     ...(hasTeam ? [teamIncludes] : []),
   ].join('\n\n');
 
-export function printProgram(program: Program): CSource {
+export function printProgram(program: Program): ProgramSource {
   const name = toIdentifier(program.name);
   const scope: Omit<Scope, 'namer'> = { helpers: new Set(), vectors: new Map() };
   const functions = new Map<string, string>();
-  const texts: string[] = [];
+  const kernels: KernelText[] = [];
   const names = new Namer(publicNames(name));
   const constants = new Map<ProgramBuffer, string>(
     program.constants.map((buffer) => [buffer, names.fresh(`constant_${buffer.name}`)]),
@@ -50,7 +56,10 @@ export function printProgram(program: Program): CSource {
     if (function_ === undefined) {
       function_ = names.fresh(`kernel_${kernel.name}`);
       functions.set(key, function_);
-      texts.push(printKernel(kernel, function_, scope));
+      kernels.push({
+        declaration: declareKernel(kernel, function_, scope),
+        text: printKernel(kernel, function_, scope),
+      });
     }
     const given = args.map((buffer) => argument(program, buffer, constants));
     return `${function_}(${[...given, ...numbers, ...(isShared(kernel) ? ['worker'] : [])].join(', ')});`;
@@ -58,20 +67,22 @@ export function printProgram(program: Program): CSource {
   const preparing = program.preparation.map((launch) => called(launch, []));
   const run = entry(program, name, { call: called, address: (buffer) => argument(program, buffer, constants) });
   const hasTeam = [...program.steps, ...program.preparation].some(isSharedStep);
-  const code = [
-    `/* ${toComment(program.name)}: made by Ashlar. ${leavesOf(program.steps).length} kernels, ${texts.length} of them different. */`,
-    `#include "${name}.h"`,
-    includes(hasTeam),
-    macros([program]),
-    ...(hasTeam ? [teamHelpers(teamNeeds([program]))] : []),
-    ...vectorTypes(scope.vectors),
-    ...helpersInOrder(scope.helpers),
-    ...[...constants].map(([buffer, constantName]) => printConstant(buffer, constantName)),
-    ...texts,
-    ...(preparing.length === 0 ? [] : [prepareEntry(name, program, preparing)]),
-    run,
-  ].join('\n\n');
-  return { name, code: `${code}\n`, header: printHeader(program, name) };
+  const pieces: CPieces = {
+    head: [
+      `/* ${toComment(program.name)}: made by Ashlar. ${leavesOf(program.steps).length} kernels, ${kernels.length} of them different. */`,
+      `#include "${name}.h"`,
+      includes(hasTeam),
+      macros([program]),
+      ...(hasTeam ? [teamHelpers(teamNeeds([program]))] : []),
+      ...vectorTypes(scope.vectors),
+      ...helpersInOrder(scope.helpers),
+    ],
+    constants: [...constants].map(([buffer, constantName]) => printConstant(buffer, constantName)),
+    kernels,
+    entries: [...(preparing.length === 0 ? [] : [prepareEntry(name, program, preparing)]), run],
+  };
+  const texts = [...pieces.head, ...pieces.constants, ...kernels.map(({ text }) => text), ...pieces.entries];
+  return { name, code: `${texts.join('\n\n')}\n`, header: printHeader(program, name), pieces };
 }
 
 export function macros(programs: readonly Program[]): string {

@@ -25,6 +25,11 @@ export function printKernel(kernel: Kernel, name: string, scope: Omit<Scope, 'na
   return printFunction(kernel, `ASH_KERNEL ${name}`, { ...scope, namer: new Namer([name]) }, []);
 }
 
+/** What a file has to know of a kernel that is in another. */
+export function declareKernel(kernel: Kernel, name: string, scope: Omit<Scope, 'namer'>): string {
+  return `ASH_KERNEL ${name}(${signature(kernel, { ...scope, namer: new Namer([name]) })});`;
+}
+
 function printFunction(kernel: Kernel, head: string, scope: Scope, sizes: readonly string[]): string {
   return [
     `/* ${describeKernel(kernel)} */`,

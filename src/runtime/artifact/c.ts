@@ -13,10 +13,10 @@ import { readListed, readListedText } from './files.ts';
 import { boundaryOf, checksOf, type LoadedArtifact, type LoadOptions } from './loaded.ts';
 import type { Found } from './manifest.ts';
 
-export function loadC(
+export async function loadC(
   { manifest, folder, path }: Found,
   { threads: requested, compiler }: LoadOptions,
-): LoadedArtifact {
+): Promise<LoadedArtifact> {
   const { name, files, functions, states } = manifest;
   if (toIdentifier(name) !== name) throw new UserError(`${path}: name: a C identifier expected, ${name} given`);
   const threads = threadCount(requested);
@@ -25,7 +25,7 @@ export function loadC(
     code: readListedText(folder, files.code),
     header: readListedText(folder, files.header!),
   };
-  const library = loadCached(source, findCompiler(compiler));
+  const library = await loadCached(source, findCompiler(compiler));
   const bytes = Number(library.func(`size_t ${name}_workspace_size()`)());
   if (bytes !== manifest.workspace!.bytes)
     throw new UserError(

@@ -3,8 +3,9 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { availableParallelism, homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { partsOf } from '../../codegen/c/parts.ts';
 import type { CSource } from '../../codegen/c/program.ts';
 import { makeDirectory } from '../../io/write-aside.ts';
 import { type Compiler, compileLibrary } from './compiler.ts';
@@ -45,7 +46,7 @@ function prepare(directory: string): string | null {
 }
 
 /** The path of the compiled library, compiled now if the cache lacks it. */
-export function cachedLibrary(source: CSource, compiler: Compiler): string {
+export async function cachedLibrary(source: CSource, compiler: Compiler): Promise<string> {
   const key = createHash('sha256')
     .update(JSON.stringify([compiler.command, compiler.version, compiler.flags, source.header, source.code]))
     .digest('hex')
@@ -56,8 +57,12 @@ export function cachedLibrary(source: CSource, compiler: Compiler): string {
   const aside = mkdtempSync(join(directory, 'build-'));
   try {
     writeFileSync(join(aside, `${source.name}.h`), source.header);
-    writeFileSync(join(aside, `${source.name}.c`), source.code);
-    compileLibrary(compiler, join(aside, `${source.name}.c`), join(aside, 'library.so'));
+    const parts = partsOf(source, availableParallelism()).map((code, i) => {
+      const file = join(aside, i === 0 ? `${source.name}.c` : `${source.name}-${i + 1}.c`);
+      writeFileSync(file, code);
+      return file;
+    });
+    await compileLibrary(compiler, parts, join(aside, 'library.so'));
     renameSync(join(aside, 'library.so'), library);
   } finally {
     if (process.env.ASHLAR_KEEP === undefined) rmSync(aside, { recursive: true, force: true });

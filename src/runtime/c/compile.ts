@@ -27,12 +27,12 @@ export interface CTargetOptions {
  * Throws LimitationError where no compiler is found or an operation has no C form, UserError for a compiler or
  * code that cannot run here, or a number of threads that is none.
  */
-export function compileToC(
+export async function compileToC(
   { func, state }: Prepared,
   weights: Weights | null,
   { compiler: command, cpu, threads: requested, tuning }: CTargetOptions,
   passes: CompileOptions,
-): unknown {
+): Promise<unknown> {
   const compiler = findCompiler(command, cpu);
   const threads = threadCount(requested);
   const schedule = targets[compiler.cpu];
@@ -42,20 +42,20 @@ export function compileToC(
   if (tuned !== null) noteUnused(tuned, tuned.name, passes.print);
   const source = printProgram(program);
   passes.print?.('c', source.code);
-  const call = bindLibrary(loadCached(source, compiler), source, program, weights);
+  const call = bindLibrary(await loadCached(source, compiler), source, program, weights);
   const light = withoutData(program);
   const run = runner(light, (states, inputs, outputs) => call(states, inputs, outputs, threads), state);
   return Object.assign(run, { target: 'c', state, program: light, source: source.code });
 }
 
 /** A library in the cache that cannot be loaded (damaged, or of another system) is compiled again. */
-export function loadCached(source: CSource, compiler: Compiler): Library {
-  const library = cachedLibrary(source, compiler);
+export async function loadCached(source: CSource, compiler: Compiler): Promise<Library> {
+  const library = await cachedLibrary(source, compiler);
   try {
     return openLibrary(library);
   } catch {
     rmSync(library, { force: true });
-    return openLibrary(cachedLibrary(source, compiler));
+    return openLibrary(await cachedLibrary(source, compiler));
   }
 }
 

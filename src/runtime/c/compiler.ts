@@ -1,7 +1,9 @@
 // The system's C compiler: which one, with which flags, and what to say when there is none.
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { promisify } from 'node:util';
 import { cpusInC, macrosOf } from '../../codegen/c/cpus.ts';
 import { LimitationError, UserError } from '../../ir/errors.ts';
 import { type CpuName, targets } from '../../passes/schedule.ts';
@@ -125,16 +127,50 @@ function links(command: string, flags: readonly string[], program: string): bool
   );
 }
 
-/** Compiles `source` into the shared library `output`. Throws LimitationError with the compiler's first lines. */
-export function compileLibrary(compiler: Compiler, source: string, output: string): void {
+/**
+ * Compiles files of C into the shared library `output`, all at once; objects lie beside it. Throws LimitationError with the
+ * compiler's first lines.
+ */
+export async function compileLibrary(compiler: Compiler, sources: readonly string[], output: string): Promise<void> {
+  const [only] = sources;
+  if (sources.length === 1) return runCompiler(compiler, ['-shared', '-o', output, only!, '-lm'], only!);
+  const objects = sources.map((source) => `${source}.o`);
+  // All have ended when one has failed: nobody writes into a folder that is being removed.
+  const ended = await Promise.allSettled(
+    sources.map((source, i) => runCompiler(compiler, ['-c', '-o', objects[i]!, source], source)),
+  );
+  const failed = ended.find(({ status }) => status === 'rejected');
+  if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
+  return runCompiler(compiler, ['-shared', '-o', output, ...objects, '-lm'], output);
+}
+
+const run = promisify(execFile);
+/** Of what a compiler says, warnings of code that a user wrote by hand included. */
+const mostBytesSaid = 2 ** 24;
+
+/** Compilers that wait for a processor: each takes one, and memory. */
+const waiting: (() => void)[] = [];
+let running = 0;
+
+async function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+  if (running < availableParallelism()) running++;
+  else await new Promise<void>((begin) => waiting.push(begin));
   try {
-    execFileSync(compiler.command, [...compiler.flags, '-shared', '-o', output, source, '-lm'], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    return await work();
+  } finally {
+    const next = waiting.shift();
+    if (next === undefined) running--;
+    else next();
+  }
+}
+
+async function runCompiler(compiler: Compiler, given: readonly string[], what: string): Promise<void> {
+  const options = { encoding: 'utf8', maxBuffer: mostBytesSaid } as const;
+  try {
+    await inTurn(() => run(compiler.command, [...compiler.flags, ...given], options));
   } catch (error) {
     const { stderr = '', message } = error as { stderr?: string; message: string };
     const lines = (stderr === '' ? message : stderr).split('\n').slice(0, 8).join('\n  ');
-    throw new LimitationError(`${compiler.command} could not compile ${source}:\n  ${lines}`);
+    throw new LimitationError(`${compiler.command} could not compile ${what}:\n  ${lines}`);
   }
 }

@@ -77,16 +77,16 @@ function prepareWith(definition: Definition, options: CWorkbenchOptions) {
   }
 }
 
-function wholeProgram(
+async function wholeProgram(
   definition: Definition,
   { compiler, threads, weights: open }: CWorkbenchOptions,
   tuning: TuningRecord | null,
-): Contender & { close(): void } {
+): Promise<Contender & { close(): void }> {
   const weights = open();
   try {
     const prepared = prepareDefinition(definition, weights, new StateStore());
     const options = { compiler, threads, ...(tuning === null ? {} : { tuning }) };
-    const run = compileToC(prepared, weights, options, { mostInlineElements }) as WholeProgram;
+    const run = (await compileToC(prepared, weights, options, { mostInlineElements })) as WholeProgram;
     const { inputs, outputs } = run.program;
     const arrays = Object.fromEntries(inputs.map(({ name, type }) => [name, filled(type)]));
     const results = Object.fromEntries(outputs.map(({ name, type }) => [name, filled(type)]));
@@ -143,7 +143,7 @@ class CGround implements Ground<ContractionChoice> {
     mkdirSync(place);
     writeFileSync(join(place, `${source.name}.h`), source.header);
     writeFileSync(join(place, `${source.name}.c`), source.code);
-    compileLibrary(compiler, join(place, `${source.name}.c`), join(place, 'trial.so'));
+    await compileLibrary(compiler, [join(place, `${source.name}.c`)], join(place, 'trial.so'));
     const call = bindLibrary(openLibrary(join(place, 'trial.so')), source, program, anyWeights);
     const [given, made] = [inputs, outputs].map((values) => values.map((value) => this.#memoryOf(value))) as [
       TypedArray[],
