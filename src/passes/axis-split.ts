@@ -4,6 +4,7 @@
 
 import { type Axis, add, axis, boundsOf, fixed, type IndexExpr, multiply, of, sameIndex } from '../ir/index-expr.ts';
 import { type Buffer, type Expr, type Local, load, type Stmt } from '../ir/kernel.ts';
+import { decided } from './decided.ts';
 import { accessesOf, allIndices, exprsOf, rewriteStmts, substituteIndex, walkExpr, walkStmts } from './expr-rewrite.ts';
 
 /** The longest inner part that is written out along the innermost axis, and along others: windows step by 2 or 3. */
@@ -74,7 +75,7 @@ function hasBlocks(body: readonly Stmt[]): boolean {
   return found;
 }
 
-/** The body at one value of an axis, with names of its own. */
+/** The body at one value of an axis, with names of its own, and without the branches that it never takes. */
 function copyAt(body: readonly Stmt[], over: Axis, at: IndexExpr): Stmt[] {
   const names = new Map<Local, Local>();
   const local = (old: Local): Local => {
@@ -82,7 +83,8 @@ function copyAt(body: readonly Stmt[], over: Axis, at: IndexExpr): Stmt[] {
     names.set(old, found);
     return found;
   };
-  return rewriteStmts(body, { axis: (old) => (old === over ? at : null), buffer: (buffer) => buffer, local });
+  const axisAt = (old: Axis): IndexExpr | null => (old === over ? at : null);
+  return rewriteStmts(body, { axis: axisAt, buffer: (buffer) => buffer, local, expr: decided });
 }
 
 /**

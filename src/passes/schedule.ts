@@ -183,9 +183,9 @@ export const alwaysDirect = 1 << 17;
 /** Winograd's form loses digits and takes memory: it has to save this much of the direct form's time by estimate. */
 export const leastWinogradGain = 1.25;
 /**
- * Transformed tiles and products that one pass of Winograd's form takes, in bytes: beyond, images follow in equal blocks. A layer of
- * AlexNet with 32 images has 318 MB of them, more than the rest of its training step. Blocks of this size are still far beyond the caches, so
- * that the products run as in one, and one image of any network in the bench stays whole.
+ * Transformed tiles and products that one pass of Winograd's form takes, in bytes: beyond, images follow in equal blocks. A
+ * layer of 256 features can have 318 MB of them for 32 images, more than the rest of a training step. Blocks of this size are still far beyond
+ * the caches, so that the products run as in one, and one image of any network in the bench stays whole.
  */
 const mostWinogradBytes = 2 ** 27;
 
