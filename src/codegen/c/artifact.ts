@@ -85,7 +85,7 @@ export function printArtifact(artifact: Artifact): CSource & { readonly parts: A
  * `gccFlags` of the runtime. Clang fuses by itself.
  */
 const optimizations = `#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("fp-contract=fast", "no-split-wide-types", "no-tree-loop-distribute-patterns", "no-split-loops", "no-math-errno", "no-trapping-math")
+#pragma GCC optimize("fp-contract=fast", "no-split-wide-types", "no-tree-loop-distribute-patterns", "no-split-loops", "ira-region=one", "no-math-errno", "no-trapping-math")
 #endif`;
 
 /** Names that the header declares, or may declare. */
