@@ -4,6 +4,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { compileSteps } from './compile-steps.ts';
 import { compileTime } from './compile-time.ts';
 import { cpuVariants } from './cpu-variants.ts';
 import { decodingSpeed } from './decoding.ts';
@@ -30,6 +31,7 @@ const parts: Readonly<Record<string, () => string | Promise<string>>> = {
   'training-steps': trainingSteps,
   rows,
   'compile-time': compileTime,
+  'compile-steps': compileSteps,
   'type-check': typeCheck,
   matmul,
   gemv,

@@ -79,10 +79,8 @@ export interface GameOptions extends ExampleTarget {
   readonly batchSize?: number;
 }
 
-export async function playDigits(
-  game: Game,
-  { target, steps = 3000, batchSize = 64 }: GameOptions = {},
-): Promise<Played> {
+/** The program of a training step on `batchSize` images, all of it, and that which draws. */
+export function digitsGameOf(game: Game, batchSize = 64) {
   nn.resetNames();
   nn.setSeed(4);
   const [generator, critic] = [generatorNet(), criticNet(game)];
@@ -98,12 +96,23 @@ export async function playDigits(
     [step, step.add(1)],
   ];
   const outputs = { loss: lost.distance ?? lost.critic, ...(lost.norm && { norm: lost.norm }) };
-  const given = target === undefined ? {} : { target };
-  const train = await compile(func({ name: 'train', inputs: [x], outputs, updates }), given);
   const images = generator(random.normal(random.key(1), [drawn, noises]), 'infer')
     .add(1)
     .mul(0.5) as AnyTensor;
-  const draw = await compile(func({ name: 'draw', outputs: { images } }), { ...given, state: train.state });
+  return {
+    train: func({ name: 'train', inputs: [x], outputs, updates }),
+    draw: func({ name: 'draw', outputs: { images } }),
+  };
+}
+
+export async function playDigits(
+  game: Game,
+  { target, steps = 3000, batchSize = 64 }: GameOptions = {},
+): Promise<Played> {
+  const programs = digitsGameOf(game, batchSize);
+  const given = target === undefined ? {} : { target };
+  const train = await compile(programs.train, given);
+  const draw = await compile(programs.draw, { ...given, state: train.state });
   const drawDigits = async () => Float32Array.from((await draw({})).images as Float32Array);
 
   const before = await drawDigits();

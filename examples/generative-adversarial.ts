@@ -83,7 +83,8 @@ export interface GameOptions extends ExampleTarget {
   readonly steps?: number;
 }
 
-export async function play(game: Game, { target, steps = 4000 }: GameOptions = {}): Promise<Played> {
+/** The program of a training step, all of it, and that which draws. */
+export function gameOf(game: Game) {
   nn.resetNames();
   nn.setSeed(4);
   const generator = mlp(noises, 2, (x) => x.relu());
@@ -102,10 +103,18 @@ export async function play(game: Game, { target, steps = 4000 }: GameOptions = {
     ...nn.adam(generatorLoss, generator.variables, { lr: 5e-4, name: 'generator', ...adam }),
     [step, step.add(1)],
   ];
+  const points = generator(random.normal(random.key(1), [drawn, noises]));
+  return {
+    train: func({ name: 'train', outputs: { shown: norm ?? criticLoss }, updates }),
+    draw: func({ name: 'draw', outputs: { points } }),
+  };
+}
+
+export async function play(game: Game, { target, steps = 4000 }: GameOptions = {}): Promise<Played> {
+  const programs = gameOf(game);
   const given = target === undefined ? {} : { target };
-  const train = await compile(func({ name: 'train', outputs: { shown: norm ?? criticLoss }, updates }), given);
-  const samples = generator(random.normal(random.key(1), [drawn, noises]));
-  const draw = await compile(func({ name: 'draw', outputs: { points: samples } }), { ...given, state: train.state });
+  const train = await compile(programs.train, given);
+  const draw = await compile(programs.draw, { ...given, state: train.state });
   const curve: number[] = [];
   for (let i = 0; i < steps; i++) {
     if (i % 20 === 19) curve.push((await train({})).shown[0]!);
