@@ -43,7 +43,7 @@ export interface CompileTargetOptions {
   readonly state?: AnyStateStore;
   /**
    * True: states that the function does not update become constants with the values that they have now, packed once for
-   * the kernels that read them. Later changes of those states are not seen; without a state given here, they are not kept
+   * the kernels that read them; they should not change before `compile` has answered. Later changes are not seen; without a state given here, they are not kept
    * in one. Default false.
    */
   readonly freeze?: boolean;

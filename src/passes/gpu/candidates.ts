@@ -59,7 +59,7 @@ const fewestInvocations = 32;
 const mostParts = 16;
 const vector = 4;
 
-/** Tiles that a workgroup can compute: each invocation brings as many whole vectors of both operands as any other. */
+/** Tiles that a workgroup can compute: all invocations bring equally many whole vectors of both operands. */
 function tilesWithin(target: GpuTarget): Tile[] {
   const found: Tile[] = [];
   for (const rows of sides)

@@ -73,20 +73,20 @@ export function scheduledReduction(
   };
   const flops = results * extentOf(reduction.reduced) * workOf([value]);
   if (schedule.chunks === 1) return [{ suffix: '', body: reductionGrid(reduction, schedule, target), flops }];
-  const { partial, first } = partialReduction(context, reduction, schedule.chunks);
-  const second = combining(reduction, partial, schedule.chunks);
+  const [first, second] = inChunks(context, reduction, schedule.chunks, (chunk, domain) => [chunk, ...domain]);
   return [
     { suffix: '_partial', body: reductionGrid(first, { ...schedule, chunks: 1 }, target), flops },
-    { suffix: '', body: second, flops: schedule.chunks * results },
+    { suffix: '', body: alone(second, results, combiningLanes), flops: schedule.chunks * results },
   ];
 }
 
-/** The first stage: results for each chunk of the reduced positions. */
-function partialReduction(
+/** Two stages: results for each chunk of the reduced positions, in a buffer over the axes in the order given; and those of the chunks. */
+export function inChunks(
   context: LoweringContext,
   reduction: Reduction,
   chunks: number,
-): { partial: Buffer; first: Reduction } {
+  orderOf: (chunk: Axis, domain: readonly Axis[]) => readonly Axis[],
+): [Reduction, Reduction] {
   const { merged, map } = mergeAxes(reduction.reduced, indicesOf(reduction.element));
   const element = substituteAxes(reduction.element, map);
   const length = extentOf(merged);
@@ -99,29 +99,31 @@ function partialReduction(
   );
   const value = substituteAxes(element, new Map(merged.map((next, i) => [next, indices[i]!])));
   const outside = literal(element.dtype, identityOf(reduction.monoid, element.dtype));
-  const partial = context.scratch('partial', element.dtype, chunks * extentOf(reduction.domain));
+  const axes = orderOf(chunk, reduction.domain);
+  const partial = context.scratch('partial', element.dtype, extentOf(axes));
   const offset = flatten(
-    [of(chunk), ...reduction.domain.map(of)],
-    [chunks, ...reduction.domain.map(({ extent }) => extent)],
+    axes.map(of),
+    axes.map(({ extent }) => extent),
   );
-  return {
-    partial,
-    first: {
-      ...reduction,
-      domain: [chunk, ...reduction.domain],
-      reduced: [within],
-      element: boundsOf(at).upper < length ? value : choose(isLess(at, length), value, outside),
-      finish: (result) => [{ kind: 'store', buffer: partial, offset, value: result }],
-    },
+  const first: Reduction = {
+    ...reduction,
+    domain: axes,
+    reduced: [within],
+    element: boundsOf(at).upper < length ? value : choose(isLess(at, length), value, outside),
+    finish: (result) => [{ kind: 'store', buffer: partial, offset, value: result }],
   };
+  return [first, { ...reduction, reduced: [chunk], element: load(partial, offset) }];
 }
+
+/** Invocations of a workgroup that combine chunks. */
+const combiningLanes = 64;
 
 /** The second stage: the partial results of a buffer `[chunks, domain]` combined, one invocation for each result. */
 export function combining(reduction: Reduction, partial: Buffer, chunks: number): Stmt[] {
   const chunk = axis('chunk', chunks);
   const { domain } = reduction;
   const offset = flatten([of(chunk), ...domain.map(of)], [chunks, ...domain.map(({ extent }) => extent)]);
-  return alone({ ...reduction, reduced: [chunk], element: load(partial, offset) }, extentOf(domain), 64);
+  return alone({ ...reduction, reduced: [chunk], element: load(partial, offset) }, extentOf(domain), combiningLanes);
 }
 
 function reductionGrid(reduction: Reduction, schedule: ReductionSchedule, target: GpuTarget): Stmt[] {
@@ -132,8 +134,8 @@ function reductionGrid(reduction: Reduction, schedule: ReductionSchedule, target
     : together(reduction, results, schedule);
 }
 
-/** An invocation for each result. */
-function alone(reduction: Reduction, results: number, columns: number): Stmt[] {
+/** What one result takes: all positions, one after the other. */
+export function inOrder(reduction: Reduction): Stmt[] {
   const { merged, map } = mergeAxes(reduction.reduced, indicesOf(reduction.element));
   const state = running(reduction);
   const position = flatten(
@@ -142,7 +144,12 @@ function alone(reduction: Reduction, results: number, columns: number): Stmt[] {
   );
   const take = state.take(substituteAxes(reduction.element, map), position);
   const loops = merged.reduceRight<Stmt[]>((inner, next) => [loop(next, 'serial', inner)], take);
-  const body = [...state.begin(), ...loops, ...reduction.finish(state.result)];
+  return [...state.begin(), ...loops, ...reduction.finish(state.result)];
+}
+
+/** An invocation for each result. */
+function alone(reduction: Reduction, results: number, columns: number): Stmt[] {
+  const body = inOrder(reduction);
   return workgroups(Math.ceil(results / columns), columns, [], (group, lane) => {
     const flat = add(multiply(group, columns), lane);
     const at = named('at', flat);
